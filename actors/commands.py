@@ -1,0 +1,151 @@
+"""Commands: what clients can ask of one account, in Alpaca's field names.
+
+Each Struct is both the typed parameters of a method (mbtd/rpc) and the form in which a command is journaled.
+Invariants: unknown fields are refused; numbers are texts here and are read, with their limits, only by the
+rules; ``account`` is the id or name the client used, the engine goes by ``account_no``.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+
+
+class Action(
+    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, tag_field="do"
+):
+    """Base of all commands."""
+
+    account: str = ""
+
+
+class CreateAccount(Action, tag="account.create", frozen=True, kw_only=True):
+    """Open an account (handled by the house)."""
+
+    name: str
+    user_id: str | None = None
+    """Opaque id of the platform's user; the name when absent."""
+    type: Literal["cash", "margin"] = "margin"
+    tier: Literal["free", "pro", "pro_plus"] = "free"
+    cash: str = "100000"
+    options_level: int = 3
+    profile: str | None = None
+    margin_profile: str | None = None
+
+
+class ConfigureAccount(Action, tag="account.configure", frozen=True, kw_only=True):
+    """Change settings; what is absent or null stays."""
+
+    profile: str | None = None
+    margin_profile: str | None = None
+    options_level: int | None = None
+    fractional_trading: bool | None = None
+    no_shorting: bool | None = None
+    suspend_trade: bool | None = None
+    max_margin_multiplier: Literal["1", "2", "4"] | None = None
+
+
+class Deposit(Action, tag="account.deposit", frozen=True, kw_only=True):
+    """Add cash."""
+
+    amount: str
+
+
+class Withdraw(Action, tag="account.withdraw", frozen=True, kw_only=True):
+    """Take cash out, up to what is free."""
+
+    amount: str
+
+
+class CloseAccount(Action, tag="account.close", frozen=True, kw_only=True):
+    """Close an account that holds no position and no live order; its history stays."""
+
+
+class TakeProfit(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    limit_price: str | None = None
+
+
+class StopLoss(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    stop_price: str | None = None
+    limit_price: str | None = None
+
+
+class OrderLeg(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    symbol: str
+    ratio_qty: str
+    side: str | None = None
+    position_intent: str | None = None
+
+
+class PlaceOrder(Action, tag="order.place", frozen=True, kw_only=True):
+    """Submit an order (alpaca-api §2.2). What it may say is decided by the rules, with Alpaca's codes."""
+
+    symbol: str | None = None
+    qty: str | None = None
+    notional: str | None = None
+    side: str | None = None
+    type: str | None = None
+    time_in_force: str | None = None
+    limit_price: str | None = None
+    stop_price: str | None = None
+    trail_price: str | None = None
+    trail_percent: str | None = None
+    extended_hours: bool = False
+    client_order_id: str | None = None
+    order_class: str | None = None
+    take_profit: TakeProfit | None = None
+    stop_loss: StopLoss | None = None
+    legs: tuple[OrderLeg, ...] | None = None
+    position_intent: str | None = None
+
+
+class ReplaceOrder(Action, tag="order.replace", frozen=True, kw_only=True):
+    """Change a live order; ``qty`` is the new total (alpaca-api §2.8).
+
+    With ``order_id`` given, ``client_order_id`` is the replacement's new client id, as in Alpaca's PATCH;
+    without it, it names the order to change and the replacement gets a derived one.
+    """
+
+    order_id: str | None = None
+    client_order_id: str | None = None
+    qty: str | None = None
+    limit_price: str | None = None
+    stop_price: str | None = None
+    trail: str | None = None
+    time_in_force: str | None = None
+
+
+class CancelOrder(Action, tag="order.cancel", frozen=True, kw_only=True):
+    """Ask for a live order to be cancelled."""
+
+    order_id: str | None = None
+    client_order_id: str | None = None
+
+
+class CancelAll(Action, tag="order.cancel_all", frozen=True, kw_only=True):
+    """Ask for every live order of the account to be cancelled."""
+
+
+class ClosePosition(Action, tag="position.close", frozen=True, kw_only=True):
+    """Close a position, or part of it, with a market order (alpaca-api §2.10)."""
+
+    symbol: str
+    qty: str | None = None
+    percentage: str | None = None
+    client_order_id: str | None = None
+
+
+AccountAction = (
+    ConfigureAccount
+    | Deposit
+    | Withdraw
+    | CloseAccount
+    | PlaceOrder
+    | ReplaceOrder
+    | CancelOrder
+    | CancelAll
+    | ClosePosition
+)
+HouseAction = CreateAccount
+AnyAction = CreateAccount | AccountAction
