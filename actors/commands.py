@@ -12,9 +12,7 @@ from typing import Literal
 from msgspec import Struct
 
 
-class Action(
-    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, tag_field="do"
-):
+class Action(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, tag_field="do"):
     """Base of all commands."""
 
     account: str = ""

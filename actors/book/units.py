@@ -56,7 +56,7 @@ def parse_scaled(text: str, decimals: int) -> int:
     fraction = (fraction or "").rstrip("0")
     if len(fraction) > decimals:
         raise BadNumber(f"more than {decimals} decimals")
-    value = int(whole) * 10**decimals + int(fraction.ljust(decimals, "0") or "0")
+    value: int = int(whole) * 10**decimals + int(fraction.ljust(decimals, "0") or "0")
     if value > INT64_MAX:
         raise BadNumber("too large")
     return -value if sign else value
@@ -131,9 +131,7 @@ def parse_time(text: str) -> int:
         raise BadNumber("not an RFC 3339 time")
     year, month, day, hour, minute, second, fraction, sign, off_hour, off_minute = match.groups()
     try:
-        moment = datetime(
-            int(year), int(month), int(day), int(hour), int(minute), int(second), tzinfo=timezone.utc
-        )
+        moment = datetime(int(year), int(month), int(day), int(hour), int(minute), int(second), tzinfo=timezone.utc)
     except ValueError as error:
         raise BadNumber(str(error)) from None
     seconds = round((moment - _EPOCH) / timedelta(seconds=1))

@@ -100,6 +100,8 @@ class Session(Struct, frozen=True, gc=False, array_like=True, tag="x"):
     next_core_closes_at: int
     next_trade_date: int
     received_at: int = 0
+    gtc_expires_at: int = 0
+    """16:15 New York 90 days after the trade date: the end of a GTC order placed now; 0 when unknown."""
 
 
 TapeMessage = Quote | Trade | Status | Auction | FeedState | Session

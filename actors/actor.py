@@ -1,0 +1,168 @@
+"""One account's turn: the right handler on a draft, and the arming of what its orders wait for.
+
+Invariants: an exception or a broken invariant in a turn discards the draft, keeps the last good state and
+quarantines this account only. Watches and timers are always derived from the book by :func:`arm`, so a
+recovered engine waits for exactly the same things.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from actors import timers as t
+from actors.book import decide, replace, trade
+from actors.book import events as e
+from actors.book.draft import Draft
+from actors.book.rules.matching.model import FAR_REASONS, SESSION_REASONS
+from actors.book.rules.matching.profiles import Profiles
+from actors.book.rules.reasons import Refusal, refuse
+from actors.book.state.book import Book, Order
+from actors.commands import (
+    CancelAll,
+    CancelOrder,
+    CloseAccount,
+    ClosePosition,
+    ConfigureAccount,
+    Deposit,
+    PlaceOrder,
+    ReplaceOrder,
+    Withdraw,
+)
+from actors.market.board import ASK_DOWN, BID_UP, LAST_DOWN, LAST_UP, Key
+from actors.market.world import World
+
+Handler = Callable[[Draft, Any, World, Profiles], decide.Outcome]
+
+HANDLERS: dict[type, Handler] = {
+    PlaceOrder: decide.place,
+    ReplaceOrder: replace.replace,
+    CancelOrder: decide.cancel,
+    CancelAll: decide.cancel_all,
+    ClosePosition: decide.close_position,
+    ConfigureAccount: decide.configure,
+    Deposit: decide.deposit,
+    Withdraw: decide.withdraw,
+    CloseAccount: decide.close_account,
+}
+_WHILE_CLOSED = (CancelOrder, CancelAll, CloseAccount)
+
+
+def perform(draft: Draft, action: Any, world: World, profiles: Profiles) -> decide.Outcome:
+    """Run a command; what can happen at once (zero latency) happens in the same step, after the answer is made."""
+    outcome = intend(draft, action, world, profiles)
+    if not isinstance(outcome, Refusal):
+        for event in tuple(draft.events):
+            order_no = getattr(event, "order_no", 0)
+            if order_no:
+                settle_now(draft, order_no, world, profiles)
+    return outcome
+
+
+def intend(draft: Draft, action: Any, world: World, profiles: Profiles) -> decide.Outcome:
+    """A command's own decision, before the market or an instant answers; a discarded one is a preview."""
+    book = draft.book
+    reason = ""
+    if book.quarantined:
+        reason = "account_quarantined"
+    elif book.status != "ACTIVE" and not isinstance(action, _WHILE_CLOSED):
+        reason = "account_closed"
+    if reason and not isinstance(action, PlaceOrder):
+        draft.emit(e.CommandRefused(type(action).__struct_config__.tag or "", reason))
+        return refuse(reason)
+    return HANDLERS[type(action)](draft, action, world, profiles)
+
+
+def settle_now(draft: Draft, order_no: int, world: World, profiles: Profiles) -> None:
+    """Do what an order's instants say is due by now."""
+    order = draft.book.orders.get(order_no)
+    if order is None:
+        return
+    if order.status == "pending_cancel" and order.cancel_at <= world.now:
+        trade.finish_cancel(draft, order_no)
+    elif order.status == "pending_replace" and order.replace_at <= world.now:
+        replace.finish_replace(draft, order_no, world, profiles)
+    elif not order.activated and order.live_at <= world.now:
+        trade.go_live(draft, order_no, world, profiles)
+
+
+def fall_due(draft: Draft, order_no: int, purpose: int, world: World, profiles: Profiles) -> None:
+    """A timer of one order."""
+    if purpose == t.EXPIRE:
+        trade.expire(draft, order_no)
+    elif purpose == t.CANCEL:
+        trade.finish_cancel(draft, order_no)
+    elif purpose == t.REPLACE:
+        replace.finish_replace(draft, order_no, world, profiles)
+    elif purpose == t.LIVE:
+        trade.go_live(draft, order_no, world, profiles)
+    else:
+        order = draft.book.orders.get(order_no)
+        watch = draft.book.watch.get(order_no)
+        if order is not None and watch is not None and 0 < watch.due_at <= world.now:
+            trade.judge(draft, order, world, profiles, taking=False, quote_is_new=False)
+
+
+class Waits:
+    """What all live orders of an engine wait for: watches on the board, timers, the next phase."""
+
+    __slots__ = ("_expiry", "phase_waiters", "timers", "world")
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.timers = t.Timers()
+        self.phase_waiters: dict[Key, None] = {}
+        """Orders that the next change of phase concerns."""
+        self._expiry: dict[Key, int] = {}
+
+    def arm(self, book: Book, order_no: int) -> None:
+        """Make what an order waits for follow from the book; an ended order waits for nothing."""
+        key = (book.account_no, order_no)
+        board = self.world.board
+        order = book.orders.get(order_no)
+        if order is None or book.quarantined:
+            board.disarm(key)
+            self.phase_waiters.pop(key, None)
+            due = self._expiry.pop(key, None)
+            if due is not None:
+                self.timers.remove(due, (*key, t.EXPIRE))
+            return
+        if order.terms.expires_at and key not in self._expiry:
+            self._expiry[key] = order.terms.expires_at
+            self.timers.add(order.terms.expires_at, (*key, t.EXPIRE))
+        if order.status == "pending_cancel":
+            self.timers.add(order.cancel_at, (*key, t.CANCEL))
+        elif order.status == "pending_replace":
+            self.timers.add(order.replace_at, (*key, t.REPLACE))
+        self._arm_market(book, order, key)
+
+    def _arm_market(self, book: Book, order: Order, key: Key) -> None:
+        board, terms = self.world.board, order.terms
+        watch = book.watch.get(key[1])
+        reason = watch.reason if watch is not None else ""
+        if reason in SESSION_REASONS:
+            board.disarm(key)
+            self.phase_waiters[key] = None
+            return
+        if not order.activated or reason == trade.LATENCY:
+            board.disarm(key)
+            self.timers.add(order.live_at, (*key, t.LIVE))
+            return
+        self.phase_waiters.pop(key, None)
+        if terms.stop_price and not order.triggered:
+            kind = LAST_UP if terms.side == "buy" else LAST_DOWN
+            board.arm_far(terms.symbol, kind, terms.stop_price, key)
+        elif order.limit_price and (watch is None or reason in FAR_REASONS):
+            kind = ASK_DOWN if terms.side == "buy" else BID_UP
+            board.arm_far(terms.symbol, kind, order.limit_price, key)
+        else:
+            board.arm_near(terms.symbol, key)
+            if watch is not None and watch.due_at:
+                self.timers.add(watch.due_at, (*key, t.DWELL))
+
+    def arm_all(self, book: Book) -> None:
+        """Arm a book that came into memory."""
+        for order_no in sorted(book.orders):
+            self.arm(book, order_no)
+        for side in book.consumed:
+            self.world.board.add_consumer(side[:-2], book.account_no)

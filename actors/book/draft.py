@@ -1,0 +1,73 @@
+"""A step's work on one book: events are emitted and folded at once, and all of it can be taken back.
+
+Invariants: between :meth:`Draft.begin` and :meth:`Draft.commit` only this draft writes the book; after
+:meth:`Draft.discard` the book is exactly what it was. A preview is a draft that is discarded.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from actors.book.events import Event
+from actors.book.state.book import Book, Undo
+from actors.book.state.fold import SCALARS, fold, take_back
+
+
+class BrokenInvariant(Exception):
+    """A book that a decision produced cannot be right."""
+
+
+class Draft:
+    """One step's changes to one book."""
+
+    __slots__ = ("_saved", "at", "book", "consumers", "events", "moved", "undo")
+
+    def __init__(self, book: Book, at: int) -> None:
+        self.book = book
+        self.at = at
+        self.events: list[Event] = []
+        self.undo: Undo = []
+        self.moved: list[int] = []
+        """Orders whose watch changed."""
+        self.consumers: list[str] = []
+        """Symbols of which displayed size was taken."""
+        self._saved = (
+            book.n, book.status, book.profile, book.margin_profile, book.options_level,
+            book.fractional_trading, book.no_shorting, book.suspend_trade, book.max_margin_multiplier,
+            book.quarantined, book.cash, book.reserved_money, book.next_order_no, book.next_activity_no,
+            book.next_lot_no,
+        )  # fmt: skip
+
+    def emit(self, event: Any) -> None:
+        """Record a fact and fold it."""
+        self.events.append(event)
+        fold(self.book, event, self.at, self.undo)
+
+    def discard(self) -> None:
+        """Put the book back as it was."""
+        take_back(self.undo)
+        for name, value in zip(SCALARS, self._saved, strict=True):
+            setattr(self.book, name, value)
+        self.events = []
+
+    def check(self) -> None:
+        """Raise :class:`BrokenInvariant` if the changed book cannot be right."""
+        book = self.book
+        if book.reserved_money < 0:
+            raise BrokenInvariant(f"reserved money {book.reserved_money}")
+        if book.type == "cash" and book.cash < 0:
+            raise BrokenInvariant(f"cash account with cash {book.cash}")
+        for table, key, _ in self.undo:
+            if table is book.held and table.get(key, 0) < 0:
+                raise BrokenInvariant(f"held quantity of {key} {table[key]}")
+            if table is book.positions and (position := table.get(key)) is not None:
+                if position.qty != sum(lot.qty for lot in position.lots):
+                    raise BrokenInvariant(f"lots of {key} do not add up")
+                if position.basis_money != sum(lot.basis_money for lot in position.lots):
+                    raise BrokenInvariant(f"basis of {key} does not add up")
+            elif table is book.orders and (order := table.get(key)) is not None:
+                terms = order.terms
+                if terms.qty and order.filled_qty > terms.qty:
+                    raise BrokenInvariant(f"order {key} overfilled")
+                if order.reserved_money < 0 or order.reserved_qty < 0:
+                    raise BrokenInvariant(f"order {key} reserves less than nothing")

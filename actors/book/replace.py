@@ -1,0 +1,171 @@
+"""Replacing a live order (alpaca-api §2.8).
+
+Invariants: the replacement has its own id and names the order it replaces; ``qty`` is the new total, fills are
+carried over, so leaves = qty - filled; meanwhile the account reserves the larger of both needs; what does not
+pass at the moment of effect leaves the old order as it was.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from actors.book import events as e
+from actors.book.decide import Outcome, Placed, find_live, latency_ns
+from actors.book.draft import Draft
+from actors.book.ids import client_key, derive_order_ids
+from actors.book.rules.admission.check import Need, account_refusal, check
+from actors.book.rules.admission.parse import Parsed, parse
+from actors.book.rules.matching.profiles import Profiles
+from actors.book.rules.reasons import Refusal, refuse
+from actors.book.state.book import Order
+from actors.book.trade import judge
+from actors.book.units import format_price, format_qty
+from actors.commands import PlaceOrder, ReplaceOrder
+from actors.market.world import World
+
+
+def replace(draft: Draft, action: ReplaceOrder, world: World, profiles: Profiles) -> Outcome:
+    """Ask for a change; the answer is the replacement, which takes effect after the order's latency."""
+    target_client = action.client_order_id if action.order_id is None else None
+    order = find_live(draft, action.order_id, target_client)
+    name = (action.order_id or action.client_order_id or "")[:128]
+    if order is None:
+        draft.emit(e.OrderReplaceRejected(0, name, "order_not_found"))
+        return refuse("order_not_found", "order_id", order_id=name)
+    outcome = _prepare(draft, order, action, world)
+    if isinstance(outcome, Refusal):
+        draft.emit(
+            e.OrderReplaceRejected(
+                order.terms.order_no, name, outcome.reason, order.reserved_money, order.reserved_qty
+            )
+        )
+        return outcome
+    return _ask(draft, order, action, outcome[0], outcome[1], profiles)
+
+
+def _prepare(draft: Draft, order: Order, action: ReplaceOrder, world: World) -> tuple[Parsed, Need] | Refusal:
+    terms = order.terms
+    if (refusal := account_refusal(draft.book)) is not None:
+        return refusal
+    if order.status not in ("new", "partially_filled"):
+        return refuse("order_not_replaceable", "order_id", status=order.status)
+    if order.triggered:
+        return refuse("order_not_replaceable", "order_id", status="triggered")
+    if terms.notional:
+        return refuse("notional_not_replaceable", "qty")
+    if action.trail is not None:
+        return refuse("not_supported", "trail")
+    if action.limit_price is not None and not terms.limit_price:
+        return refuse("price_not_accepted", "limit_price")
+    if action.stop_price is not None and not terms.stop_price:
+        return refuse("price_not_accepted", "stop_price")
+    new_client_id = action.client_order_id if action.order_id is not None else None
+    if new_client_id is not None and client_key(new_client_id) in draft.book.recent:
+        return refuse("client_order_id_not_unique", "client_order_id")
+    order_new = parse(
+        PlaceOrder(
+            symbol=terms.symbol,
+            qty=action.qty or format_qty(terms.qty),
+            side=terms.side,
+            type=terms.type,
+            time_in_force=action.time_in_force or terms.time_in_force,
+            limit_price=action.limit_price or (format_price(terms.limit_price) if terms.limit_price else None),
+            stop_price=action.stop_price or (format_price(terms.stop_price) if terms.stop_price else None),
+            extended_hours=terms.extended_hours,
+            client_order_id=new_client_id,
+        ),
+        world.instruments,
+    )
+    if isinstance(order_new, Refusal):
+        return order_new
+    return _compare(draft, order, order_new, world)
+
+
+def _compare(draft: Draft, order: Order, new: Parsed, world: World) -> tuple[Parsed, Need] | Refusal:
+    terms = order.terms
+    same = (new.qty, new.limit_price, new.stop_price, new.time_in_force) == (
+        terms.qty, terms.limit_price, terms.stop_price, terms.time_in_force,
+    )  # fmt: skip
+    if same:
+        return refuse("nothing_changed")
+    if new.qty <= order.filled_qty:
+        return refuse("qty_not_above_filled", "qty", qty=format_qty(new.qty), filled_qty=format_qty(order.filled_qty))
+    leaves = msgspec.structs.replace(new, qty=new.qty - order.filled_qty, position_intent="")
+    need = check(draft.book, leaves, world, order.reserved_money, order.reserved_qty)
+    if isinstance(need, Refusal):
+        return need
+    return new, need
+
+
+def _ask(draft: Draft, order: Order, action: ReplaceOrder, new: Parsed, need: Need, profiles: Profiles) -> Outcome:
+    book, old = draft.book, order.terms
+    profile = profiles.get(old.profile)
+    assert profile is not None
+    order_no = book.next_order_no
+    order_id, derived = derive_order_ids(book.seed, book.epoch, order_no)
+    client_id = action.client_order_id if action.order_id is not None and action.client_order_id else derived
+    effective_at = draft.at + latency_ns(draft, profiles, profile, order_id, b"latency")
+    terms = msgspec.structs.replace(
+        old,
+        order_no=order_no,
+        order_id=order_id,
+        client_order_id=client_id,
+        client_key=client_key(client_id),
+        fingerprint=new.fingerprint,
+        time_in_force=new.time_in_force,
+        qty=new.qty,
+        limit_price=new.limit_price,
+        stop_price=new.stop_price,
+        submitted_at=draft.at,
+        live_at=effective_at,
+        reserved_money=need.money,
+        reserved_qty=need.qty,
+        check_price=need.check_price,
+        collar_price=need.collar_price,
+        replaces=old.order_no,
+    )
+    draft.emit(
+        e.OrderReplacePending(
+            old.order_no,
+            effective_at,
+            max(order.reserved_money, need.money),
+            max(order.reserved_qty, need.qty),
+            terms,
+        )
+    )
+    return Placed(terms, order_no)
+
+
+def finish_replace(draft: Draft, order_no: int, world: World, profiles: Profiles) -> None:
+    """A pending replace takes effect, or is refused because the order filled meanwhile."""
+    order = draft.book.orders.get(order_no)
+    if order is None or order.status != "pending_replace" or draft.at < order.replace_at:
+        return
+    new = order.replacement
+    assert new is not None
+    if new.qty <= order.filled_qty:
+        draft.emit(
+            e.OrderReplaceRejected(
+                order_no,
+                order.terms.order_id,
+                "qty_not_above_filled",
+                order.reserved_money,
+                order.reserved_qty,
+            )
+        )
+        return
+    leaves_share = new.qty - order.filled_qty
+    money = min(order.reserved_money, new.reserved_money)
+    qty = min(new.reserved_qty, leaves_share) if new.reserved_qty else 0
+    terms = msgspec.structs.replace(
+        new,
+        filled_qty=order.filled_qty,
+        filled_money=order.filled_money,
+        fill_count=order.fill_count,
+        reserved_money=money,
+        reserved_qty=qty,
+    )
+    draft.emit(e.OrderReplaced(order_no, terms))
+    live = draft.book.orders[terms.order_no]
+    if not live.terms.stop_price:
+        judge(draft, live, world, profiles, taking=True, quote_is_new=False)

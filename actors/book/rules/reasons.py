@@ -1,0 +1,195 @@
+"""Every reason for which a command or an order is refused, in one table.
+
+A refusal is a typed value: a stable ``reason`` with the numbers that failed. Code, Alpaca's status, code and
+text, and the sentence for people are derived from this table by every surface (contracts §3); nobody parses a
+sentence. Alpaca's texts come from alpaca-api §0.1. Numbers 30xx request, 31xx identity and state of the order,
+32xx instrument, 33xx money and quantity, 34xx account, 35xx market and session.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from msgspec import Struct
+
+
+class Reason(Struct, frozen=True):
+    """One way of being refused."""
+
+    name: str
+    code: int
+    alpaca_status: int
+    alpaca_code: int
+    alpaca_text: str
+    """Alpaca's message; ``{…}`` are filled from the numbers."""
+    advice: str
+    """One sentence for people: what it means and what to do."""
+    retryable: bool = False
+
+
+class Refusal(Struct, frozen=True):
+    """One refusal: the reason, the field it is about, and the numbers that failed (as texts)."""
+
+    reason: str
+    field: str = ""
+    numbers: dict[str, str] = {}
+
+
+def _r(
+    code: int,
+    name: str,
+    status: int,
+    alpaca_code: int,
+    text: str,
+    advice: str,
+    retryable: bool = False,
+) -> tuple[str, Reason]:
+    return name, Reason(name, code, status, alpaca_code, text, advice, retryable)
+
+
+_INVALID = 40010001
+_FORBIDDEN = 40310000
+_UNPROCESSABLE = 42210000
+_NOT_FOUND = 40410000
+
+REASONS: Final[dict[str, Reason]] = dict(
+    (
+        _r(3001, "qty_or_notional_required", 422, _INVALID, "qty or notional is required",
+           "Give qty (shares) or notional (dollars)."),
+        _r(3002, "qty_and_notional", 422, _INVALID, "only one of qty or notional is accepted",
+           "Give qty or notional, not both."),
+        _r(3003, "invalid_qty", 422, _INVALID, "qty must be > 0",
+           "qty is a positive decimal text with at most 9 decimals."),
+        _r(3004, "invalid_limit_price", 422, _INVALID, "limit price must be > 0",
+           "limit_price is a positive decimal text in dollars."),
+        _r(3005, "invalid_stop_price", 422, _INVALID, "stop price must be > 0",
+           "stop_price is a positive decimal text in dollars."),
+        _r(3006, "invalid_type", 422, _INVALID, "invalid order type",
+           "type is one of the order types in order.rules."),
+        _r(3007, "invalid_side", 422, _INVALID, "invalid side", "side is buy or sell."),
+        _r(3008, "invalid_time_in_force", 422, _INVALID, "invalid time_in_force",
+           "time_in_force is one of those that order.rules lists for this order type."),
+        _r(3009, "invalid_order_class", 422, _INVALID, "invalid order class",
+           "This order class is not served; leave order_class out or say simple."),
+        _r(3010, "limit_price_required", 422, _INVALID, "limit orders require a limit price",
+           "Add limit_price."),
+        _r(3011, "stop_price_required", 422, _INVALID, "stop orders require a stop price", "Add stop_price."),
+        _r(3012, "stop_and_limit_required", 422, _INVALID,
+           "stop limit orders require both stop and limit price", "Add stop_price and limit_price."),
+        _r(3013, "price_not_accepted", 422, _INVALID, "market orders require no stop or limit price",
+           "Leave out the price that this order type does not take."),
+        _r(3014, "client_order_id_too_long", 422, _INVALID,
+           "client_order_id must be no more than 128 characters", "Use at most 128 characters."),
+        _r(3015, "client_order_id_not_unique", 422, _INVALID, "client_order_id must be unique",
+           "This client_order_id was used within 30 days with other parameters; take a new one."),
+        _r(3016, "invalid_notional", 422, _UNPROCESSABLE, "notional must be >= 1.00",
+           "notional is a decimal text of at least 1.00 dollar with at most 9 decimals, 6 of them used."),
+        _r(3017, "sub_penny_price", 422, _UNPROCESSABLE,
+           "invalid {field} {price}. sub-penny increment does not fulfill minimum pricing criteria",
+           "Prices of 1.00 and more step by a cent, lower ones by a hundredth of a cent."),
+        _r(3018, "fractional_not_day", 422, _UNPROCESSABLE, "fractional orders must be DAY orders",
+           "Use time_in_force day, or whole shares."),
+        _r(3019, "extended_hours_not_limit", 422, _UNPROCESSABLE,
+           "extended hours order must be DAY or GTC limit orders",
+           "Outside the core session only limit orders with day or gtc are taken."),
+        _r(3020, "position_intent_mismatch", 422, _UNPROCESSABLE,
+           "position intent mismatch, inferred: {inferred}, specified: {specified}",
+           "Leave position_intent out, or give the one that matches your position."),
+        _r(3021, "invalid_amount", 422, _INVALID, "invalid amount",
+           "An amount is a positive decimal text in dollars with at most 6 decimals."),
+        _r(3022, "invalid_setting", 422, _INVALID, "{field} value is invalid",
+           "See account.configure for what this setting takes."),
+        _r(3023, "invalid_name", 422, _INVALID, "name is invalid",
+           "A name has 1 to 64 characters, without line breaks."),
+        _r(3024, "not_supported", 422, _INVALID, "{field} is not supported for this order",
+           "Leave this field out."),
+        _r(3025, "invalid_percentage", 422, _INVALID, "percentage must be > 0 and <= 100",
+           "percentage is a decimal text above 0 and up to 100, instead of qty."),
+        _r(3101, "order_not_found", 404, _NOT_FOUND, "order not found for {order_id}",
+           "There is no such order in this account."),
+        _r(3102, "order_not_open", 422, _UNPROCESSABLE, 'order is already in "{status}" state',
+           "The order has ended; nothing is left to change."),
+        _r(3103, "order_not_replaceable", 422, _UNPROCESSABLE, "cannot replace order in {status} status",
+           "Wait until the order is new or partially filled.", True),
+        _r(3104, "nothing_changed", 422, _UNPROCESSABLE, "order parameters are not changed",
+           "Give at least one value that differs."),
+        _r(3105, "qty_not_above_filled", 422, _UNPROCESSABLE, "qty must be > filled_qty",
+           "qty is the new total and must exceed what is filled already."),
+        _r(3106, "notional_not_replaceable", 422, _UNPROCESSABLE, "cannot replace notional order",
+           "Cancel the order and place a new one."),
+        _r(3107, "position_not_found", 404, _NOT_FOUND, "position does not exist",
+           "The account holds nothing of this symbol."),
+        _r(3108, "account_name_taken", 422, _INVALID, "account name must be unique",
+           "Another account has this name; take another one."),
+        _r(3201, "asset_not_found", 422, _UNPROCESSABLE, 'asset "{symbol}" not found',
+           "This symbol is not known here; see asset.list."),
+        _r(3202, "asset_not_tradable", 422, _UNPROCESSABLE, 'asset "{symbol}" is not tradable',
+           "This instrument cannot be traded here."),
+        _r(3203, "asset_not_fractionable", 403, _FORBIDDEN, 'asset "{symbol}" is not fractionable',
+           "Use whole shares."),
+        _r(3204, "asset_not_shortable", 422, _UNPROCESSABLE, 'asset "{symbol}" cannot be sold short',
+           "Nobody lends this stock."),
+        _r(3205, "fractional_short", 422, _UNPROCESSABLE, "fractional orders cannot be sold short",
+           "Sell whole shares short."),
+        _r(3301, "insufficient_buying_power", 403, _FORBIDDEN, "insufficient buying power",
+           "The order needs {cost_basis} and {buying_power} is free; open orders reserve their part."),
+        _r(3302, "insufficient_qty", 403, _FORBIDDEN,
+           "insufficient qty available for order (requested: {requested}, available: {available})",
+           "You hold {existing_qty}, of which {held_for_orders} is reserved by open orders."),
+        _r(3303, "insufficient_cash", 403, _FORBIDDEN, "insufficient cash (available: {available})",
+           "Only {available} can be taken out."),
+        _r(3304, "number_too_large", 422, _INVALID, "{field} is too large",
+           "Quantity times price must stay below 9,000,000,000,000 dollars."),
+        _r(3401, "shorting_not_allowed", 403, _FORBIDDEN, "account is not allowed to short",
+           "Short sales need a margin account with 2,000 dollars of equity and shorting switched on."),
+        _r(3402, "account_closed", 403, _FORBIDDEN, "account is not authorized to trade",
+           "This account is closed."),
+        _r(3403, "account_quarantined", 403, _FORBIDDEN, "account is not authorized to trade",
+           "A fault was found in this account; it only answers reads until the operator has looked."),
+        _r(3404, "trade_suspended", 403, _FORBIDDEN, "new orders are rejected by user request",
+           "Switch suspend_trade off first."),
+        _r(3405, "fractional_disabled", 403, _FORBIDDEN,
+           "fractional trading is disabled for this account",
+           "Use whole shares, or switch fractional_trading on."),
+        _r(3406, "account_not_empty", 422, _UNPROCESSABLE,
+           "account has open positions or orders",
+           "Close every position and cancel every order first."),
+        _r(3501, "no_market_price", 422, _UNPROCESSABLE, "no market price for {symbol}",
+           "There has been no quote, print or previous close for this symbol yet; wait, or use a limit.",
+           True),
+        _r(3502, "stop_not_below_market", 422, _UNPROCESSABLE, "stop price must be less than current price",
+           "A sell stop lies below the market ({market_price})."),
+        _r(3503, "stop_not_above_market", 422, _UNPROCESSABLE,
+           "stop price must be greater than current price",
+           "A buy stop lies above the market ({market_price})."),
+        _r(3504, "options_not_served", 422, _UNPROCESSABLE, 'contract "{symbol}" not tradable',
+           "Option orders are not served by this version."),
+        _r(3505, "trading_disabled", 403, _FORBIDDEN, "account is not authorized to trade",
+           "Trading is switched off on this server; cancels and reads go on.", True),
+    )
+)  # fmt: skip
+
+
+_FIELD_OF: Final[dict[str, str]] = {"insufficient_buying_power": "qty", "insufficient_qty": "qty"}
+
+
+def refuse(reason: str, field: str = "", /, **numbers: str) -> Refusal:
+    """A refusal with a reason of the table."""
+    return Refusal(REASONS[reason].name, field or _FIELD_OF.get(reason, ""), numbers)
+
+
+class _Blank(dict[str, str]):
+    def __missing__(self, key: str) -> str:
+        return "?"
+
+
+def alpaca_text(refusal: Refusal) -> str:
+    """Alpaca's message for a refusal."""
+    numbers = _Blank(refusal.numbers)
+    numbers.setdefault("field", refusal.field)
+    return REASONS[refusal.reason].alpaca_text.format_map(numbers)
+
+
+def advice_text(refusal: Refusal) -> str:
+    """The sentence for people."""
+    return REASONS[refusal.reason].advice.format_map(_Blank(refusal.numbers))

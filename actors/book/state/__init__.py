@@ -1,0 +1,1 @@
+"""The state of one account, and the only function that changes it."""

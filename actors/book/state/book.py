@@ -1,0 +1,137 @@
+"""One account's book: what is true about it after its last event.
+
+Invariants: values are frozen records, replaced whole; only :mod:`actors.book.state.fold` writes a book, and it
+writes through the undo list when one is given. ``reserved_money`` is the sum over live orders, ``held`` the sum
+of reserved quantities by symbol. ``orders`` holds live orders only: an order leaves it with its last event.
+``watch`` and ``consumed`` move without events (they follow the tape) and are saved by value.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import Struct, field
+
+from actors.book.events import Lot, OrderAccepted
+
+OPEN_STATUSES = ("accepted", "new", "partially_filled", "pending_cancel", "pending_replace", "held")
+DAY_NS = 86_400 * 1_000_000_000
+RECENT_DAYS = 30
+"""How long a client order id is remembered after its order (contracts §3)."""
+
+
+class Order(Struct, frozen=True, gc=False, array_like=True):
+    """A live order: its terms and how far it has come."""
+
+    terms: OrderAccepted
+    status: str
+    filled_qty: int
+    filled_money: int
+    fill_count: int
+    slice_no: int
+    """Taking slices since it became live or was triggered."""
+    reserved_money: int
+    reserved_qty: int
+    live_at: int
+    collar_price: int
+    limit_price: int
+    """The limit it acts on: of its terms, or what a trigger set."""
+    triggered: bool
+    updated_at: int
+    last_fill_at: int
+    cancel_at: int
+    """When a pending cancel takes effect; 0 for none."""
+    replace_at: int
+    replacement: OrderAccepted | None
+    resume_status: str
+    """Status to go back to when a pending replace is refused."""
+
+    @property
+    def activated(self) -> bool:
+        """Whether it has been live in the market (``new`` was shown)."""
+        return self.status != "accepted" and self.resume_status != "accepted"
+
+    @property
+    def leaves_qty(self) -> int:
+        """What is still to be filled; 0 for an order by notional before its first fill."""
+        return self.terms.qty - self.filled_qty if self.terms.qty else 0
+
+
+class Position(Struct, frozen=True, gc=False, array_like=True):
+    """A holding of one instrument, signed, with its lots in order of age."""
+
+    symbol: str
+    asset_id: str
+    qty: int
+    basis_money: int
+    lots: tuple[Lot, ...]
+    realized_money: int
+
+
+class Watch(Struct, array_like=True):
+    """What an order remembers of the tape between events."""
+
+    cond_since: int = 0
+    """Since when its fill condition has held without a break; 0 when it does not hold."""
+    reason: str = ""
+    """Why the last evaluation did not fill."""
+    due_at: int = 0
+    """When it must be looked at again without a message; 0 for never."""
+    near_misses: int = 0
+    """Evaluations in which the fill condition held and the order still waited."""
+    evaluations: int = 0
+
+
+class Consumed(Struct, array_like=True):
+    """How much of the displayed size of one side this account has taken (fill model §8)."""
+
+    price: int
+    used_qty: int
+    updated_at: int
+
+
+class Book(Struct, array_like=True):
+    """The whole account. ``n`` counts its events."""
+
+    account_no: int
+    account_id: str = ""
+    user_id: str = ""
+    seed: bytes = b""
+    epoch: int = 0
+    """Raised by an account reset."""
+    n: int = 0
+    status: str = "ACTIVE"
+    type: str = "margin"
+    created_at: int = 0
+    profile: str = "realistic"
+    margin_profile: str = "house"
+    options_level: int = 3
+    fractional_trading: bool = True
+    no_shorting: bool = False
+    suspend_trade: bool = False
+    max_margin_multiplier: int = 4
+    quarantined: str = ""
+    """Why the account only answers reads; empty when it is well."""
+    cash: int = 0
+    reserved_money: int = 0
+    next_order_no: int = 1
+    next_activity_no: int = 1
+    next_lot_no: int = 1
+    orders: dict[int, Order] = field(default_factory=dict)
+    by_client: dict[str, int] = field(default_factory=dict)
+    """Client order id of each live order."""
+    recent: dict[int, int] = field(default_factory=dict)
+    """Client key of orders of the last 30 days: ``order_no << 25 | fingerprint``, oldest first."""
+    first_of_day: dict[int, int] = field(default_factory=dict)
+    """First ``order_no`` of each UTC day that ``recent`` covers."""
+    positions: dict[str, Position] = field(default_factory=dict)
+    held: dict[str, int] = field(default_factory=dict)
+    watch: dict[int, Watch] = field(default_factory=dict)
+    consumed: dict[str, Consumed] = field(default_factory=dict)
+    """Key: symbol + ``/b`` (bid side) or ``/a`` (ask side)."""
+
+
+MISSING: Any = object()
+"""Marks a key that was absent, in an undo list."""
+
+Undo = list[tuple[dict[Any, Any], Any, Any]]

@@ -1,0 +1,482 @@
+"""The engine: one input at a time, run to the end before the next.
+
+Invariants: :meth:`Engine.command`, :meth:`tape`, :meth:`run_timers` and the others are synchronous and complete.
+``now`` never steps back; before an input stamped ``t`` every timer due before ``t`` has run with ``now`` set to
+its due time. Accounts are visited in ``account_no`` order, orders in ``order_no`` order. Steps that led to events
+gather in :attr:`Engine.steps` until the driver takes them to the journal; nothing may leave the process before
+the step it depends on is durable. Known limits: one lane.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from msgspec import Struct
+
+from actors import timers as t
+from actors.actor import Waits, fall_due, intend, perform
+from actors.book import events as e
+from actors.book import trade
+from actors.book.decide import Done, Outcome, Placed
+from actors.book.draft import Draft
+from actors.book.instruments import Instrument, Instruments
+from actors.book.rules.matching.ledger import follow
+from actors.book.rules.matching.profiles import Profiles
+from actors.book.rules.reasons import Refusal
+from actors.book.state.book import Book
+from actors.book.state.fold import fold
+from actors.commands import CreateAccount
+from actors.house.decide import Defaults, Opened, open_account
+from actors.house.state import HOUSE_NO, House
+from actors.inputs import (
+    CommandInput,
+    Envelope,
+    Input,
+    Issued,
+    Moved,
+    ReferenceInput,
+    Section,
+    Step,
+    TapeInput,
+    TimerInput,
+    UnreadableInput,
+)
+from actors.market.board import Key, Slot
+from actors.market.messages import FeedState, Quote, Session, Status, TapeMessage, Trade
+from actors.market.world import World
+
+_TAPE = TapeInput()
+NOT_RESIDENT = "not_resident"
+
+
+class Created(Struct, frozen=True):
+    """An account was opened."""
+
+    account_no: int
+    account_id: str
+    name: str
+
+
+class Engine:
+    """One partition: the books in memory, the market, and the order of everything."""
+
+    def __init__(
+        self,
+        seed: bytes,
+        profiles: Profiles | None = None,
+        defaults: Defaults | None = None,
+        instruments: Iterable[Instrument] = (),
+    ) -> None:
+        self.seed = seed
+        self.profiles = profiles or Profiles()
+        self.defaults = defaults or Defaults()
+        self.world = World(Instruments(instruments), self.profiles.hashes)
+        self.house = House()
+        self.books: dict[int, Book] = {}
+        """Resident accounts."""
+        self.waits = Waits(self.world)
+        self.seq = 0
+        """Number of the last event."""
+        self.input_seq = 0
+        self.steps: list[Step] = []
+        """Steps with events that the driver has not taken yet."""
+        self.failures: list[tuple[int, str]] = []
+        """Accounts quarantined since the driver last looked, with the reason."""
+        self._sections: list[Section] = []
+        self._moved: dict[int, dict[int, None]] = {}
+        self._moved_sides: dict[int, dict[str, None]] = {}
+
+    # ── commands ────────────────────────────────────────────────────────────────────────────────────────
+
+    def command(
+        self, account_no: int, action: Any, at: int, envelope: Envelope, issued: Issued | None = None
+    ) -> Outcome | Created:
+        """Run one command of a resident account (or the house) stamped ``at``."""
+        self._advance(at)
+        self.input_seq += 1
+        if isinstance(action, CreateAccount):
+            assert issued is not None
+            outcome: Outcome | Created = self._create(action, issued)
+        else:
+            book = self.books[account_no]
+            box: list[Outcome] = []
+            self._turn(book, lambda draft: box.append(perform(draft, action, self.world, self.profiles)))
+            outcome = box[0] if box else Refusal("account_quarantined")
+        self._close_step(CommandInput(account_no, action, envelope, issued))
+        return outcome
+
+    def unreadable(self, account_no: int, method: str, reason: str, text: str, at: int) -> None:
+        """Record that a command could not be read (its sender has the protocol's own error)."""
+        self._advance(at)
+        self.input_seq += 1
+        event = e.CommandRefused(method[:64], reason, {"text": text[:200]})
+        book = self.books.get(account_no)
+        if book is not None:
+            self._turn(book, lambda draft: draft.emit(event))
+        else:
+            self._house_events((event,))
+        self._close_step(UnreadableInput(account_no, method[:64], reason, text[:200]))
+
+    def _create(self, action: CreateAccount, issued: Issued) -> Outcome | Created:
+        opened = open_account(self.house, action, issued, self.seed, self.profiles, self.defaults)
+        if not isinstance(opened, Opened):
+            self._house_events((e.CommandRefused("account.create", opened.reason, opened.numbers),))
+            return opened
+        self._house_events(opened.house_events)
+        book = Book(opened.account_no)
+        self.books[opened.account_no] = book
+
+        def first(draft: Draft) -> None:
+            draft.emit(opened.created)
+            if opened.cash:
+                draft.emit(
+                    e.ActivityBooked(book.next_activity_no, "JNLC", opened.cash, opened.cash, "initial balance")
+                )
+
+        self._turn(book, first)
+        return Created(opened.account_no, opened.created.account_id, action.name)
+
+    def _house_events(self, events: tuple[Any, ...]) -> None:
+        first = self.house.n + 1
+        for event in events:
+            self.house.fold(event)
+        self._sections.append(Section(HOUSE_NO, first, events))
+
+    def preview(self, account_no: int, action: Any, at: int) -> tuple[Outcome, list[Any]]:
+        """What a command would do at ``at`` before the market answers; nothing changes."""
+        book = self.books[account_no]
+        draft = Draft(book, max(at, self.world.now))
+        try:
+            outcome = intend(draft, action, self.world, self.profiles)
+            events = list(draft.events)
+        finally:
+            draft.discard()
+        return outcome, events
+
+    # ── the tape ────────────────────────────────────────────────────────────────────────────────────────
+
+    def tape(self, message: TapeMessage) -> None:
+        """Apply one tape message and everything that it wakes."""
+        kind = type(message)
+        if kind is Quote:
+            self.quote(message)  # type: ignore[arg-type]
+            return
+        self._advance(message.received_at or message.at)
+        self.input_seq += 1
+        world = self.world
+        world.tape_seq += 1
+        if kind is Trade:
+            self._trade(message)  # type: ignore[arg-type]
+        elif kind is Session:
+            self._session(message)  # type: ignore[arg-type]
+        elif kind is Status:
+            self._status(message)  # type: ignore[arg-type]
+        elif kind is FeedState:
+            self._feed(message)  # type: ignore[arg-type]
+        self._close_step(_TAPE)
+
+    def quote(self, quote: Quote) -> None:
+        """Apply one quote. The usual case, in which nobody is concerned, is two comparisons and a few stores."""
+        world = self.world
+        stamp = quote.received_at or quote.at
+        if stamp > world.now:
+            if self.waits.timers.next_due < stamp:
+                self.run_timers(stamp)
+            world.now = stamp
+        self.input_seq += 1
+        world.tape_seq += 1
+        board = world.board
+        slot = board.slots.get(quote.symbol)
+        if slot is None:
+            slot = board.slot(quote.symbol)
+        slot.quote = quote
+        slot.quote_seq = world.tape_seq
+        slot.quote_epoch = board.feed_epoch
+        if 0 < quote.ask <= slot.ask_down or quote.bid >= slot.bid_up or slot.busy:
+            self._quote_concerns(slot, quote)
+
+    def _quote_concerns(self, slot: Slot, quote: Quote) -> None:
+        if slot.consumers:
+            self._follow_consumption(slot, quote)
+        woken = self.world.board.woken_by_quote(slot, quote.bid, quote.ask)
+        self._wake(woken, lambda draft, no: trade.meet_quote(draft, no, self.world, self.profiles))
+        if self._sections:
+            self._close_step(_TAPE)
+
+    def _follow_consumption(self, slot: Slot, quote: Quote) -> None:
+        for account_no in list(slot.consumers):
+            book = self.books.get(account_no)
+            kept = False
+            if book is not None:
+                for key, price, size in (
+                    (f"{slot.symbol}/a", quote.ask, quote.ask_size),
+                    (f"{slot.symbol}/b", quote.bid, quote.bid_size),
+                ):
+                    entry = book.consumed.get(key)
+                    if entry is None:
+                        continue
+                    before = entry.used_qty
+                    if follow(entry, price, size):
+                        kept = True
+                        if entry.used_qty != before:
+                            self._moved_sides.setdefault(account_no, {})[key] = None
+                    else:
+                        del book.consumed[key]
+                        self._moved_sides.setdefault(account_no, {})[key] = None
+            if not kept:
+                self.world.board.drop_consumer(slot, account_no)
+
+    def _trade(self, message: Trade) -> None:
+        board = self.world.board
+        slot = board.slot(message.symbol)
+        slot.last = message
+        slot.last_seq = self.world.tape_seq
+        woken = board.woken_by_trade(slot, message.price)
+        self._wake(woken, lambda draft, no: trade.meet_trade(draft, no, slot, self.world, self.profiles))
+
+    def _status(self, message: Status) -> None:
+        slot = self.world.board.slot(message.symbol)
+        slot.status = message
+        self._wake(sorted(slot.near), lambda draft, no: trade.meet_quote(draft, no, self.world, self.profiles))
+
+    def _session(self, message: Session) -> None:
+        self.world.session = message
+        waiters = sorted(self.waits.phase_waiters)
+        self.waits.phase_waiters.clear()
+        for account_no, order_no in waiters:
+            self.waits.timers.add(self.world.now, (account_no, order_no, t.LIVE))
+
+    def _feed(self, message: FeedState) -> None:
+        world = self.world
+        if message.feed:
+            world.feed = message.feed
+        if message.state == "down":
+            world.feed_down = True
+        elif message.state == "up":
+            world.feed_down = False
+            world.board.feed_epoch += 1
+        elif message.state == "gap":
+            self._gap(message)
+
+    def _gap(self, message: FeedState) -> None:
+        """Messages were lost: whatever was being measured on the tape starts again, and the book says so."""
+        symbols = set(message.symbols)
+        touched: dict[int, list[int]] = {}
+        for account_no in sorted(self.books):
+            book = self.books[account_no]
+            for order_no in sorted(book.orders):
+                if not symbols or book.orders[order_no].terms.symbol in symbols:
+                    touched.setdefault(account_no, []).append(order_no)
+        for account_no, order_nos in touched.items():
+
+            def restart(draft: Draft, order_nos: list[int] = order_nos) -> None:
+                draft.emit(e.MarketGapped(message.reason or "gap", message.symbols))
+                for order_no in order_nos:
+                    watch = draft.book.watch.get(order_no)
+                    if watch is not None:
+                        watch.cond_since = watch.due_at = 0
+                        draft.moved.append(order_no)
+
+            self._turn(self.books[account_no], restart)
+
+    def _wake(self, woken: list[Key], what: Callable[[Draft, int], None]) -> None:
+        """Run ``what`` for each woken order, one draft an account."""
+        position = 0
+        while position < len(woken):
+            account_no = woken[position][0]
+            order_nos = []
+            while position < len(woken) and woken[position][0] == account_no:
+                order_nos.append(woken[position][1])
+                position += 1
+            book = self.books.get(account_no)
+            if book is None:
+                continue
+
+            def run(draft: Draft, order_nos: list[int] = order_nos) -> None:
+                for order_no in order_nos:
+                    what(draft, order_no)
+
+            self._turn(book, run, order_nos)
+
+    # ── timers ──────────────────────────────────────────────────────────────────────────────────────────
+
+    def run_timers(self, before: int) -> None:
+        """Run every timer due before ``before``, each as an input of its own at its due time."""
+        timers = self.waits.timers
+        while timers.next_due < before:
+            self._run_due()
+
+    def run_timers_through(self, until: int) -> None:
+        """Run every timer due at or before ``until`` and move the time there."""
+        self.run_timers(until + 1)
+        self.world.now = max(self.world.now, until)
+
+    def _run_due(self) -> None:
+        due, entries = self.waits.timers.pop()
+        self.world.now = max(self.world.now, due)
+        for account_no, order_no, purpose in entries:
+            book = self.books.get(account_no)
+            if book is None:
+                continue
+            self.input_seq += 1
+
+            def run(draft: Draft, order_no: int = order_no, purpose: int = purpose) -> None:
+                fall_due(draft, order_no, purpose, self.world, self.profiles)
+
+            self._turn(book, run, (order_no,))
+            self._close_step(TimerInput(account_no, order_no, purpose))
+
+    def reference(self, instruments: Iterable[Instrument], at: int) -> None:
+        """Take in new or changed instruments."""
+        self._advance(at)
+        self.input_seq += 1
+        records = tuple(instruments)
+        self.world.instruments.update(records)
+        self._close_step(ReferenceInput(records))
+
+    # ── the machinery of a step ─────────────────────────────────────────────────────────────────────────
+
+    def _advance(self, at: int) -> None:
+        world = self.world
+        if at > world.now:
+            if self.waits.timers.next_due < at:
+                self.run_timers(at)
+            world.now = at
+
+    def _turn(self, book: Book, run: Callable[[Draft], None], touched: Iterable[int] = ()) -> None:
+        """One account's part of a step, all or nothing."""
+        first = book.n + 1
+        draft = Draft(book, self.world.now)
+        try:
+            run(draft)
+            draft.check()
+        except Exception as error:
+            draft.discard()
+            draft = Draft(book, self.world.now)
+            self._quarantine(draft, error)
+        events = draft.events
+        account_no = book.account_no
+        if events:
+            self.seq += len(events)
+            self._sections.append(Section(account_no, first, tuple(events)))
+        for symbol in draft.consumers:
+            self.world.board.add_consumer(symbol, account_no)
+            sides = self._moved_sides.setdefault(account_no, {})
+            sides[f"{symbol}/a"] = sides[f"{symbol}/b"] = None
+        if draft.moved:
+            moved = self._moved.setdefault(account_no, {})
+            for order_no in draft.moved:
+                moved[order_no] = None
+        arm = self.waits.arm
+        for order_no in touched:
+            arm(book, order_no)
+        for event in events:
+            order_no = getattr(event, "order_no", 0)
+            if order_no:
+                arm(book, order_no)
+            if type(event) is e.OrderReplaced:
+                arm(book, event.terms.order_no)
+
+    def _quarantine(self, draft: Draft, error: Exception) -> None:
+        reason = f"{type(error).__name__}: {error}"[:200]
+        draft.emit(e.AccountQuarantined(reason))
+        self.failures.append((draft.book.account_no, reason))
+        for order_no in sorted(draft.book.orders):
+            self.waits.arm(draft.book, order_no)
+
+    def _close_step(self, what: Input) -> None:
+        if not self._sections:
+            return
+        sections = tuple(self._sections)
+        self._sections.clear()
+        count = 0
+        for section in sections:
+            count += len(section.events)
+            if section.account_no == HOUSE_NO:
+                self.seq += len(section.events)
+        self.steps.append(
+            Step(self.input_seq, self.world.now, self.world.tape_seq, self.seq - count + 1, what, sections)
+        )
+
+    # ── what the driver takes ───────────────────────────────────────────────────────────────────────────
+
+    def take_steps(self) -> list[Step]:
+        """Hand over the gathered steps."""
+        steps = self.steps
+        self.steps = []
+        return steps
+
+    def take_moved(self) -> list[Moved]:
+        """State that moved without an event since the last call, by value, in account order."""
+        if not self._moved and not self._moved_sides:
+            return []
+        out = []
+        for account_no in sorted({*self._moved, *self._moved_sides}):
+            book = self.books.get(account_no)
+            if book is None:
+                continue
+            watches = {no: book.watch.get(no) for no in sorted(self._moved.get(account_no, ()))}
+            sides = {key: book.consumed.get(key) for key in sorted(self._moved_sides.get(account_no, ()))}
+            out.append(Moved(account_no, watches, sides))
+        self._moved.clear()
+        self._moved_sides.clear()
+        return out
+
+    # ── recovery ────────────────────────────────────────────────────────────────────────────────────────
+
+    def restore_step(self, step: Step) -> None:
+        """Fold a journaled step; events that a book already holds are passed over."""
+        for section in step.sections:
+            target: Any = self.house if section.account_no == HOUSE_NO else self._book_for(section)
+            if target is None:
+                continue
+            skip = target.n - section.n_first + 1
+            for event in section.events[max(0, skip) :]:
+                if section.account_no == HOUSE_NO:
+                    self.house.fold(event)
+                else:
+                    fold(target, event, step.at)
+        self.seq = step.seq_last
+        self.input_seq = step.input_seq
+        self.world.now = max(self.world.now, step.at)
+
+    def restore_moved(self, moved: Moved) -> None:
+        """Put back state that moved without an event."""
+        book = self.books.get(moved.account_no)
+        if book is None:
+            return
+        for order_no, watch in moved.watches.items():
+            if watch is None or order_no not in book.orders:
+                book.watch.pop(order_no, None)
+            else:
+                book.watch[order_no] = watch
+        for key, entry in moved.consumed.items():
+            if entry is None:
+                book.consumed.pop(key, None)
+            else:
+                book.consumed[key] = entry
+
+    def _book_for(self, section: Section) -> Book | None:
+        book = self.books.get(section.account_no)
+        if book is None and section.n_first == 1:
+            book = self.books[section.account_no] = Book(section.account_no)
+        return book
+
+    def admit(self, book: Book) -> None:
+        """Take a book into memory and wait for what its orders wait for."""
+        self.books[book.account_no] = book
+        self.waits.arm_all(book)
+
+    def release(self, account_no: int) -> None:
+        """Let an account without live orders leave memory."""
+        book = self.books[account_no]
+        assert not book.orders
+        for side in book.consumed:
+            slot = self.world.board.slots.get(side[:-2])
+            if slot is not None:
+                self.world.board.drop_consumer(slot, account_no)
+        del self.books[account_no]
+
+
+__all__ = ["Created", "Done", "Engine", "Outcome", "Placed", "Refusal"]

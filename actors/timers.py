@@ -1,0 +1,56 @@
+"""Things that fall due: a heap of distinct instants with a bucket of entries each.
+
+Invariants: entries of one instant come out in the order ``(account_no, order_no, purpose)``, never in the order
+they were put in, so the history of memory does not show. Taking an entry out costs nothing but a lookup.
+"""
+
+from __future__ import annotations
+
+from heapq import heappop, heappush
+
+LIVE, DWELL, CANCEL, REPLACE, EXPIRE = range(5)
+"""What a timer is for; equal instants run in this order for one order."""
+
+Entry = tuple[int, int, int]
+"""``(account_no, order_no, purpose)``"""
+
+NEVER = 1 << 63
+
+
+class Timers:
+    """All timers of one engine, in nanoseconds UTC."""
+
+    __slots__ = ("_buckets", "_heap", "next_due")
+
+    def __init__(self) -> None:
+        self._heap: list[int] = []
+        self._buckets: dict[int, dict[Entry, None]] = {}
+        self.next_due = NEVER
+        """Instant of the earliest bucket; :data:`NEVER` when there is none."""
+
+    def __len__(self) -> int:
+        return sum(len(bucket) for bucket in self._buckets.values())
+
+    def add(self, due: int, entry: Entry) -> None:
+        """Have ``entry`` fall due at ``due``."""
+        bucket = self._buckets.get(due)
+        if bucket is None:
+            self._buckets[due] = {entry: None}
+            heappush(self._heap, due)
+            if due < self.next_due:
+                self.next_due = due
+        else:
+            bucket[entry] = None
+
+    def remove(self, due: int, entry: Entry) -> None:
+        """Forget an entry, if it is there."""
+        bucket = self._buckets.get(due)
+        if bucket is not None:
+            bucket.pop(entry, None)
+
+    def pop(self) -> tuple[int, list[Entry]]:
+        """The earliest instant and its entries, in order; call only when ``next_due`` is not NEVER."""
+        due = heappop(self._heap)
+        bucket = self._buckets.pop(due)
+        self.next_due = self._heap[0] if self._heap else NEVER
+        return due, sorted(bucket)
