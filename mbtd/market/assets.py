@@ -89,33 +89,38 @@ def instrument_of(symbol: str, calendar: Calendar) -> Instrument:
     """
     option = parse_option_symbol(symbol)
     if option is not None:
-        return _option(symbol, option, calendar)
+        try:
+            return option_instrument(option, calendar.last_trading_day(option.osi_date))
+        except CalendarError as error:
+            raise ValueError(f"{symbol!r}: {error}") from None
     if not _STOCK.match(symbol):
         raise ValueError(f"{symbol!r} is neither a stock symbol nor an OSI option symbol")
     return Instrument(asset_id=asset_id(symbol), symbol=symbol)
 
 
-def _option(symbol: str, option: OptionSymbol, calendar: Calendar) -> Instrument:
-    try:
-        expiry_date = calendar.last_trading_day(option.osi_date)
-    except CalendarError as error:
-        raise ValueError(f"{symbol!r}: {error}") from None
+def option_instrument(
+    option: OptionSymbol, expiry_date: int, *, tick_price: int = 100, name: str = ""
+) -> Instrument:
+    """The record of a contract whose last trading day is ``expiry_date``; tick class unknown means $0.01."""
+    symbol = option_symbol(option.root, option.osi_date, option.right, option.strike)
     cash = option.root in INDEX_ROOTS
-    shares = CONTRACT_SHARES * QTY_PER_SHARE
+    shares = Deliverable("equity", option.underlying, CONTRACT_SHARES * QTY_PER_SHARE)
     return Instrument(
         asset_id=asset_id(symbol),
         symbol=symbol,
         asset_class="us_option",
+        exchange="",
+        name=name,
         tradable=not option.adjusted,
         fractionable=False,
         marginable=False,
         multiplier=CONTRACT_SHARES,
-        tick_price=100,
+        tick_price=tick_price,
         underlying=option.underlying,
         expiry_date=expiry_date,
         strike=option.strike,
         right=option.right,
         style="european" if cash else "american",
         settlement="cash" if cash else "physical",
-        deliverables=() if cash or option.adjusted else (Deliverable("equity", option.underlying, shares),),
+        deliverables=() if cash or option.adjusted else (shares,),
     )

@@ -34,7 +34,7 @@ _ONE_DAY: Final = timedelta(days=1)
 _ROLL: Final = time(20)
 _PRE_OPENS: Final = time(4)
 _CORE_OPENS: Final = time(9, 30)
-_CORE_CLOSES: Final = time(16)
+CORE_CLOSES: Final = time(16)
 _POST_HOURS: Final = timedelta(hours=4)
 _T2_FROM: Final = 20170905
 _T1_FROM: Final = 20240528
@@ -248,9 +248,9 @@ class Calendar:
     def _make_trading_day(self, day: date) -> TradingDay:
         key, eve = to_int(day), day - _ONE_DAY
         if self.always_open:
-            opens, closes = new_york_ns(eve, _CORE_CLOSES), new_york_ns(day, _CORE_CLOSES)
+            opens, closes = new_york_ns(eve, CORE_CLOSES), new_york_ns(day, CORE_CLOSES)
             return TradingDay(key, opens, opens, opens, closes, closes)
-        close = self._early.get(key, _CORE_CLOSES)
+        close = self._early.get(key, CORE_CLOSES)
         post_close = (datetime.combine(day, close) + _POST_HOURS).time()
         return TradingDay(
             key,
