@@ -11,11 +11,11 @@ from typing import Final
 import numpy as np
 
 from actors.book.units import NS_PER_SECOND, PRICE_PER_DOLLAR
-from mbtd.market.synthetic.levels import YEAR, Floats, Levels
+from mbtd.market.synthetic.levels import Floats, Levels
 from mbtd.market.synthetic.universe import INDEX, STOCKS
 
 MARKET_VOLATILITY: Final = 0.14
-_LEAST_OWN_VOLATILITY: Final = 0.05
+
 _MARKET, _OWN, _FEAR = 1, 2, 3
 _FEAR_VOLATILITY: Final = 0.5
 
@@ -23,7 +23,7 @@ _FEAR_VOLATILITY: Final = 0.5
 def own_volatility(volatility: float, beta: float) -> float:
     """The part of an annual volatility that the market does not explain."""
     rest = volatility**2 - (beta * MARKET_VOLATILITY) ** 2
-    return max(_LEAST_OWN_VOLATILITY, rest**0.5 if rest > 0 else 0.0)
+    return rest**0.5 if rest > 0 else 0.0
 
 
 class PriceLevels:
@@ -55,6 +55,3 @@ class PriceLevels:
     def cents(self, at: int) -> list[int]:
         """The levels as whole-cent prices in price units."""
         return [round(level * 100) * (PRICE_PER_DOLLAR // 100) for level in self.at(at).tolist()]
-
-
-__all__ = ["MARKET_VOLATILITY", "YEAR", "PriceLevels", "own_volatility"]

@@ -17,7 +17,8 @@ import numpy as np
 
 from actors.book.units import NS_PER_SECOND, PRICE_PER_DOLLAR
 from actors.market.messages import Auction, Quote, TapeMessage, Trade
-from mbtd.market.synthetic.prices import MARKET_VOLATILITY, YEAR, own_volatility
+from mbtd.market.synthetic.levels import YEAR
+from mbtd.market.synthetic.prices import MARKET_VOLATILITY, own_volatility
 from mbtd.market.synthetic.universe import STOCKS, StockSpec
 
 CENT: Final = PRICE_PER_DOLLAR // 100

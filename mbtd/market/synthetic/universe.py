@@ -48,12 +48,12 @@ class OptionSpec(Struct, frozen=True):
     """Long-run annual volatility at the money."""
 
 
-INDEX: Final = StockSpec("SPX", "S&P 500 Index", "", 6650.0, 0.15, 1.0, 0.0, 0, 0.0)
+INDEX: Final = StockSpec("SPX", "S&P 500 Index", "", 6650.0, 0.14, 1.0, 0.0, 0, 0.0)
 
 _NASDAQ, _NYSE, _ARCA, _BATS = "NASDAQ", "NYSE", "ARCA", "BATS"
 
 STOCKS: Final = (
-    StockSpec("SPY", "SPDR S&P 500 ETF Trust", _ARCA, 665.0, 0.15, 1.0, 1, 12, 9.0),
+    StockSpec("SPY", "SPDR S&P 500 ETF Trust", _ARCA, 665.0, 0.14, 1.0, 1, 12, 9.0),
     StockSpec("QQQ", "Invesco QQQ Trust", _NASDAQ, 600.0, 0.20, 1.2, 1, 8, 7.0),
     StockSpec("IWM", "iShares Russell 2000 ETF", _ARCA, 242.0, 0.22, 1.2, 1, 14, 4.0),
     StockSpec("DIA", "SPDR Dow Jones Industrial Average ETF", _ARCA, 470.0, 0.14, 0.9, 3, 4, 1.5),
