@@ -12,6 +12,7 @@ import trio
 from actors.book.units import NS_PER_SECOND, format_time, parse_time
 from actors.market.messages import FeedState, Session
 from mbtd.market.calendar import Calendar
+from mbtd.market.feed import Feed
 from mbtd.market.feeds.replay import ReplayFeed, with_sessions
 from mbtd.market.recordings import Recording, open_recordings
 
@@ -38,7 +39,7 @@ def recording(tmp_path: Path) -> Recording:
 async def test_every_speed_plays_the_same_tape(
     recording: Recording, sink: Sink, autojump_clock: object, speed: float
 ) -> None:
-    feed = ReplayFeed(recording, CALENDAR, speed=speed)
+    feed: Feed = ReplayFeed(recording, CALENDAR, speed=speed)
     began = trio.current_time()
     await feed.run(sink)
     up = FeedState("up", recording.first_at, "replay")

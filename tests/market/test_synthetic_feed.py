@@ -7,6 +7,7 @@ import trio
 
 from actors.book.units import NS_PER_SECOND, parse_time
 from actors.market.messages import FeedState, Quote, Session
+from mbtd.market.feed import Feed
 from mbtd.market.feeds.synthetic import SyntheticFeed
 from mbtd.market.synthetic.market import SyntheticMarket, SyntheticSettings
 
@@ -27,7 +28,7 @@ class Wall:
 @pytest.mark.trio
 async def test_messages_come_when_they_are_due(sink: Sink, autojump_clock: object) -> None:
     wall = Wall()
-    feed = SyntheticFeed(7, SETTINGS, wall_ns=wall)
+    feed: Feed = SyntheticFeed(7, SETTINGS, wall_ns=wall)
     begun = wall()
     assert feed.status().state == "connecting"
     async with trio.open_nursery() as nursery:

@@ -58,22 +58,38 @@ def expiries(dailies: int, day: int, calendar: Calendar) -> list[int]:
     return sorted(expiry for expiry in found if expiry >= day)
 
 
-def contracts(day: int, levels: PriceLevels, calendar: Calendar) -> list[Contract]:
-    """All contracts listed on trade date ``day``, sorted."""
-    steps: dict[tuple[int, int], set[int]] = {}
-    for back in range(_DAYS_BACK + 1):
-        opened = to_date(day) - timedelta(days=back)
-        spots = levels.at(new_york_ns(opened - timedelta(days=1), CORE_CLOSES)).tolist()
-        dates = {n: expiries(n, to_int(opened), calendar) for n in {spec.dailies for spec in OPTIONS}}
+class Listing:
+    """The contracts of any trade date. It remembers what days opened, so that the next date costs little."""
+
+    def __init__(self, levels: PriceLevels, calendar: Calendar) -> None:
+        self._levels = levels
+        self._calendar = calendar
+        self._opened: dict[int, list[tuple[tuple[int, int], range]]] = {}
+
+    def contracts(self, day: int) -> list[Contract]:
+        """All contracts listed on trade date ``day``, sorted."""
+        days = [to_int(to_date(day) - timedelta(days=back)) for back in range(_DAYS_BACK + 1)]
+        self._opened = {opened: self._opened.get(opened) or self._open(opened) for opened in days}
+        steps: dict[tuple[int, int], set[int]] = {}
+        for opened in days:
+            for series, around in self._opened[opened]:
+                if series[1] >= day:
+                    steps.setdefault(series, set()).update(around)
+        return [
+            Contract(place, expiry, round(step * OPTIONS[place].step * PRICE_PER_DOLLAR), right)
+            for (place, expiry), found in sorted(steps.items())
+            for step in sorted(found)
+            for right in RIGHTS
+        ]
+
+    def _open(self, opened: int) -> list[tuple[tuple[int, int], range]]:
+        """What a day opens: root and expiry, and the strikes around the price of the eve, in steps."""
+        eve = to_date(opened) - timedelta(days=1)
+        spots = self._levels.at(new_york_ns(eve, CORE_CLOSES)).tolist()
+        dates = {n: expiries(n, opened, self._calendar) for n in {spec.dailies for spec in OPTIONS}}
+        found = []
         for place, spec in enumerate(OPTIONS):
             middle = round(spots[PLACES[spec.underlying]] / spec.step)
             around = range(max(1, middle - _STRIKES_EACH_SIDE), middle + _STRIKES_EACH_SIDE + 1)
-            for expiry in dates[spec.dailies]:
-                if expiry >= day:
-                    steps.setdefault((place, expiry), set()).update(around)
-    return [
-        Contract(place, expiry, round(step * OPTIONS[place].step * PRICE_PER_DOLLAR), right)
-        for (place, expiry), found in sorted(steps.items())
-        for step in sorted(found)
-        for right in RIGHTS
-    ]
+            found += [((place, expiry), around) for expiry in dates[spec.dailies]]
+        return found

@@ -24,7 +24,7 @@ from mbtd.market.assets import asset_id
 from mbtd.market.calendar import Calendar
 from mbtd.market.feed import SessionSource
 from mbtd.market.synthetic.levels import Floats
-from mbtd.market.synthetic.listing import contracts
+from mbtd.market.synthetic.listing import Listing
 from mbtd.market.synthetic.options import OptionTape, contract_instrument
 from mbtd.market.synthetic.prices import PriceLevels
 from mbtd.market.synthetic.stocks import StockTape
@@ -32,6 +32,8 @@ from mbtd.market.synthetic.universe import INDEX, STOCKS
 
 _PIECE_NS: Final = 250 * NS_PER_MS
 _OPTION_SHARE: Final = 0.5
+_OPENING_QUOTES: Final = 400
+"""Contracts a piece that get their first quote, beside the asked rate: a chain opens within seconds."""
 _MESSAGES_PER_EVENT: Final = 1.19
 _PHASE_ACTIVITY: Final = {"pre": 0.15, "core": 1.0, "post": 0.1, "overnight": 0.03, "closed": 0.0}
 _PHASE_SPREAD: Final = {"pre": 3.0, "core": 1.0, "post": 3.0, "overnight": 6.0, "closed": 1.0}
@@ -56,6 +58,7 @@ class SyntheticMarket:
             raise ValueError("quotes_per_second must be between 1 and 1000000")
         self.calendar = Calendar(always_open=self.settings.sessions == "always")
         self._levels = PriceLevels(seed)
+        self._listing = Listing(self._levels, self.calendar)
         self._start = self._piece_start = start
         self._session = self.calendar.session_at(start)
         self._sessions = SessionSource(self.calendar, start)
@@ -145,12 +148,15 @@ class SyntheticMarket:
         if not self.settings.options:
             return found
         fear = self._levels.fear(at)
-        if everything:
+        if start == self._start:
             return found + self._options.all_quotes(at, spots, fear)
+        if everything:
+            self._options.forget_prices()
         rate = self.settings.quotes_per_second * _OPTION_SHARE * activity
         self._option_budget = min(rate, self._option_budget + rate * (end - start) / NS_PER_SECOND)
-        quotes = self._options.due_quotes(at, spots, fear, int(self._option_budget))
-        self._option_budget -= len(quotes)
+        unpriced = self._options.unpriced_quotes(at, spots, fear, _OPENING_QUOTES)
+        quotes = unpriced or self._options.due_quotes(at, spots, fear, int(self._option_budget))
+        self._option_budget = max(0.0, self._option_budget - len(quotes))
         return found + quotes
 
     def _count(self, activity: float, seconds: float) -> int:
@@ -172,7 +178,7 @@ class SyntheticMarket:
         """New previous closes, new option contracts, and expired ones gone."""
         changed = self._stock_reference()
         if self.settings.options:
-            listed = contracts(self._session.trade_date, self._levels, self.calendar)
+            listed = self._listing.contracts(self._session.trade_date)
             changed += [contract_instrument(contract) for contract in self._options.list_contracts(listed)]
         self._opened += changed
         self._reference.update((instrument.symbol, instrument) for instrument in changed)

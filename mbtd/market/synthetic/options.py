@@ -115,6 +115,15 @@ class OptionTape:
         """A quote for every contract, as when options open."""
         return self._publish(list(range(len(self._options))), at, spots, fear, always=True)
 
+    def forget_prices(self) -> None:
+        """Make every contract wait for a first quote, as when options open."""
+        self._priced_at[:] = -math.inf
+
+    def unpriced_quotes(self, at: int, spots: Floats, fear: float, limit: int) -> list[TapeMessage]:
+        """First quotes of at most ``limit`` contracts that wait for one."""
+        waiting = np.flatnonzero(np.isneginf(self._priced_at))[:limit]
+        return self._publish(waiting.tolist(), at, spots, fear, always=True)
+
     def due_quotes(self, at: int, spots: Floats, fear: float, limit: int) -> list[TapeMessage]:
         """Quotes of at most ``limit`` contracts, those first whose worth moved most for their width."""
         if limit <= 0 or not self._options:
