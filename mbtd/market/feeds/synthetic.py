@@ -1,0 +1,99 @@
+"""The synthetic market as a feed: keeps pace with the wall clock (``mbtd serve --feed synthetic``).
+
+Invariants: only *when* messages are pushed depends on the wall clock; what they say depends on the seed and
+the instant at which the market began. A jump of the clock (a suspended host) begins the market anew at the
+present instant, behind a ``gap``; prices go on at their levels.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection
+from typing import Final
+
+import anyio
+
+from actors.book.instruments import Instrument
+from actors.book.units import NS_PER_SECOND
+from actors.market.messages import DataClass, FeedState
+from mbtd.market.calendar import Calendar
+from mbtd.market.feed import FeedSink, FeedStatus
+from mbtd.market.synthetic.market import SyntheticMarket, SyntheticSettings
+
+_WAKE_SECONDS: Final = 0.025
+_JUMP_NS: Final = 10 * NS_PER_SECOND
+
+
+class SyntheticFeed:
+    """A seeded market as a feed. ``wall_ns`` reads the wall clock."""
+
+    name: Final = "synthetic"
+    data_class: Final[DataClass] = "real_time"
+
+    def __init__(
+        self,
+        seed: int,
+        settings: SyntheticSettings | None = None,
+        *,
+        wall_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self._seed = seed
+        self._wall_ns = wall_ns
+        self._begun_at = wall_ns()
+        self._market = SyntheticMarket(seed, self._begun_at, settings)
+        self._status = FeedStatus("connecting", since=self._begun_at, reason="the market has not begun")
+
+    @property
+    def calendar(self) -> Calendar:
+        """The market's own calendar."""
+        return self._market.calendar
+
+    def reference(self) -> list[Instrument]:
+        """Everything that is listed now."""
+        return self._market.reference()
+
+    def subscribe(self, symbols: Collection[str]) -> None:
+        """Ignored: the whole market is sent."""
+
+    def unsubscribe(self, symbols: Collection[str]) -> None:
+        """Ignored: the whole market is sent."""
+
+    def status(self) -> FeedStatus:
+        """Live, once it has begun."""
+        return self._status
+
+    def now(self) -> int:
+        """The wall clock."""
+        return self._wall_ns()
+
+    async def run(self, sink: FeedSink) -> None:
+        """Deliver until cancelled."""
+        first = True
+        while True:
+            now = self._wall_ns()
+            if now - self._begun_at > _JUMP_NS and (first or now - self._status.last_message_at > _JUMP_NS):
+                self._begin_anew(sink, now, gap=not first)
+            self._deliver(sink, now, first)
+            first = False
+            await anyio.sleep(_WAKE_SECONDS)
+
+    def _begin_anew(self, sink: FeedSink, now: int, *, gap: bool) -> None:
+        self._begun_at = now
+        self._market = SyntheticMarket(self._seed, now, self._market.settings)
+        sink.push_reference(self._market.reference())
+        if gap:
+            sink.push([FeedState("gap", now, self.name, (), "the clock jumped", now)])
+
+    def _deliver(self, sink: FeedSink, now: int, first: bool) -> None:
+        # The instant itself is included, so that a session change is on the tape when it is due.
+        messages = self._market.advance(now + 1)
+        listed = self._market.take_listings()
+        if listed:
+            sink.push_reference(listed)
+        if first:
+            messages.insert(1, FeedState("up", messages[0].at, self.name, received_at=messages[0].at))
+        if messages:
+            sink.push(messages)
+        old = self._status
+        since = old.since if old.state == "live" else now
+        self._status = FeedStatus("live", since, now, old.messages + len(messages))

@@ -1,0 +1,57 @@
+"""Where the whole synthetic universe stands at an instant, before the noise of trading.
+
+Invariants: a function of seed and time only; the index and the stocks share one market factor, so that their
+betas hold at every scale.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from actors.book.units import NS_PER_SECOND, PRICE_PER_DOLLAR
+from mbtd.market.synthetic.levels import Floats, Levels
+from mbtd.market.synthetic.universe import INDEX, STOCKS
+
+MARKET_VOLATILITY: Final = 0.14
+
+_MARKET, _OWN, _FEAR = 1, 2, 3
+_FEAR_VOLATILITY: Final = 0.5
+
+
+def own_volatility(volatility: float, beta: float) -> float:
+    """The part of an annual volatility that the market does not explain."""
+    rest = volatility**2 - (beta * MARKET_VOLATILITY) ** 2
+    return rest**0.5 if rest > 0 else 0.0
+
+
+class PriceLevels:
+    """Dollar levels of all stocks, in the universe's order, and of the index behind them."""
+
+    index_place: Final = len(STOCKS)
+
+    def __init__(self, seed: int) -> None:
+        specs = (*STOCKS, INDEX)
+        own = [own_volatility(spec.volatility, spec.beta) for spec in STOCKS]
+        self.betas = np.array([spec.beta for spec in specs])
+        self._base = np.log([spec.price for spec in specs])
+        self._market = Levels(seed, _MARKET, np.array([MARKET_VOLATILITY]))
+        self._own = Levels(seed, _OWN, np.array([*own, 0.0]))
+        self._fear = Levels(seed, _FEAR, np.array([_FEAR_VOLATILITY]))
+
+    def at(self, at: int, market_noise: float = 0.0) -> Floats:
+        """Dollars at an instant; ``market_noise`` is a passing change of the market factor."""
+        seconds = at / NS_PER_SECOND
+        market = self._market.at(seconds)[0] + market_noise
+        levels: Floats = np.exp(self._base + self.betas * market + self._own.at(seconds))
+        return levels
+
+    def fear(self, at: int) -> float:
+        """Factor on all implied volatilities at an instant, around 1."""
+        level = float(self._fear.at(at / NS_PER_SECOND)[0])
+        return float(np.exp(min(0.7, max(-0.4, level))))
+
+    def cents(self, at: int) -> list[int]:
+        """The levels as whole-cent prices in price units."""
+        return [round(level * 100) * (PRICE_PER_DOLLAR // 100) for level in self.at(at).tolist()]

@@ -1,0 +1,78 @@
+"""The synthetic feed on trio's virtual clock: paced by the wall clock, whose jumps are survived."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+
+from actors.book.units import NS_PER_SECOND, parse_time
+from actors.market.messages import FeedState, Quote, Session
+from mbtd.market.feed import Feed
+from mbtd.market.feeds.synthetic import SyntheticFeed
+from mbtd.market.synthetic.market import SyntheticMarket, SyntheticSettings
+
+from .conftest import Sink
+
+START = parse_time("2026-11-24T15:00:00Z")
+SETTINGS = SyntheticSettings(options=False, quotes_per_second=100)
+
+
+class Wall:
+    def __init__(self) -> None:
+        self.jumped = 0
+
+    def __call__(self) -> int:
+        return START + self.jumped + round(trio.current_time() * NS_PER_SECOND)
+
+
+@pytest.mark.trio
+async def test_messages_come_when_they_are_due(sink: Sink, autojump_clock: object) -> None:
+    wall = Wall()
+    feed: Feed = SyntheticFeed(7, SETTINGS, wall_ns=wall)
+    begun = wall()
+    assert feed.status().state == "connecting"
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(feed.run, sink)
+        await trio.sleep(5.01)
+        now = wall()
+        assert now - sink.messages[-1].at < NS_PER_SECOND // 2
+        assert all(message.at <= now for message in sink.messages)
+        assert (feed.status().state, feed.status().messages) == ("live", len(sink.messages))
+        nursery.cancel_scope.cancel()
+    assert isinstance(sink.messages[0], Session)
+    assert sink.messages[1] == FeedState("up", begun, "synthetic", received_at=begun)
+    expected = SyntheticMarket(7, begun, SETTINGS).advance(now)
+    assert sink.messages[2:][: len(expected) - 1] == expected[1:]
+
+
+@pytest.mark.trio
+async def test_a_jump_of_the_clock_is_a_gap_and_not_a_flood(sink: Sink, autojump_clock: object) -> None:
+    wall = Wall()
+    feed = SyntheticFeed(7, SETTINGS, wall_ns=wall)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(feed.run, sink)
+        await trio.sleep(1)
+        wall.jumped = 3600 * NS_PER_SECOND
+        await trio.sleep(1)
+        nursery.cancel_scope.cancel()
+    place = next(n for n, m in enumerate(sink.messages) if isinstance(m, FeedState) and m.state == "gap")
+    after = sink.messages[place + 1 :]
+    assert isinstance(after[0], Session)
+    assert len(after) < 400
+    assert all(message.at >= START + 3600 * NS_PER_SECOND for message in after)
+    times = [message.at for message in sink.messages]
+    assert times == sorted(times)
+
+
+@pytest.mark.trio
+async def test_a_late_beginning_begins_at_the_present(sink: Sink, autojump_clock: object) -> None:
+    wall = Wall()
+    feed = SyntheticFeed(7, SETTINGS, wall_ns=wall)
+    await trio.sleep(60)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(feed.run, sink)
+        await trio.sleep(0.1)
+        nursery.cancel_scope.cancel()
+    assert min(message.at for message in sink.messages) >= START + 60 * NS_PER_SECOND
+    assert any(isinstance(message, Quote) for message in sink.messages)
+    assert sink.instruments
