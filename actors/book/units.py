@@ -56,7 +56,7 @@ def parse_scaled(text: str, decimals: int) -> int:
     fraction = (fraction or "").rstrip("0")
     if len(fraction) > decimals:
         raise BadNumber(f"more than {decimals} decimals")
-    value = int(whole) * 10**decimals + int(fraction.ljust(decimals, "0") or "0")
+    value: int = int(whole) * 10**decimals + int(fraction.ljust(decimals, "0") or "0")
     if value > INT64_MAX:
         raise BadNumber("too large")
     return -value if sign else value
