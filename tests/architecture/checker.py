@@ -1,8 +1,8 @@
 """Reads the source as a tree and says which of the project's walls it breaks.
 
 Nothing is imported or run: a broken wall is found by parsing alone. Names are followed through the module's
-own import statements (``from datetime import datetime as dt`` does not hide ``dt.now``); what is passed around
-at run time under another name is not seen, nor is iteration over a set in hash order.
+own import statements (``from datetime import datetime as dt`` does not hide ``dt.now``); what is passed
+around at run time under another name is not seen, nor is iteration over a set in hash order.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ MAY_IMPORT = {"actors": set[str](), "storage": set[str](), "mbtd": {"actors", "s
 PURE_LIBRARIES = frozenset(
     """
     __future__ abc array base64 binascii bisect collections contextlib copy dataclasses datetime decimal enum
-    fractions functools hashlib heapq hmac itertools math msgspec numbers operator re string struct types typing
-    uuid
+    fractions functools hashlib heapq hmac itertools math msgspec numbers operator re string struct types
+    typing uuid
     """.split()  # noqa: SIM905 -- a list of this length is easier to read as words
 )
 """All that ``actors`` may import from outside: none of it does I/O, reads a clock or waits."""
