@@ -168,9 +168,12 @@ def check_shape(module: Module) -> Iterator[Breach]:
 
 def check_names(module: Module) -> Iterator[Breach]:
     """Clock, chance, I/O and tasks; a mention is enough, since a reference can be called elsewhere."""
+    own = bound_names(module)
     for node in ast.walk(module.tree):
         if isinstance(node, ast.Name | ast.Attribute):
             name = resolve(module, node)
+            if isinstance(node, ast.Name) and node.id in own:
+                continue
             top, _, rest = name.partition(".")
             if name in BANNED_NAMES:
                 yield Breach(module.path, node.lineno, f"{name}: {BANNED_NAMES[name]}")
@@ -178,6 +181,17 @@ def check_names(module: Module) -> Iterator[Breach]:
                 yield Breach(module.path, node.lineno, f"{name}: {BANNED_MODULES[top]}")
             elif isinstance(node, ast.Attribute) and node.attr in BANNED_METHODS:
                 yield Breach(module.path, node.lineno, f"{node.attr}: {BANNED_METHODS[node.attr]}")
+
+
+def bound_names(module: Module) -> set[str]:
+    """Names that the module gives to things of its own, so that they are not the built-in ones."""
+    found = set[str]()
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.arg):
+            found.add(node.arg)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            found.add(node.id)
+    return found
 
 
 def resolve(module: Module, node: ast.expr) -> str:

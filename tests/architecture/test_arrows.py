@@ -94,6 +94,7 @@ def test_a_module_without_a_head_is_found(tmp_path: Path) -> None:
         ("actors/__init__.py", ""),
         ("actors/pump.py", '"""Waits."""\nimport anyio\nasync def run():\n    await anyio.sleep(0)\n'),
         ("actors/a.py", '"""Time as a type."""\nfrom datetime import date, datetime\nD = date(2026, 1, 2)\n'),
+        ("actors/a.py", '"""An own name."""\ndef step(input: int) -> int:\n    return input\n'),
         ("actors/house/a.py", '"""Outside the book."""\nSHARE = 0.5\n'),
         (
             "actors/book/rules/a.py",
