@@ -1,0 +1,69 @@
+"""Every bound of the process in one place, its unit in its name (operations §2: nothing grows without bound).
+
+What an operator may change has its default here and its setting in :mod:`mbtd.config`; the rest is fixed.
+``_MAX`` is the largest that is still allowed.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+KIB: Final = 1024
+MIB: Final = 1024 * KIB
+GIB: Final = 1024 * MIB
+
+# Connections (operations §4).
+LINE_MAX_BYTES: Final = 64 * KIB
+RESPONSE_MAX_BYTES: Final = MIB
+REQUESTS_IN_FLIGHT_MAX: Final = 64
+SERVICE_REQUESTS_IN_FLIGHT_MAX: Final = 1_024
+SUBSCRIPTIONS_MAX: Final = 32
+SERVICE_SUBSCRIPTIONS_MAX: Final = 4_096
+WAITING_EVENTS_MAX: Final = 1_024
+SERVICE_WAITING_EVENTS_MAX: Final = 65_536
+WAITING_EVENTS_MAX_BYTES: Final = MIB
+SERVICE_WAITING_EVENTS_MAX_BYTES: Final = 16 * MIB
+WAITING_REPLIES_MAX_BYTES: Final = MIB
+SERVICE_WAITING_REPLIES_MAX_BYTES: Final = 4 * MIB
+UNFINISHED_LINE_MAX_S: Final = 5
+CLOSE_GRACE_MAX_S: Final = 5
+CONNECTIONS_MAX: Final = 256
+CONNECTIONS_PER_UID_MAX: Final = 16
+PAGE_ITEMS_MAX: Final = 500
+
+# Engine (architecture §3).
+MAILBOX_MAX_COMMANDS: Final = 256
+MAILBOX_RESERVED_COMMANDS: Final = 32
+TURN_BUDGET_MS: Final = 2
+TAPE_BUDGET_US: Final = 500
+COMMAND_BUDGET_US: Final = 500
+PUMP_ROUND_MAX_US: Final = 1_000
+
+# Market (architecture §6).
+INTEREST_MAX_SYMBOLS: Final = 10_000
+INTEREST_MAX_CONTRACTS: Final = 20_000
+FEED_DEAD_MS: Final = 3_000
+TAPE_WAITING_MAX_MESSAGES: Final = 65_536
+
+# Storage (architecture §5, limits §5).
+GROUP_MAX_EVENTS: Final = 512
+GROUP_MAX_MS: Final = 5
+SNAPSHOT_CHUNK_MAX_ROWS: Final = 50
+BALLAST_BYTES: Final = 8 * MIB
+TAPE_DAY_MAX_BYTES: Final = 2 * GIB
+TAPE_MAX_DAYS: Final = 7
+
+# Stopping (operations §6).
+DRAIN_MAX_MS: Final = 1_000
+RECONNECT_AFTER_MS: Final = 1_000
+
+# Logs (operations §9).
+LOG_REPEAT_EVERY_S: Final = 30
+LOG_REPEAT_MAX_KEYS: Final = 1_024
+LOG_TEXT_MAX_CHARACTERS: Final = 2_048
+LOG_TRACEBACK_MAX_CHARACTERS: Final = 16_384
+LOG_KEYS_MAX: Final = 64
+
+# Configuration and credentials.
+CONFIG_FILE_MAX_BYTES: Final = MIB
+CREDENTIAL_MAX_BYTES: Final = 64 * KIB

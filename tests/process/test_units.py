@@ -1,0 +1,92 @@
+"""The systemd units: nothing to complain about, few privileges, the names that the daemon expects."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+UNITS = Path(__file__).parents[2] / "systemd"
+needs_systemd = pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is not here")
+
+
+def options(name: str) -> list[tuple[str, str, str]]:
+    """Section, key and value of every line of a unit, repeated keys included."""
+    section, found = "", []
+    for line in (UNITS / name).read_text().splitlines():
+        if line.startswith("["):
+            section = line.strip("[]")
+        elif "=" in line and not line.startswith("#"):
+            key, _, value = line.partition("=")
+            found.append((section, key, value))
+    return found
+
+
+@needs_systemd
+def test_systemd_has_nothing_to_say_about_the_units(tmp_path: Path) -> None:
+    for unit in [*UNITS.glob("*.service"), *UNITS.glob("*.socket")]:
+        text = unit.read_text().replace("/opt/mbtd/.venv/bin/mbtd", "/bin/true")
+        (tmp_path / unit.name).write_text(text)
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", *map(str, sorted(tmp_path.iterdir()))],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.stdout, done.stderr, done.returncode) == ("", "", 0)
+
+
+@needs_systemd
+def test_the_daemon_is_well_confined() -> None:
+    done = subprocess.run(
+        [
+            "systemd-analyze",
+            "security",
+            "--offline=true",
+            "--threshold=13",
+            "--no-pager",
+            UNITS / "mbtd.service",
+        ],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-200:]
+
+
+def test_sockets_carry_the_names_the_daemon_looks_for() -> None:
+    for unit, name in (("mbtd.socket", "rpc"), ("mbtd-admin.socket", "admin")):
+        found = options(unit)
+        assert ("Socket", "FileDescriptorName", name) in found
+        assert ("Socket", "Service", "mbtd.service") in found
+        assert ("Socket", "SocketMode", "0660") in found
+
+
+def test_a_restart_is_not_tried_where_it_cannot_help() -> None:
+    service = {key: value for section, key, value in options("mbtd.service") if section == "Service"}
+    assert service["RestartPreventExitStatus"].split() == ["2", "65", "78"]
+    assert service["Type"] == "notify"
+
+
+def test_directives_that_break_the_daemon_are_absent() -> None:
+    keys = {key for _, key, _ in options("mbtd.service")}
+    assert not keys & {"PrivateUsers", "RuntimeDirectory"}
+
+
+def test_the_groups_of_the_sockets_are_made() -> None:
+    made = {
+        line.split()[1]
+        for line in (UNITS / "mbtd.sysusers").read_text().splitlines()
+        if line.startswith("g ")
+    }
+    wanted = {
+        value
+        for unit in UNITS.glob("*.socket")
+        for _, key, value in options(unit.name)
+        if key == "SocketGroup"
+    }
+    assert made == wanted
