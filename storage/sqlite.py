@@ -100,8 +100,11 @@ class SqliteStore:
         ).fetchone()
         if state is None or last is None:
             raise Corrupt("the journal has lost its anchor; restore the database from a backup")
-        epoch, data_epoch, self._projected_group, self._projected_seq = state
-        self._group_no, seq, input_seq, tape_pos, at, cursor, digest = last
+        epoch, data_epoch, projected_group, projected_seq = state
+        self._projected_group: int = projected_group
+        self._projected_seq: int = projected_seq
+        group_no, seq, input_seq, tape_pos, at, cursor, digest = last
+        self._group_no: int = group_no
         self._head = Head(epoch, seq, input_seq, tape_pos, at, cursor, digest, data_epoch)
         self._oldest: int = self._db.execute("SELECT min(group_no) FROM journal").fetchone()[0]
 
