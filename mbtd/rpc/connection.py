@@ -122,13 +122,12 @@ class Connection(Session):
     @property
     def wants_read(self) -> bool:
         """Whether more bytes are welcome now."""
-        return (
-            self._next >= len(self._lines)
-            and len(self._unanswered) < self.limits.in_flight_max_requests
-            and self._reply_bytes <= self.limits.waiting_max_reply_bytes
-            and self.close_reason is None
-            and not self._ended
-        )
+        return self._next >= len(self._lines) and not self._ended and self._has_capacity()
+
+    @property
+    def can_go_on(self) -> bool:
+        """Whether :meth:`pump` would hand on a request that waits."""
+        return self._next < len(self._lines) and self._has_capacity()
 
     @property
     def finished(self) -> bool:
@@ -222,6 +221,13 @@ class Connection(Session):
         if not self._gone:
             self._gone = True
             self._application.disconnected(self)
+
+    def _has_capacity(self) -> bool:
+        return (
+            len(self._unanswered) < self.limits.in_flight_max_requests
+            and self._reply_bytes <= self.limits.waiting_max_reply_bytes
+            and self.close_reason is None
+        )
 
     def _is_closing(self) -> bool:
         return self.close_reason is not None

@@ -92,7 +92,7 @@ class Session:
         self.close_reason: str | None = None
         """Why no more is read or added; None while open."""
         self.wake: Callable[[], None] = _ignore
-        """Called when output begins to wait; the shell then takes it, soon."""
+        """Called when output begins to wait, and at a close; the shell then takes it, soon."""
         self.flush_now: Callable[[], None] = _ignore
         """Called when too many events wait; the shell takes output at once if its transport allows it."""
         self._out: list[bytes] = []
@@ -185,7 +185,8 @@ class Session:
             self.close_reason = reason.data.reason
         else:
             self.close_reason = reason
-        self._wake()
+        self._woken = True
+        self.wake()
 
     def take_output(self) -> bytes:
         """Everything that waits, as one piece; empty when nothing does."""
