@@ -18,7 +18,7 @@ range   subject
 
 from __future__ import annotations
 
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 import msgspec
 from msgspec import Struct
@@ -41,8 +41,8 @@ class ErrorData(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The same request can succeed later without being changed."""
     field: str | None = None
     """Which parameter is meant, as a path such as ``take_profit.limit_price``."""
-    numbers: dict[str, str] | None = None
-    """The figures behind the decision, as decimal texts."""
+    numbers: dict[str, Any] | None = None
+    """The figures behind the decision: decimal texts, or lists of ids."""
     retry_after_ms: int | None = None
     remedy: str | None = None
     """What a person can do, one sentence."""
@@ -214,7 +214,7 @@ def make_error(
     message: str | None = None,
     *,
     field: str | None = None,
-    numbers: dict[str, str] | None = None,
+    numbers: dict[str, Any] | None = None,
     retry_after_ms: int | None = None,
 ) -> RpcError:
     """An error of the table; ``message`` replaces the table's sentence. Unknown reasons raise KeyError."""
@@ -240,7 +240,7 @@ def order_refusal(
     *,
     alpaca: AlpacaError,
     field: str | None = None,
-    numbers: dict[str, str] | None = None,
+    numbers: dict[str, Any] | None = None,
     retryable: bool = False,
     remedy: str | None = None,
 ) -> RpcError:
