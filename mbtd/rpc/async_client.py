@@ -140,10 +140,11 @@ class AsyncClient:
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> bool | None:
+    ) -> None:
         assert self._tasks is not None
         self._tasks.cancel_scope.cancel()
-        return await self._stack.__aexit__(kind, error, trace)
+        # without the body's exception, so that it leaves as it is and not in an ExceptionGroup
+        await self._stack.__aexit__(None, None, None)
 
     async def _connect_once(self) -> ByteStream:
         """The transport; replaced in tests."""

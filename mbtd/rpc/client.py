@@ -13,7 +13,7 @@ import select
 import socket
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
@@ -210,7 +210,7 @@ class Client:
         *,
         from_n: Mapping[str, int] | None = None,
         seconds: float | None = None,
-    ) -> Iterator[StreamMessage]:
+    ) -> Generator[StreamMessage, None, None]:
         """The state of each topic, then its events, through reconnections; ends after ``seconds`` if given.
 
         ``from_n`` names the last number seen of topics to continue; those give no snapshot, unless events in
