@@ -1,8 +1,8 @@
 """Entry point of the ``mbtd`` command.
 
 Invariants: the commands that speak with the daemon import neither engine nor storage nor pandas; every
-failure ends with one of the statuses in :mod:`mbtd.cli.exits` and a sentence on stderr (or, with ``--json``,
-an ``error`` object on stdout); no traceback for what a user can cause.
+failure ends with one of the statuses in :mod:`mbtd.cli.exits` and a sentence on stderr (a refusal, with
+``--json``, as an ``error`` object on stdout); no traceback for what a user can cause.
 """
 
 from __future__ import annotations
@@ -57,6 +57,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return exits.DONE
     except (RpcRefusal, ConnectionLost, ProtocolFault, TimeoutError, PermissionError) as error:
+        if not hasattr(args, "socket"):
+            raise  # the daemon's own; only a client's failures are told as such
         return _report(args, error)
 
 

@@ -153,7 +153,7 @@ def add_account_commands(commands: Any) -> None:
     listing = verbs.add_parser("list", help="all accounts")
     add_limit(listing)
     add_shared(listing)
-    listing.set_defaults(run=_list, words=[])
+    listing.set_defaults(run=_list)
     configure = verbs.add_parser("configure", help="change settings")
     for flag in ("--fractional-trading", "--no-shorting", "--suspend-trade"):
         configure.add_argument(flag, type=_yes_no, metavar="true|false")

@@ -90,7 +90,7 @@ def add_market_commands(commands: Any) -> None:
     add_limit(listing)
     listing.add_argument("--status", choices=["active", "inactive"])
     listing.add_argument("--asset-class", choices=["us_equity", "us_option", "us_index"])
-    listing.set_defaults(run=_assets, words=[])
+    listing.set_defaults(run=_assets)
     show = verbs.add_parser("show", help="one asset")
     add_words(show, "SYMBOL")
     show.set_defaults(run=_asset)
@@ -100,6 +100,6 @@ def add_market_commands(commands: Any) -> None:
     stream.add_argument("--seconds", type=float, metavar="S", help="stop after so long")
     stream.set_defaults(run=_stream)
     status = commands.add_parser("status", help="how the daemon is")
-    status.set_defaults(run=_status, words=[])
+    status.set_defaults(run=_status)
     for parser in (quote, listing, show, stream, status):
         add_shared(parser)

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import anyio
 from anyio.abc import ByteStream, TaskGroup
-from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+from anyio.streams.memory import MemoryObjectSendStream
 
 from mbtd.rpc.errors import RpcError
 from mbtd.rpc.wire import (
@@ -226,7 +226,7 @@ class AsyncClient:
             try:
                 for message in await self._begin(link, progress):
                     yield message
-                async for event in _until_closed(receive):
+                async for event in receive:
                     following = progress.event(event)
                     if following is not None:
                         yield following
@@ -283,13 +283,3 @@ class AsyncClient:
                     await link.stream.send(line)
         except (anyio.BrokenResourceError, anyio.ClosedResourceError):
             pass  # the reader hears it too, with the daemon's last word, and fails the waiter
-
-
-async def _until_closed(
-    receive: MemoryObjectReceiveStream[dict[str, Any]],
-) -> AsyncIterator[dict[str, Any]]:
-    while True:
-        try:
-            yield await receive.receive()
-        except (anyio.EndOfStream, anyio.ClosedResourceError):
-            return

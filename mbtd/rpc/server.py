@@ -68,10 +68,11 @@ def peer_credentials(peer: socket.socket) -> tuple[int, int, int, tuple[int, ...
     return uid, gid, pid, (gid, *struct.unpack(f"{len(raw) // 4}I", raw))
 
 
-def bind_unix(path: Path, *, umask: int = 0o177) -> socket.socket:
-    """Bind and listen at ``path``; with the default ``umask`` only the daemon's own user can connect.
+def bind_unix(path: Path, *, group: int | None = None) -> socket.socket:
+    """Bind and listen at ``path``, for the daemon's own user and, if given, the members of ``group`` (a gid).
 
-    Raises :class:`ListenError` when something else is at that place, or cannot be made there.
+    It is bound for the user alone and opened to the group before it listens, so that it is never wider open
+    than asked for. Raises :class:`ListenError` when something else is at that place, or cannot be made there.
     """
     if len(os.fsencode(path)) > SOCKET_PATH_MAX_BYTES:
         raise ListenError(
@@ -79,9 +80,12 @@ def bind_unix(path: Path, *, umask: int = 0o177) -> socket.socket:
         )
     _remove_dead_socket(path)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    before = os.umask(umask)
+    before = os.umask(0o177)
     try:
         listener.bind(str(path))
+        if group is not None:
+            os.chown(path, -1, group)
+            path.chmod(0o660)
         listener.listen(_LISTEN_BACKLOG)
         listener.setblocking(False)
     except OSError as error:
@@ -144,12 +148,12 @@ class Server:
         self.refused = 0
         """Connections refused since the start, for metrics."""
 
-    async def listen(self, path: Path, *, umask: int = 0o177) -> None:
-        """Bind ``path`` and serve it; it is removed again at :meth:`close`."""
-        await self.serve(self._bind(path, umask))
+    async def listen(self, path: Path, *, group: int | None = None) -> None:
+        """Bind ``path`` (see :func:`bind_unix`) and serve it; it is removed again at :meth:`close`."""
+        await self.serve(self._bind(path, group))
 
-    def _bind(self, path: Path, umask: int) -> socket.socket:
-        listener = bind_unix(path, umask=umask)
+    def _bind(self, path: Path, group: int | None) -> socket.socket:
+        listener = bind_unix(path, group=group)
         status = path.lstat()
         self._bound.append((path, status.st_dev, status.st_ino))
         return listener

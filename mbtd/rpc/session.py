@@ -180,12 +180,12 @@ class Session:
         """Close after what waits was sent; an :class:`RpcError` is told to the peer first (with id null)."""
         if self.close_reason is not None:
             return
+        self._woken = True
         if isinstance(reason, RpcError):
             self._add_error(None, reason)
             self.close_reason = reason.data.reason
         else:
             self.close_reason = reason
-        self._woken = True
         self.wake()
 
     def take_output(self) -> bytes:

@@ -95,6 +95,24 @@ async def test_the_socket_is_for_its_user_only_and_goes_with_the_server(tmp_path
     async with serving(path, EchoApplication()):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert not path.exists()
+    bind_unix(path, group=os.getgid()).close()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o660
+
+
+async def test_a_client_that_sends_its_end_is_still_answered(tmp_path: Path) -> None:
+    application = EchoApplication()
+    async with serving(tmp_path / "s", application) as server:
+        reader, writer = await connect(tmp_path / "s")
+        writer.write(request_line(1, "later") + request_line(2, "later") + request_line(3, "later")[:-3])
+        writer.write_eof()
+        await until(lambda: len(application.waiting) == 2)
+        assert server.connections
+        application.answer_all()
+        answers = (await reader.read()).splitlines()
+        assert [json.loads(line)["id"] for line in answers] == [1, 2]
+        writer.close()
+        await until(lambda: not server.connections)
+    assert [asked[0] for asked in application.asked] == [1, 2]
 
 
 async def test_a_living_socket_a_file_and_a_long_path_are_left_alone(tmp_path: Path) -> None:
@@ -177,6 +195,24 @@ def test_supplementary_groups_of_the_peer_are_seen() -> None:
         uid, gid, pid, gids = peer_credentials(left)
     assert (uid, gid, pid) == (os.getuid(), os.getgid(), os.getpid())
     assert set(os.getgroups()) <= set(gids)
+
+
+async def test_many_connections_leave_nothing_behind(tmp_path: Path) -> None:
+    application = EchoApplication()
+    async with serving(tmp_path / "s", application) as server:
+
+        async def come_and_go(count: int) -> int:
+            for number in range(count):
+                reader, writer = await connect(tmp_path / "s")
+                await ask(reader, writer, request_line(number, "echo"))
+                writer.close()
+                await writer.wait_closed()
+            await until(lambda: not server.connections)
+            return len(os.listdir("/proc/self/fd"))
+
+        before = await come_and_go(5)
+        assert await come_and_go(300) <= before
+    assert len(application.lost) == 305
 
 
 async def test_a_slow_reader_gets_everything_and_a_closed_one_is_aborted(tmp_path: Path) -> None:
