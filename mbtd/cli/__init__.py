@@ -1,0 +1,79 @@
+"""Entry point of the ``mbtd`` command.
+
+Invariants: the commands that speak with the daemon import neither engine nor storage nor pandas; every
+failure ends with one of the statuses in :mod:`mbtd.cli.exits` and a sentence on stderr (a refusal, with
+``--json``, as an ``error`` object on stdout); no traceback for what a user can cause.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from mbtd import __version__
+from mbtd.cli import exits, output
+from mbtd.cli.accounts import add_account_commands, add_position_commands
+from mbtd.cli.base import UsageError
+from mbtd.cli.market import add_market_commands
+from mbtd.cli.orders import add_order_commands
+from mbtd.cli.processes import add_process_commands
+from mbtd.rpc.wire import ConnectionLost, NoDaemon, ProtocolFault, RpcRefusal
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    parser = argparse.ArgumentParser(prog="mbtd", description="A native paper-trading engine.")
+    parser.add_argument("--version", action="version", version=f"mbtd {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    add_process_commands(commands)
+    add_account_commands(commands)
+    add_order_commands(commands)
+    add_position_commands(commands)
+    add_market_commands(commands)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    parser = build_parser()
+    args, more = parser.parse_known_args(argv)
+    # argparse takes only one run of positional words; later ones come back as unknown
+    if any(word.startswith("-") for word in more) or (more and not hasattr(args, "words")):
+        parser.error(f"unrecognized arguments: {' '.join(more)}")
+    if more:
+        args.words = [*args.words, *more]
+    try:
+        status: int = args.run(args)
+        sys.stdout.flush()
+        return status
+    except UsageError as error:
+        parser.exit(exits.USAGE, f"mbtd: {error}\n")
+    except KeyboardInterrupt:
+        return exits.INTERRUPTED
+    except BrokenPipeError:
+        # whoever read stdout has gone; nothing more can be told
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return exits.DONE
+    except (RpcRefusal, ConnectionLost, ProtocolFault, TimeoutError, PermissionError) as error:
+        if not hasattr(args, "socket"):
+            raise  # the daemon's own; only a client's failures are told as such
+        return _report(args, error)
+
+
+def _report(args: argparse.Namespace, error: Exception) -> int:
+    status = exits.status_of(error)
+    assert status is not None
+    if isinstance(error, RpcRefusal):
+        if args.json:
+            output.put_json({"error": error.error})
+        else:
+            output.explain_refusal(error.error)
+    elif isinstance(error, NoDaemon):
+        output.say(f"mbtd: {error}; start it with: mbtd serve")
+    elif isinstance(error, PermissionError):
+        output.say(f"mbtd: not permitted: {error}")
+    else:
+        output.say(f"mbtd: {error}")
+    return status

@@ -1,0 +1,7 @@
+"""``python -m mbtd.cli``."""
+
+import sys
+
+from mbtd.cli import main
+
+sys.exit(main())

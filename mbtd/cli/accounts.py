@@ -1,0 +1,210 @@
+"""``mbtd account …``, ``mbtd position …``, ``mbtd activity …``."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any, Final
+
+from mbtd.cli import output
+from mbtd.cli.base import (
+    Run,
+    UsageError,
+    add_account,
+    add_limit,
+    add_shared,
+    add_words,
+    connect,
+    flags,
+    show_list,
+    show_one,
+    take_words,
+)
+
+_ACCOUNTS: Final = [
+    ("name", "name"),
+    ("type", "type|account_type"),
+    ("tier", "tier"),
+    ("status", "status"),
+    ("equity", "equity"),
+    ("cash", "cash"),
+    ("power", "buying_power"),
+    ("id", "id|account_id"),
+]
+_POSITIONS: Final = [
+    ("symbol", "symbol"),
+    ("side", "side"),
+    ("qty", "qty"),
+    ("price", "avg_entry_price"),
+    ("value", "market_value"),
+    ("P/L", "unrealized_pl"),
+]
+_ACTIVITIES: Final = [
+    ("time", "transaction_time|date|created_at"),
+    ("type", "activity_type"),
+    ("symbol", "symbol"),
+    ("side", "side"),
+    ("qty", "qty"),
+    ("price", "price"),
+    ("net", "net_amount"),
+    ("status", "status|order_status"),
+    ("id", "id"),
+]
+
+
+def _create(args: argparse.Namespace) -> int:
+    params = flags(args, "type", "tier", "cash", "options_level", "profile", "margin_profile")
+    name = args.name or (args.words[0] if len(args.words) == 1 else None)
+    if name is None or (args.name and args.words):
+        raise UsageError("expected one name: mbtd account create --name NAME")
+    with connect(args) as client:
+        answer = client.call("account.create", name=name, user_id=args.user or name, **params)
+    if args.json:
+        output.put_json(answer)
+        return 0
+    output.put(output.block(answer))
+    if answer.get("api_secret"):
+        output.say("Keep the secret: it is shown this once.")
+    return 0
+
+
+def _list(args: argparse.Namespace) -> int:
+    return show_list(
+        args, "account.list", {}, _ACCOUNTS, "no accounts yet; mbtd account create --name NAME opens one"
+    )
+
+
+def _show(args: argparse.Namespace) -> int:
+    return show_one(args, "account.get", take_words(args, "account"))
+
+
+def _configure(args: argparse.Namespace) -> int:
+    settings = flags(
+        args,
+        "profile",
+        "margin_profile",
+        "options_level",
+        "fractional_trading",
+        "no_shorting",
+        "suspend_trade",
+        "max_margin_multiplier",
+    )
+    if not settings:
+        raise UsageError("give at least one setting; see mbtd account configure --help")
+    return show_one(args, "account.configure", {**take_words(args, "account"), **settings})
+
+
+def _move_cash(method: str) -> Run:
+    def run(args: argparse.Namespace) -> int:
+        return show_one(args, method, take_words(args, "account", "amount"))
+
+    return run
+
+
+def _close(args: argparse.Namespace) -> int:
+    return show_one(args, "account.close", take_words(args, "account"))
+
+
+def _positions(args: argparse.Namespace) -> int:
+    return show_list(args, "position.list", take_words(args, "account"), _POSITIONS, "no positions")
+
+
+def _position(args: argparse.Namespace) -> int:
+    return show_one(args, "position.get", take_words(args, "account", "symbol"))
+
+
+def _close_position(args: argparse.Namespace) -> int:
+    if args.all:
+        return show_one(args, "position.close_all", take_words(args, "account"))
+    words = take_words(args, "account", "symbol")
+    params: dict[str, Any] = {**words, **flags(args, "qty", "percentage", "client_order_id")}
+    return show_one(args, "position.close", params)
+
+
+def _activities(args: argparse.Namespace) -> int:
+    params: dict[str, Any] = take_words(args, "account")
+    if args.type:
+        params["activity_types"] = args.type
+    params |= flags(args, "after", "until", "direction")
+    return show_list(args, "activity.list", params, _ACTIVITIES, "no activities")
+
+
+def _yes_no(text: str) -> bool:
+    if text.lower() in {"true", "yes", "on"}:
+        return True
+    if text.lower() in {"false", "no", "off"}:
+        return False
+    raise argparse.ArgumentTypeError("expected true or false")
+
+
+def add_account_commands(commands: Any) -> None:
+    """Declare ``mbtd account``."""
+    verbs = commands.add_parser("account", help="open, look at and change accounts").add_subparsers(
+        dest="verb", required=True, metavar="VERB"
+    )
+    create = verbs.add_parser("create", help="open an account")
+    create.add_argument("--name")
+    create.add_argument("--user", metavar="ID", help="whose it is; the name if not given")
+    create.add_argument("--type", choices=["cash", "margin"])
+    create.add_argument("--tier", choices=["free", "pro", "pro_plus"])
+    create.add_argument("--cash", metavar="AMOUNT")
+    add_words(create, "NAME")
+    add_shared(create)
+    create.set_defaults(run=_create)
+    listing = verbs.add_parser("list", help="all accounts")
+    add_limit(listing)
+    add_shared(listing)
+    listing.set_defaults(run=_list)
+    configure = verbs.add_parser("configure", help="change settings")
+    for flag in ("--fractional-trading", "--no-shorting", "--suspend-trade"):
+        configure.add_argument(flag, type=_yes_no, metavar="true|false")
+    configure.add_argument("--max-margin-multiplier", choices=["1", "2", "4"])
+    configure.set_defaults(run=_configure)
+    for parser in (create, configure):
+        parser.add_argument("--options-level", type=int, choices=range(5))
+        parser.add_argument("--profile")
+        parser.add_argument("--margin-profile")
+    for verb, rest, run, text in (
+        ("show", "", _show, "one account"),
+        ("deposit", "AMOUNT", _move_cash("account.deposit"), "add cash"),
+        ("withdraw", "AMOUNT", _move_cash("account.withdraw"), "take cash out"),
+        ("close", "", _close, "close an account; its history stays"),
+        ("configure", "", _configure, ""),
+    ):
+        parser = configure if verb == "configure" else verbs.add_parser(verb, help=text)
+        add_account(parser, rest)
+        add_shared(parser)
+        parser.set_defaults(run=run)
+
+
+def add_position_commands(commands: Any) -> None:
+    """Declare ``mbtd position`` and ``mbtd activity``."""
+    verbs = commands.add_parser("position", help="look at and close positions").add_subparsers(
+        dest="verb", required=True, metavar="VERB"
+    )
+    listing = verbs.add_parser("list", help="positions of an account")
+    add_account(listing)
+    add_limit(listing)
+    listing.set_defaults(run=_positions)
+    show = verbs.add_parser("show", help="one position")
+    add_account(show, "SYMBOL")
+    show.set_defaults(run=_position)
+    close = verbs.add_parser("close", help="close a position, or part of it, with a market order")
+    add_account(close, "SYMBOL")
+    close.add_argument("--qty")
+    close.add_argument("--percentage")
+    close.add_argument("--client-order-id")
+    close.add_argument("--all", action="store_true", help="every position of the account")
+    close.set_defaults(run=_close_position)
+    activity = commands.add_parser("activity", help="what was booked").add_subparsers(
+        dest="verb", required=True, metavar="VERB"
+    )
+    booked = activity.add_parser("list", help="activities of an account, newest first")
+    add_account(booked)
+    add_limit(booked)
+    booked.add_argument("--type", action="append", metavar="TYPE", help="FILL, DIV, FEE, …; repeatable")
+    booked.add_argument("--after", metavar="TIME")
+    booked.add_argument("--until", metavar="TIME")
+    booked.add_argument("--direction", choices=["asc", "desc"])
+    booked.set_defaults(run=_activities)
+    for parser in (listing, show, close, booked):
+        add_shared(parser)
