@@ -35,7 +35,7 @@ $(VENV)/.installed: $(VENV)/.locked pyproject.toml
 venv: $(VENV)/.installed
 
 run: venv
-	@BIN=$(BIN) STATE=$(STATE) tools/run $(ARGS)
+	@BIN=$(BIN) STATE=$(STATE) .ci/try $(ARGS)
 
 lint: venv
 	$(BIN)/ruff check .

@@ -9,13 +9,13 @@ the step it depends on is durable. Known limits: one lane.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from msgspec import Struct
 
 from actors import timers as t
-from actors.actor import Waits, fall_due, intend, perform
+from actors.actor import fall_due, intend, perform
 from actors.book import events as e
 from actors.book import trade
 from actors.book.decide import Done, Outcome, Placed
@@ -28,11 +28,10 @@ from actors.book.state.book import Book
 from actors.book.state.fold import fold
 from actors.commands import CreateAccount
 from actors.house.decide import Defaults, Opened, open_account
-from actors.house.state import HOUSE_NO, House
+from actors.house.state import HOUSE_NO
 from actors.inputs import (
     CommandInput,
     Envelope,
-    Input,
     Issued,
     Moved,
     ReferenceInput,
@@ -42,12 +41,12 @@ from actors.inputs import (
     TimerInput,
     UnreadableInput,
 )
-from actors.market.board import Key, Slot
+from actors.market.board import Slot
 from actors.market.messages import FeedState, Quote, Session, Status, TapeMessage, Trade
 from actors.market.world import World
+from actors.turns import Turns
 
 _TAPE = TapeInput()
-NOT_RESIDENT = "not_resident"
 
 
 class Created(Struct, frozen=True):
@@ -58,7 +57,7 @@ class Created(Struct, frozen=True):
     name: str
 
 
-class Engine:
+class Engine(Turns):
     """One partition: the books in memory, the market, and the order of everything."""
 
     def __init__(
@@ -71,21 +70,7 @@ class Engine:
         self.seed = seed
         self.profiles = profiles or Profiles()
         self.defaults = defaults or Defaults()
-        self.world = World(Instruments(instruments), self.profiles.hashes)
-        self.house = House()
-        self.books: dict[int, Book] = {}
-        """Resident accounts."""
-        self.waits = Waits(self.world)
-        self.seq = 0
-        """Number of the last event."""
-        self.input_seq = 0
-        self.steps: list[Step] = []
-        """Steps with events that the driver has not taken yet."""
-        self.failures: list[tuple[int, str]] = []
-        """Accounts quarantined since the driver last looked, with the reason."""
-        self._sections: list[Section] = []
-        self._moved: dict[int, dict[int, None]] = {}
-        self._moved_sides: dict[int, dict[str, None]] = {}
+        super().__init__(World(Instruments(instruments), self.profiles.hashes))
 
     # ── commands ────────────────────────────────────────────────────────────────────────────────────────
 
@@ -101,9 +86,9 @@ class Engine:
         else:
             book = self.books[account_no]
             box: list[Outcome] = []
-            self._turn(book, lambda draft: box.append(perform(draft, action, self.world, self.profiles)))
+            self.turn(book, lambda draft: box.append(perform(draft, action, self.world, self.profiles)))
             outcome = box[0] if box else Refusal("account_quarantined")
-        self._close_step(CommandInput(account_no, action, envelope, issued))
+        self.close_step(CommandInput(account_no, action, envelope, issued))
         return outcome
 
     def unreadable(self, account_no: int, method: str, reason: str, text: str, at: int) -> None:
@@ -113,17 +98,17 @@ class Engine:
         event = e.CommandRefused(method[:64], reason, {"text": text[:200]})
         book = self.books.get(account_no)
         if book is not None:
-            self._turn(book, lambda draft: draft.emit(event))
+            self.turn(book, lambda draft: draft.emit(event))
         else:
-            self._house_events((event,))
-        self._close_step(UnreadableInput(account_no, method[:64], reason, text[:200]))
+            self.house_events((event,))
+        self.close_step(UnreadableInput(account_no, method[:64], reason, text[:200]))
 
     def _create(self, action: CreateAccount, issued: Issued) -> Outcome | Created:
         opened = open_account(self.house, action, issued, self.seed, self.profiles, self.defaults)
         if not isinstance(opened, Opened):
-            self._house_events((e.CommandRefused("account.create", opened.reason, opened.numbers),))
+            self.house_events((e.CommandRefused("account.create", opened.reason, opened.numbers),))
             return opened
-        self._house_events(opened.house_events)
+        self.house_events(opened.house_events)
         book = Book(opened.account_no)
         self.books[opened.account_no] = book
 
@@ -134,14 +119,8 @@ class Engine:
                     e.ActivityBooked(book.next_activity_no, "JNLC", opened.cash, opened.cash, "initial balance")
                 )
 
-        self._turn(book, first)
+        self.turn(book, first)
         return Created(opened.account_no, opened.created.account_id, action.name)
-
-    def _house_events(self, events: tuple[Any, ...]) -> None:
-        first = self.house.n + 1
-        for event in events:
-            self.house.fold(event)
-        self._sections.append(Section(HOUSE_NO, first, events))
 
     def preview(self, account_no: int, action: Any, at: int) -> tuple[Outcome, list[Any]]:
         """What a command would do at ``at`` before the market answers; nothing changes."""
@@ -174,7 +153,7 @@ class Engine:
             self._status(message)  # type: ignore[arg-type]
         elif kind is FeedState:
             self._feed(message)  # type: ignore[arg-type]
-        self._close_step(_TAPE)
+        self.close_step(_TAPE)
 
     def quote(self, quote: Quote) -> None:
         """Apply one quote. The usual case, in which nobody is concerned, is two comparisons and a few stores."""
@@ -200,9 +179,8 @@ class Engine:
         if slot.consumers:
             self._follow_consumption(slot, quote)
         woken = self.world.board.woken_by_quote(slot, quote.bid, quote.ask)
-        self._wake(woken, lambda draft, no: trade.meet_quote(draft, no, self.world, self.profiles))
-        if self._sections:
-            self._close_step(_TAPE)
+        self.wake(woken, lambda draft, no: trade.meet_quote(draft, no, self.world, self.profiles))
+        self.close_step(_TAPE)
 
     def _follow_consumption(self, slot: Slot, quote: Quote) -> None:
         for account_no in list(slot.consumers):
@@ -220,10 +198,10 @@ class Engine:
                     if follow(entry, price, size):
                         kept = True
                         if entry.used_qty != before:
-                            self._moved_sides.setdefault(account_no, {})[key] = None
+                            self.side_moved(account_no, key)
                     else:
                         del book.consumed[key]
-                        self._moved_sides.setdefault(account_no, {})[key] = None
+                        self.side_moved(account_no, key)
             if not kept:
                 self.world.board.drop_consumer(slot, account_no)
 
@@ -233,12 +211,12 @@ class Engine:
         slot.last = message
         slot.last_seq = self.world.tape_seq
         woken = board.woken_by_trade(slot, message.price)
-        self._wake(woken, lambda draft, no: trade.meet_trade(draft, no, slot, self.world, self.profiles))
+        self.wake(woken, lambda draft, no: trade.meet_trade(draft, no, slot, self.world, self.profiles))
 
     def _status(self, message: Status) -> None:
         slot = self.world.board.slot(message.symbol)
         slot.status = message
-        self._wake(sorted(slot.near), lambda draft, no: trade.meet_quote(draft, no, self.world, self.profiles))
+        self.wake(sorted(slot.near), lambda draft, no: trade.meet_quote(draft, no, self.world, self.profiles))
 
     def _session(self, message: Session) -> None:
         self.world.session = message
@@ -278,26 +256,7 @@ class Engine:
                         watch.cond_since = watch.due_at = 0
                         draft.moved.append(order_no)
 
-            self._turn(self.books[account_no], restart)
-
-    def _wake(self, woken: list[Key], what: Callable[[Draft, int], None]) -> None:
-        """Run ``what`` for each woken order, one draft an account."""
-        position = 0
-        while position < len(woken):
-            account_no = woken[position][0]
-            order_nos = []
-            while position < len(woken) and woken[position][0] == account_no:
-                order_nos.append(woken[position][1])
-                position += 1
-            book = self.books.get(account_no)
-            if book is None:
-                continue
-
-            def run(draft: Draft, order_nos: list[int] = order_nos) -> None:
-                for order_no in order_nos:
-                    what(draft, order_no)
-
-            self._turn(book, run, order_nos)
+            self.turn(self.books[account_no], restart)
 
     # ── timers ──────────────────────────────────────────────────────────────────────────────────────────
 
@@ -324,8 +283,8 @@ class Engine:
             def run(draft: Draft, order_no: int = order_no, purpose: int = purpose) -> None:
                 fall_due(draft, order_no, purpose, self.world, self.profiles)
 
-            self._turn(book, run, (order_no,))
-            self._close_step(TimerInput(account_no, order_no, purpose))
+            self.turn(book, run, (order_no,))
+            self.close_step(TimerInput(account_no, order_no, purpose))
 
     def reference(self, instruments: Iterable[Instrument], at: int) -> None:
         """Take in new or changed instruments."""
@@ -333,9 +292,7 @@ class Engine:
         self.input_seq += 1
         records = tuple(instruments)
         self.world.instruments.update(records)
-        self._close_step(ReferenceInput(records))
-
-    # ── the machinery of a step ─────────────────────────────────────────────────────────────────────────
+        self.close_step(ReferenceInput(records))
 
     def _advance(self, at: int) -> None:
         world = self.world
@@ -343,85 +300,6 @@ class Engine:
             if self.waits.timers.next_due < at:
                 self.run_timers(at)
             world.now = at
-
-    def _turn(self, book: Book, run: Callable[[Draft], None], touched: Iterable[int] = ()) -> None:
-        """One account's part of a step, all or nothing."""
-        first = book.n + 1
-        draft = Draft(book, self.world.now)
-        try:
-            run(draft)
-            draft.check()
-        except Exception as error:
-            draft.discard()
-            draft = Draft(book, self.world.now)
-            self._quarantine(draft, error)
-        events = draft.events
-        account_no = book.account_no
-        if events:
-            self.seq += len(events)
-            self._sections.append(Section(account_no, first, tuple(events)))
-        for symbol in draft.consumers:
-            self.world.board.add_consumer(symbol, account_no)
-            sides = self._moved_sides.setdefault(account_no, {})
-            sides[f"{symbol}/a"] = sides[f"{symbol}/b"] = None
-        if draft.moved:
-            moved = self._moved.setdefault(account_no, {})
-            for order_no in draft.moved:
-                moved[order_no] = None
-        arm = self.waits.arm
-        for order_no in touched:
-            arm(book, order_no)
-        for event in events:
-            order_no = getattr(event, "order_no", 0)
-            if order_no:
-                arm(book, order_no)
-            if type(event) is e.OrderReplaced:
-                arm(book, event.terms.order_no)
-
-    def _quarantine(self, draft: Draft, error: Exception) -> None:
-        reason = f"{type(error).__name__}: {error}"[:200]
-        draft.emit(e.AccountQuarantined(reason))
-        self.failures.append((draft.book.account_no, reason))
-        for order_no in sorted(draft.book.orders):
-            self.waits.arm(draft.book, order_no)
-
-    def _close_step(self, what: Input) -> None:
-        if not self._sections:
-            return
-        sections = tuple(self._sections)
-        self._sections.clear()
-        count = 0
-        for section in sections:
-            count += len(section.events)
-            if section.account_no == HOUSE_NO:
-                self.seq += len(section.events)
-        self.steps.append(
-            Step(self.input_seq, self.world.now, self.world.tape_seq, self.seq - count + 1, what, sections)
-        )
-
-    # ── what the driver takes ───────────────────────────────────────────────────────────────────────────
-
-    def take_steps(self) -> list[Step]:
-        """Hand over the gathered steps."""
-        steps = self.steps
-        self.steps = []
-        return steps
-
-    def take_moved(self) -> list[Moved]:
-        """State that moved without an event since the last call, by value, in account order."""
-        if not self._moved and not self._moved_sides:
-            return []
-        out = []
-        for account_no in sorted({*self._moved, *self._moved_sides}):
-            book = self.books.get(account_no)
-            if book is None:
-                continue
-            watches = {no: book.watch.get(no) for no in sorted(self._moved.get(account_no, ()))}
-            sides = {key: book.consumed.get(key) for key in sorted(self._moved_sides.get(account_no, ()))}
-            out.append(Moved(account_no, watches, sides))
-        self._moved.clear()
-        self._moved_sides.clear()
-        return out
 
     # ── recovery ────────────────────────────────────────────────────────────────────────────────────────
 

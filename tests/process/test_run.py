@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-RUN = Path(__file__).parents[2] / "tools" / "run"
+RUN = Path(__file__).parents[2] / ".ci" / "try"
 STAND_IN = """#!/bin/sh
 case "$1" in
 serve) echo "$@" > "$HERE/served"; trap 'exit 0' TERM; while [ ! -e "$HERE/die" ]; do sleep 0.05; done ;;

@@ -1,0 +1,146 @@
+"""Turns and steps: one account's part of an input, all or nothing, and what gathers for the journal.
+
+Invariants: a turn that raises leaves its book as it was and quarantines that account only. Event numbers run
+without a gap over the partition. What moved without an event is named here until the driver takes it by value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from actors.actor import Waits
+from actors.book import events as e
+from actors.book.draft import Draft
+from actors.book.state.book import Book
+from actors.house.state import HOUSE_NO, House
+from actors.inputs import Input, Moved, Section, Step
+from actors.market.board import Key
+from actors.market.world import World
+
+
+class Turns:
+    """The resident books, the turns they take, and the steps that came of them."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.waits = Waits(world)
+        self.house = House()
+        self.books: dict[int, Book] = {}
+        """Resident accounts."""
+        self.seq = 0
+        """Number of the last event."""
+        self.input_seq = 0
+        self.failures: list[tuple[int, str]] = []
+        """Accounts quarantined since the driver last looked, with the reason."""
+        self.steps: list[Step] = []
+        """Steps with events that the driver has not taken yet."""
+        self._sections: list[Section] = []
+        self._moved: dict[int, dict[int, None]] = {}
+        self._moved_sides: dict[int, dict[str, None]] = {}
+
+    def turn(self, book: Book, run: Callable[[Draft], None], touched: Iterable[int] = ()) -> None:
+        """One account's part of a step, all or nothing."""
+        first = book.n + 1
+        draft = Draft(book, self.world.now)
+        try:
+            run(draft)
+            draft.check()
+        except Exception as error:
+            draft.discard()
+            draft = Draft(book, self.world.now)
+            self._quarantine(draft, error)
+        events = draft.events
+        account_no = book.account_no
+        if events:
+            self.seq += len(events)
+            self._sections.append(Section(account_no, first, tuple(events)))
+        for symbol in draft.consumers:
+            self.world.board.add_consumer(symbol, account_no)
+            sides = self._moved_sides.setdefault(account_no, {})
+            sides[f"{symbol}/a"] = sides[f"{symbol}/b"] = None
+        if draft.moved:
+            moved = self._moved.setdefault(account_no, {})
+            for order_no in draft.moved:
+                moved[order_no] = None
+        arm = self.waits.arm
+        for order_no in touched:
+            arm(book, order_no)
+        for event in events:
+            order_no = getattr(event, "order_no", 0)
+            if order_no:
+                arm(book, order_no)
+            if type(event) is e.OrderReplaced:
+                arm(book, event.terms.order_no)
+
+    def _quarantine(self, draft: Draft, error: Exception) -> None:
+        reason = f"{type(error).__name__}: {error}"[:200]
+        draft.emit(e.AccountQuarantined(reason))
+        self.failures.append((draft.book.account_no, reason))
+        for order_no in sorted(draft.book.orders):
+            self.waits.arm(draft.book, order_no)
+
+    def close_step(self, what: Input) -> None:
+        if not self._sections:
+            return
+        sections = tuple(self._sections)
+        self._sections.clear()
+        count = 0
+        for section in sections:
+            count += len(section.events)
+            if section.account_no == HOUSE_NO:
+                self.seq += len(section.events)
+        self.steps.append(
+            Step(self.input_seq, self.world.now, self.world.tape_seq, self.seq - count + 1, what, sections)
+        )
+
+    def wake(self, woken: list[Key], what: Callable[[Draft, int], None]) -> None:
+        """Run ``what`` for each woken order, one draft an account."""
+        position = 0
+        while position < len(woken):
+            account_no = woken[position][0]
+            order_nos = []
+            while position < len(woken) and woken[position][0] == account_no:
+                order_nos.append(woken[position][1])
+                position += 1
+            book = self.books.get(account_no)
+            if book is None:
+                continue
+
+            def run(draft: Draft, order_nos: list[int] = order_nos) -> None:
+                for order_no in order_nos:
+                    what(draft, order_no)
+
+            self.turn(book, run, order_nos)
+
+    def house_events(self, events: tuple[Any, ...]) -> None:
+        first = self.house.n + 1
+        for event in events:
+            self.house.fold(event)
+        self._sections.append(Section(HOUSE_NO, first, events))
+
+    def take_steps(self) -> list[Step]:
+        """Hand over the gathered steps."""
+        steps = self.steps
+        self.steps = []
+        return steps
+
+    def take_moved(self) -> list[Moved]:
+        """State that moved without an event since the last call, by value, in account order."""
+        if not self._moved and not self._moved_sides:
+            return []
+        out = []
+        for account_no in sorted({*self._moved, *self._moved_sides}):
+            book = self.books.get(account_no)
+            if book is None:
+                continue
+            watches = {no: book.watch.get(no) for no in sorted(self._moved.get(account_no, ()))}
+            sides = {key: book.consumed.get(key) for key in sorted(self._moved_sides.get(account_no, ()))}
+            out.append(Moved(account_no, watches, sides))
+        self._moved.clear()
+        self._moved_sides.clear()
+        return out
+
+    def side_moved(self, account_no: int, key: str) -> None:
+        """An account's ledger entry changed without an event."""
+        self._moved_sides.setdefault(account_no, {})[key] = None
