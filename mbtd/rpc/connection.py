@@ -82,7 +82,8 @@ class Connection(Session):
 
     The shell calls :meth:`feed`, :meth:`eof`, :meth:`tick` and :meth:`lost`. After each of them, and whenever
     :attr:`wake` is called or :attr:`can_go_on` is true, it calls :meth:`pump`, writes :meth:`take_output`,
-    and obeys :attr:`wants_read`, :attr:`next_deadline` and :attr:`finished`. ``clock`` gives monotonic seconds.
+    and obeys :attr:`wants_read`, :attr:`next_deadline` and :attr:`finished`.
+    ``clock`` gives monotonic seconds.
     """
 
     __slots__ = (
