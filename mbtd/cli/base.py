@@ -28,6 +28,12 @@ def connect(args: argparse.Namespace) -> Client:
     return Client(args.socket, timeout_s=args.timeout)
 
 
+def account_topic(client: Client, account: str) -> str:
+    """The stream of an account, which goes by its id."""
+    found = client.call("account.get", account=account)
+    return f"account:{found.get('id') or found.get('account_id')}"
+
+
 def add_shared(parser: argparse.ArgumentParser) -> None:
     """Flags of every command that speaks with the daemon."""
     add_json(parser)

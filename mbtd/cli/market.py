@@ -7,8 +7,18 @@ import sys
 from typing import Any, Final
 
 from mbtd.cli import exits, output
-from mbtd.cli.base import UsageError, add_limit, add_shared, add_words, connect, flags, show_list, show_one
-from mbtd.rpc.client import StreamMessage
+from mbtd.cli.base import (
+    UsageError,
+    account_topic,
+    add_limit,
+    add_shared,
+    add_words,
+    connect,
+    flags,
+    show_list,
+    show_one,
+)
+from mbtd.rpc.client import Client, StreamMessage
 
 _ASSETS: Final = [
     ("symbol", "symbol"),
@@ -59,15 +69,22 @@ def _stream(args: argparse.Namespace) -> int:
         raise UsageError("expected topics, such as account:ID or quotes:SPY")
     if args.from_n is not None and len(args.words) != 1:
         raise UsageError("--from-n goes with one topic")
-    from_n = None if args.from_n is None else {args.words[0]: args.from_n}
     with connect(args) as client:
-        for message in client.subscribe(args.words, from_n=from_n, seconds=args.seconds):
+        topics = [_topic(client, word) for word in args.words]
+        from_n = None if args.from_n is None else {topics[0]: args.from_n}
+        for message in client.subscribe(topics, from_n=from_n, seconds=args.seconds):
             if args.json:
                 output.put_json(message)
             else:
                 output.put(_event_line(message))
             sys.stdout.flush()
     return exits.DONE
+
+
+def _topic(client: Client, word: str) -> str:
+    """The topic a person means: an account may be given by its name."""
+    kind, _, name = word.partition(":")
+    return account_topic(client, name) if kind == "account" else word
 
 
 def _event_line(message: StreamMessage) -> str:

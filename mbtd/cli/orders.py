@@ -8,6 +8,7 @@ from typing import Any, Final
 from mbtd.cli import exits, output
 from mbtd.cli.base import (
     UsageError,
+    account_topic,
     add_account,
     add_limit,
     add_shared,
@@ -121,9 +122,7 @@ def _place_and_wait(
     client: Client, fields: dict[str, Any], wait_s: float, timeout_s: float
 ) -> tuple[dict[str, Any], int]:
     """Place, follow the account's stream until the order has ended, and answer with its last state."""
-    account = client.call("account.get", account=fields["account"])
-    topic = f"account:{account.get('id') or account.get('account_id')}"
-    messages = client.subscribe([topic], seconds=wait_s)
+    messages = client.subscribe([account_topic(client, fields["account"])], seconds=wait_s)
     next(messages, None)
     answer: dict[str, Any] = client.place_order(**fields, give_up_s=timeout_s)
     order_id = answer["order"]["id"]

@@ -3,7 +3,7 @@
 Invariants: the same bytes, split anywhere, give the same answers; any bytes give a documented error or a
 close, never an exception; requests reach the application in the order sent; beyond the limit of unanswered
 requests, or of waiting answers, no further request is handed on and :attr:`Connection.wants_read` is false;
-a line that was not finished is never carried out.
+one call hands on a bounded number of requests; a line that was not finished is never carried out.
 """
 
 from __future__ import annotations
@@ -80,9 +80,10 @@ def _line_error(error: Exception, line: bytes) -> RpcError:
 class Connection(Session):
     """One connection: the session, and its input side.
 
-    The shell calls :meth:`feed`, :meth:`eof`, :meth:`tick` and :meth:`lost`; after each of them, and whenever
-    :attr:`wake` is called, it calls :meth:`pump`, writes :meth:`take_output`, and obeys :attr:`wants_read`,
-    :attr:`next_deadline` and :attr:`finished`. ``clock`` gives monotonic seconds.
+    The shell calls :meth:`feed`, :meth:`eof`, :meth:`tick` and :meth:`lost`. After each of them, and whenever
+    :attr:`wake` is called or :attr:`can_go_on` is true, it calls :meth:`pump`, writes :meth:`take_output`,
+    and obeys :attr:`wants_read`, :attr:`next_deadline` and :attr:`finished`.
+    ``clock`` gives monotonic seconds.
     """
 
     __slots__ = (
@@ -178,7 +179,8 @@ class Connection(Session):
             limit = self.limits.in_flight_max_requests
             reply_limit = self.limits.waiting_max_reply_bytes
             count = len(lines)
-            while index < count and len(unanswered) < limit and self._reply_bytes <= reply_limit:
+            stop = min(count, index + self.limits.turn_max_requests)
+            while index < stop and len(unanswered) < limit and self._reply_bytes <= reply_limit:
                 self._next = index + 1
                 self._handle(lines[index])
                 if self._is_closing():
@@ -218,6 +220,7 @@ class Connection(Session):
             self.close_reason = "connection lost"
         self._forget_input()
         self._unanswered.clear()
+        self._unhook()
         if not self._gone:
             self._gone = True
             self._application.disconnected(self)

@@ -17,6 +17,8 @@ class ConnectionLimits(Struct, frozen=True, kw_only=True):
 
     line_max_bytes: int = 64 * 1024
     in_flight_max_requests: int = 64
+    turn_max_requests: int = 64
+    """Requests handed on in one go; the others of the same read wait for the next turn of the loop."""
     waiting_max_events: int = 1_024
     waiting_max_event_bytes: int = 1024 * 1024
     waiting_max_reply_bytes: int = 1024 * 1024
@@ -31,11 +33,16 @@ class ConnectionLimits(Struct, frozen=True, kw_only=True):
 CLIENT_LIMITS: Final = ConnectionLimits()
 SERVICE_LIMITS: Final = ConnectionLimits(
     in_flight_max_requests=1_024,
+    turn_max_requests=256,
     waiting_max_events=65_536,
     waiting_max_event_bytes=16 * 1024 * 1024,
     waiting_max_reply_bytes=4 * 1024 * 1024,
     transport_high_water_bytes=1024 * 1024,
 )
+
+
+STOP_GRACE_MAX_S: Final = 1.0
+"""How long a stopping server waits for clients to read their last lines."""
 
 
 class ServerLimits(Struct, frozen=True, kw_only=True):

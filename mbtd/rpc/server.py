@@ -23,7 +23,7 @@ from msgspec import Struct
 
 from mbtd.rpc.connection import Connection
 from mbtd.rpc.errors import RpcError, make_error
-from mbtd.rpc.limits import SOCKET_PATH_MAX_BYTES, ServerLimits
+from mbtd.rpc.limits import SOCKET_PATH_MAX_BYTES, STOP_GRACE_MAX_S, ServerLimits
 from mbtd.rpc.session import Application, Peer, Role, encode_json
 from mbtd.rpc.shells import ProtocolShell
 
@@ -180,16 +180,25 @@ class Server:
         self._servers.clear()
         self._bound.clear()
 
-    async def close(self, reason: RpcError | str = "server closed") -> None:
+    async def close(
+        self, reason: RpcError | str = "server closed", *, grace_s: float = STOP_GRACE_MAX_S
+    ) -> None:
         """Stop listening, close every connection with ``reason``, and wait until they are gone.
 
-        Bounded by the grace time of the connections.
+        Who has not read the last lines after ``grace_s`` is cut off.
         """
         self.stop_listening()
         for connection in list(self.connections):
             connection.close(reason)
         self._emptied = asyncio.Event()
-        if self.connections:
+        if not self.connections:
+            return
+        try:
+            async with asyncio.timeout(grace_s):
+                await self._emptied.wait()
+        except TimeoutError:
+            for connection in list(self.connections):
+                connection.abort()
             await self._emptied.wait()
 
     def _open(self, transport: asyncio.Transport) -> Connection | bytes:

@@ -73,6 +73,7 @@ class Session:
         "_reply_bytes",
         "_unanswered",
         "_woken",
+        "abort",
         "close_reason",
         "flush_now",
         "limits",
@@ -95,6 +96,8 @@ class Session:
         """Called when output begins to wait, and at a close; the shell then takes it, soon."""
         self.flush_now: Callable[[], None] = _ignore
         """Called when too many events wait; the shell takes output at once if its transport allows it."""
+        self.abort: Callable[[], None] = _ignore
+        """Ends the transport at once, whatever still waits."""
         self._out: list[bytes] = []
         self._woken = False
         self._unanswered: set[RequestId] = set()
@@ -202,6 +205,10 @@ class Session:
             self._newest = None
             self._merged = {}
         return out[0] if len(out) == 1 else b"".join(out)
+
+    def _unhook(self) -> None:
+        """Let go of the shell, so that neither keeps the other in memory."""
+        self.wake = self.flush_now = self.abort = _ignore
 
     def _add(self, line: bytes) -> None:
         self._out.append(line)

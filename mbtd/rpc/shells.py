@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import cast
 
 import anyio
+import anyio.lowlevel
 from anyio.abc import ByteStream
 
 from mbtd.rpc.connection import Connection
@@ -68,6 +69,7 @@ class ProtocolShell(asyncio.Protocol):
         stream.set_write_buffer_limits(high=opened.limits.transport_high_water_bytes)
         opened.wake = self._schedule
         opened.flush_now = self._write
+        opened.abort = stream.abort
         if opened.waiting_bytes or opened.finished:
             self._schedule()
 
@@ -176,6 +178,10 @@ async def serve_stream(stream: ByteStream, connection: Connection) -> None:
     async def read() -> None:
         nonlocal room
         while not connection.finished:
+            if connection.can_go_on:
+                connection.pump()
+                await anyio.lowlevel.checkpoint()
+                continue
             if not connection.wants_read:
                 room = anyio.Event()
                 await room.wait()
@@ -206,6 +212,7 @@ async def serve_stream(stream: ByteStream, connection: Connection) -> None:
     connection.wake = wake
     try:
         async with anyio.create_task_group() as tasks:
+            connection.abort = tasks.cancel_scope.cancel
             tasks.start_soon(read)
             tasks.start_soon(write)
     except* (anyio.BrokenResourceError, anyio.ClosedResourceError):

@@ -284,7 +284,7 @@ def test_a_stream_is_printed_line_by_line(running: Running, shell: Shell) -> Non
     running.broker.emit("acc-alice", {"event": "order.new", "symbol": "SPY\x1b[2J"})
     assert shell("stream account:acc-alice --from-n 0 --seconds 0.2") == 0
     assert shell.out == "account:acc-alice #1 order.new: symbol SPY?[2J\n"
-    assert shell("stream account:acc-alice --seconds 0.05 --json") == 0
+    assert shell("stream account:alice --seconds 0.05 --json") == 0
     assert shell.json["kind"] == "snapshot"
 
 

@@ -75,6 +75,13 @@ def make_connection(
     return Connection(application, PEER, clock or FakeClock(), limits)
 
 
+def feed_all(connection: Connection, data: bytes) -> None:
+    """Feed, and give the connection the turns it asks for."""
+    connection.feed(data)
+    while connection.can_go_on:
+        connection.pump()
+
+
 def request_line(request_id: RequestId | None, method: str, **more: Any) -> bytes:
     return json.dumps({"jsonrpc": "2.0", "id": request_id, "method": method, **more}).encode() + b"\n"
 

@@ -13,13 +13,21 @@ from hypothesis import strategies as st
 
 from mbtd.rpc.errors import KINDS, make_error
 from mbtd.rpc.limits import ConnectionLimits
-from tests.rpc.fakes import EchoApplication, FakeClock, answers, make_connection, reason_of, request_line
+from tests.rpc.fakes import (
+    EchoApplication,
+    FakeClock,
+    answers,
+    feed_all,
+    make_connection,
+    reason_of,
+    request_line,
+)
 
 
 def talk(*data: bytes, limits: ConnectionLimits | None = None) -> tuple[list[dict[str, Any]], str | None]:
     connection = make_connection(EchoApplication(), limits=limits or ConnectionLimits())
     for piece in data:
-        connection.feed(piece)
+        feed_all(connection, piece)
     return answers(connection.take_output()), connection.close_reason
 
 
@@ -149,12 +157,25 @@ def test_waiting_answers_stop_reading_until_they_are_taken() -> None:
     limits = ConnectionLimits(waiting_max_reply_bytes=2_000)
     application = EchoApplication()
     connection = make_connection(application, limits=limits)
-    connection.feed(b"\n" * 60_000)
+    feed_all(connection, b"\n" * 60_000)
     assert not connection.wants_read
     first = connection.take_output()
     assert 2_000 < len(first) < 3_000
     connection.pump()
     assert len(connection.take_output()) == len(first)
+
+
+def test_one_call_hands_on_a_bounded_number_of_requests() -> None:
+    application = EchoApplication()
+    connection = make_connection(application, limits=ConnectionLimits(turn_max_requests=10))
+    connection.feed(b"".join(request_line(n, "echo") for n in range(25)))
+    assert len(application.asked) == 10
+    turns = 0
+    while connection.can_go_on:
+        connection.pump()
+        turns += 1
+    assert (len(application.asked), turns) == (25, 2)
+    assert connection.wants_read
 
 
 def test_a_line_not_finished_in_time_closes() -> None:
@@ -296,7 +317,7 @@ def test_the_same_bytes_split_anywhere_give_the_same_answers(stream: bytes, data
         application = EchoApplication()
         connection = make_connection(application, limits=_SMALL)
         for chunk in chunks:
-            connection.feed(chunk)
+            feed_all(connection, chunk)
         outcomes.append((connection.take_output(), connection.close_reason, application.asked))
     assert outcomes[0] == outcomes[1] == outcomes[2]
 

@@ -197,6 +197,20 @@ def test_supplementary_groups_of_the_peer_are_seen() -> None:
     assert set(os.getgroups()) <= set(gids)
 
 
+async def test_stopping_does_not_wait_long_for_who_never_reads(tmp_path: Path) -> None:
+    application = BigApplication()
+    server = Server(application)
+    await server.listen(tmp_path / "s")
+    with socket.socket(socket.AF_UNIX) as stuck:
+        stuck.connect(str(tmp_path / "s"))
+        stuck.sendall(b"".join(request_line(n, "big") for n in range(40)))
+        await until(lambda: application.sessions and application.sessions[0].waiting_bytes)
+        async with asyncio.timeout(2):
+            await server.close(make_error("shutting_down"), grace_s=0.05)
+    assert len(application.lost) == 1
+    assert not server.connections
+
+
 async def test_many_connections_leave_nothing_behind(tmp_path: Path) -> None:
     application = EchoApplication()
     async with serving(tmp_path / "s", application) as server:

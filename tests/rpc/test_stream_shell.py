@@ -102,6 +102,17 @@ async def test_reading_stops_at_the_limit_and_goes_on_after_answers(autojump_clo
         assert json.loads(await client.receive())["id"] == "on"
 
 
+async def test_many_requests_in_one_piece_are_all_handed_on(autojump_clock: object) -> None:
+    application = EchoApplication()
+    limits = ConnectionLimits(in_flight_max_requests=200, turn_max_requests=8)
+    async with served(application, limits) as (client, _):
+        await client.send(b"".join(request_line(n, "later") for n in range(100)))
+        await anyio.sleep(1)
+        assert [asked[0] for asked in application.asked] == list(range(100))
+        application.answer_all()
+        assert len((await client.receive()).splitlines()) == 100
+
+
 async def test_the_end_of_input_waits_for_the_answers(autojump_clock: object) -> None:
     application = EchoApplication()
     async with served(application) as (client, connection):
