@@ -66,6 +66,7 @@ class Client:
         content_type = connection.request.headers.get("Content-Type", "") if connection.request else ""
         self.binary = content_type == "application/msgpack"
         self.authenticated = False
+        self.closing = False
         channels = OPTION_CHANNELS if self.options else STOCK_CHANNELS
         self.channels: dict[str, list[str]] = {name: [] for name in channels}
         self.requests: list[dict[str, Any]] = []
@@ -177,10 +178,11 @@ class AlpacaStandIn:
         """Send data to every client that subscribed it, in one frame each."""
         for client in list(self.clients):
             wanted = [message for message in messages if client.wants(message)]
-            if not wanted:
+            if not wanted or client.closing:
                 continue
             if client.connection.transport.get_write_buffer_size() > self.slow_client_bytes:
                 await client.fail(407)
+                client.closing = True
                 self._closing.append(asyncio.create_task(client.connection.close()))
                 continue
             data = client.encode(wanted)

@@ -137,6 +137,7 @@ class StreamLink:
         self._attempts = 0
         self._heard_at = 0.0
         self._quiet_until = 0.0
+        self._silence_matters = False
         self._asked_at = 0.0
         self._last_message_at = 0
 
@@ -263,9 +264,14 @@ class StreamLink:
                 self._become("stale", reason)
 
     def _silence(self, now: float) -> float:
-        """Seconds of silence that mean something: the market speaks and something is subscribed."""
-        if not self._protocol.confirmed or not self._speaks(self._clock.now()):
+        """Seconds of silence that mean something: the market speaks and something is subscribed.
+
+        They count from the first look at which that holds.
+        """
+        matters = bool(self._protocol.confirmed) and self._speaks(self._clock.now())
+        if not (matters and self._silence_matters):
             self._quiet_until = now
+        self._silence_matters = matters
         return now - max(self._heard_at, self._quiet_until)
 
     def _heard(self, at: int) -> None:

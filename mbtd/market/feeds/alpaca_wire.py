@@ -15,7 +15,7 @@ from msgspec import Meta, Raw, Struct, field
 
 Dollars = Annotated[float, Meta(ge=0, lt=1e9)]
 Size = Annotated[int, Meta(ge=0, lt=1 << 48)]
-AnySize = Size | Annotated[float, Meta(ge=0, lt=1e12)]
+AnySize = Size | Annotated[float, Meta(ge=0, lt=float(1 << 48))]
 """Alpaca's documents and SDK allow fractions; whole numbers are what comes."""
 TradeId = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
 Codes = tuple[str, ...] | str | None
