@@ -204,6 +204,8 @@ class StreamProtocol:
         now = set(echo.quotes or ()) & set(echo.trades or ())
         added, removed = now - self.confirmed, self.confirmed - now
         self.confirmed = now
+        for symbol in now.intersection(self.refused):
+            del self.refused[symbol]
         request, self._request = self._request, None
         if request is not None and request.action == "subscribe":
             absent = tuple(symbol for symbol in request.symbols if symbol not in now)
