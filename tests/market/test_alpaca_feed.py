@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 
-from actors.market.messages import FeedState, Quote, TapeMessage, Trade
+from actors.book.instruments import Instrument
+from actors.market.messages import Auction, FeedState, Quote, Session, TapeMessage, Trade
 from mbtd.market.alpaca_credentials import AlpacaCredentials, CredentialsMissing, load_credentials
 from mbtd.market.feeds.alpaca import (
     AlpacaFeed,
     AlpacaFeedStatus,
     AlpacaSettings,
     is_option_symbol,
-    weekday_core_hours,
 )
 from mbtd.market.feeds.alpaca_link import LinkSettings
 from tests.standin.alpaca_server import KEY, SECRET, AlpacaStandIn
@@ -39,6 +39,16 @@ def quote(symbol: str = "AAPL", bid: float = 187.25, at: int = AT) -> dict[str, 
     return {"T": "q", "S": symbol, **sides, "c": ["R"], "z": "C", "t": at}
 
 
+class OneDay:
+    """A calendar of one core session that never ends soon."""
+
+    def session_at(self, at: int) -> Session:
+        return Session("core", at, 20260604, at, at, at, at, at, 20260605)
+
+    def next_change(self, at: int) -> Session:
+        return Session("post", at + 10**15, 20260604, at, at, at, at, at, 20260605)
+
+
 class Tape:
     """A sink that tells when something came."""
 
@@ -47,7 +57,7 @@ class Tape:
         self._changed = asyncio.Event()
 
     def push(self, messages: Sequence[TapeMessage]) -> None:
-        self.messages += messages
+        self.messages += [m for m in messages if not isinstance(m, Session)]
         self._changed.set()
 
     async def until(self, condition: Callable[[list[TapeMessage]], object]) -> list[TapeMessage]:
@@ -61,28 +71,30 @@ class Tape:
         return [(m.state, m.symbols) for m in self.messages if isinstance(m, FeedState)]
 
 
-async def until_status(feed: AlpacaFeed, condition: Callable[[AlpacaFeedStatus], object]) -> None:
+async def until_status(feed: AlpacaFeed[OneDay], condition: Callable[[AlpacaFeedStatus], object]) -> None:
     """A status has no event of its own, so it is polled."""
     async with asyncio.timeout(5):
         while not condition(feed.status()):  # noqa: ASYNC110
             await asyncio.sleep(0.002)
 
 
-async def until_state(feed: AlpacaFeed, state: str) -> None:
+async def until_state(feed: AlpacaFeed[OneDay], state: str) -> None:
     await until_status(feed, lambda status: status.state == state)
 
 
 @asynccontextmanager
 async def running(
     server: AlpacaStandIn, tape: Tape, *, secret: str = SECRET, options: bool = False
-) -> AsyncIterator[AlpacaFeed]:
+) -> AsyncIterator[AlpacaFeed[OneDay]]:
     settings = AlpacaSettings(
         stock_url=server.url("/v2/iex"),
         option_feed="indicative" if options else "off",
         option_url=server.url("/v1beta1/indicative"),
         link=QUICK,
     )
-    feed = AlpacaFeed(settings, AlpacaCredentials(KEY, secret), speaks=lambda _at: False)
+    listed = [Instrument("id", "NYA", exchange="NYSE")]
+    credentials = AlpacaCredentials(KEY, secret)
+    feed = AlpacaFeed(settings, credentials, OneDay(), listed, speaks=lambda _at: False)
     task = asyncio.create_task(feed.run(tape))
     try:
         yield feed
@@ -122,6 +134,22 @@ async def test_quotes_and_prints_reach_the_tape_with_their_nanoseconds() -> None
         assert (status.state, status.messages, status.reason) == ("live", 2, "")
     assert feed.status().state == "stopped"
     assert tape.told() == [("up", ()), ("down", ())]
+
+
+@pytest.mark.anyio
+async def test_the_listing_exchange_decides_which_prints_are_auctions() -> None:
+    tape = Tape()
+    async with AlpacaStandIn() as server, running(server, tape) as feed:
+        feed.subscribe(["NYA", "XYZ"])
+        await server.subscribed("XYZ")
+        opening = {"T": "t", "S": "NYA", "i": 5, "x": "N", "p": 20.5, "s": 9000, "c": ["O"], "t": AT}
+        await server.publish(opening | {"x": "Q"}, opening, opening | {"S": "XYZ"})
+        await tape.until(lambda m: len(m) >= 5)
+        auctions = [m for m in tape.messages if isinstance(m, Auction)]
+        assert [(m.symbol, m.kind, m.price, m.size, m.exchange) for m in auctions] == [
+            ("NYA", "open", 205_000, 9000, "N")
+        ]
+    assert [i.symbol for i in feed.reference()] == ["NYA"]
 
 
 @pytest.mark.anyio
@@ -298,17 +326,3 @@ def test_which_stream_a_symbol_belongs_to() -> None:
     assert is_option_symbol(CONTRACT)
     assert is_option_symbol("TWX1140117P00042500")
     assert not any(is_option_symbol(symbol) for symbol in ("AAPL", "BRK.B", "FAKEPACA", "A" * 21, ""))
-
-
-@pytest.mark.parametrize(
-    ("at", "speaks"),
-    [
-        (1_760_016_599_999_999_999, False),
-        (1_760_016_600_000_000_000, True),
-        (1_760_039_999_000_000_000, True),
-        (1_760_040_000_000_000_000, False),
-        (1_760_205_600_000_000_000, False),
-    ],
-)
-def test_silence_means_something_only_in_core_hours(at: int, speaks: bool) -> None:
-    assert weekday_core_hours(at) is speaks

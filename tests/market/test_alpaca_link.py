@@ -12,7 +12,7 @@ import msgspec
 import pytest
 import trio
 
-from actors.market.messages import FeedState, TapeMessage
+from actors.market.messages import FeedState, Session, TapeMessage
 from mbtd.market.alpaca_credentials import AlpacaCredentials
 from mbtd.market.feeds.alpaca import AlpacaFeed, AlpacaSettings
 from mbtd.market.feeds.alpaca_link import LinkSettings
@@ -85,12 +85,28 @@ class Server:
         self._to_client.close()
 
 
+class Hours:
+    """Core from 100 s to 200 s after the start, and again every 1,000 s."""
+
+    def session_at(self, at: int) -> Session:
+        core = 100 <= (at - START) / 1e9 % 1_000 < 200
+        return Session("core" if core else "closed", at, 20260604, 0, 0, 0, 0, 0, 20260605)
+
+    def next_change(self, at: int) -> Session:
+        second = (at - START) // 1_000_000_000
+        second += next(n for n in range(1, 1_001) if (second + n) % 1_000 in (100, 200))
+        return self.session_at(START + second * 1_000_000_000)
+
+
 class Tape:
     def __init__(self) -> None:
+        self.sessions: list[tuple[float, str]] = []
         self.told: list[tuple[float, str, tuple[str, ...]]] = []
 
     def push(self, messages: Sequence[TapeMessage]) -> None:
         for m in messages:
+            if isinstance(m, Session):
+                self.sessions.append((trio.current_time(), m.phase))
             if isinstance(m, FeedState):
                 self.told.append((round((m.at - START) / 1e9, 3), m.state, m.symbols))
 
@@ -101,10 +117,11 @@ class Tape:
 @asynccontextmanager
 async def running(
     server: Server, tape: Tape, *, speaks: Any = lambda _at: True, **link: int
-) -> AsyncIterator[AlpacaFeed]:
+) -> AsyncIterator[AlpacaFeed[Hours]]:
     feed = AlpacaFeed(
         AlpacaSettings(option_feed="off", link=LinkSettings(**link)),
         AlpacaCredentials("KEY", SECRET),
+        Hours(),
         connect=server.connect,  # type: ignore[arg-type]
         clock=TrioClock(),
         draw=lambda _least, most: most,
@@ -150,6 +167,7 @@ async def test_jitter_is_drawn_over_the_upper_half(autojump_clock: object) -> No
     feed = AlpacaFeed(
         AlpacaSettings(option_feed="off"),
         AlpacaCredentials("KEY", SECRET),
+        Hours(),
         connect=server.connect,  # type: ignore[arg-type]
         clock=TrioClock(),
         draw=draw,
@@ -178,12 +196,7 @@ async def test_a_connection_limit_is_given_time(autojump_clock: object, step: An
 @pytest.mark.trio
 async def test_silence_is_death_only_while_the_market_speaks(autojump_clock: object) -> None:
     server, tape = Server(), Tape()
-    opens, closes = START + 100_000_000_000, START + 200_000_000_000
-
-    def speaks(at: int) -> bool:
-        return opens <= at < closes
-
-    async with running(server, tape, speaks=speaks, silence_reconnect_ms=20_000) as feed:
+    async with running(server, tape, speaks=None, silence_reconnect_ms=20_000) as feed:
         await trio.sleep(100.5)
         assert tape.states() == ["up"]
         await trio.sleep(3.5)
@@ -197,7 +210,9 @@ async def test_silence_is_death_only_while_the_market_speaks(autojump_clock: obj
         assert len(server.opened) == 2
         assert tape.states() == ["up", "down", "up", "down", "up", "gap"]
         assert tape.told[-1][2] == ("A", "B")
+        await trio.sleep(1_000 - trio.current_time())
     assert tape.states()[-1] == "down"
+    assert tape.sessions == [(0, "closed"), (100, "core"), (200, "closed")]
 
 
 @pytest.mark.trio

@@ -3,25 +3,24 @@
 Invariants: what is delivered is what is subscribed, and what is subscribed follows the interest
 (:meth:`AlpacaFeed.subscribe`) while the feed runs. Each stream fails, waits and comes back alone; where both
 run, a :class:`FeedState` names the symbols of the stream it speaks of. The feed reads no clock and draws no
-number but through its ports; its keys leave it only inside the authentication message.
+number but through its ports; its keys leave it only inside the authentication message. Session changes come
+from the calendar, each at its instant, the one in force first.
 
-Known limits: the IEX feed quotes that exchange only, not the national best; sessions come from the calendar,
-not from this feed.
+Known limits: the IEX feed quotes that exchange only, not the national best.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection
-from datetime import datetime, time
-from typing import Final, Literal
-from zoneinfo import ZoneInfo
+from collections.abc import Callable, Collection, Iterable
+from typing import Final, Generic, Literal, Protocol, TypeVar
 
 import anyio
 from msgspec import Struct
 
+from actors.book.instruments import Instrument
 from actors.book.units import NS_PER_SECOND
-from actors.market.messages import DataClass
+from actors.market.messages import DataClass, Session
 from mbtd.market.alpaca_credentials import AlpacaCredentials
 from mbtd.market.feeds.alpaca_decode import StreamDecoder
 from mbtd.market.feeds.alpaca_link import LinkSettings, LinkState, LinkStatus, StreamLink, TapeSink
@@ -40,9 +39,8 @@ StockFeed = Literal["iex", "sip", "delayed_sip", "test", "off"]
 OptionFeed = Literal["indicative", "opra", "off"]
 
 _OPTION_SYMBOL: Final = re.compile(r"[A-Z]{1,5}[0-9]?[0-9]{6}[CP][0-9]{8}\Z")
-_NEW_YORK: Final = ZoneInfo("America/New_York")
-_CORE_OPENS, _CORE_CLOSES = time(9, 30), time(16)
-_SATURDAY: Final = 5
+_NAP_S: Final = 60.0
+"""The longest sleep towards a session change: the wall clock may be set meanwhile."""
 _GRAVITY: Final[dict[LinkState, int]] = {
     "live": 0,
     "limited": 1,
@@ -99,18 +97,25 @@ def is_option_symbol(symbol: str) -> bool:
     return _OPTION_SYMBOL.match(symbol) is not None
 
 
-def weekday_core_hours(at: int) -> bool:
-    """Whether silence at an instant may mean a dead feed: weekdays 9:30 to 16:00 New York.
+class MarketCalendar(Protocol):
+    """When the market is in which phase."""
 
-    It knows no holidays; a deployment passes its calendar instead.
+    def session_at(self, at: int) -> Session:
+        """The phase in force at ``at``, stamped ``at``."""
+
+    def next_change(self, at: int) -> Session:
+        """The first phase change after ``at``, stamped with its instant."""
+
+
+CalendarT = TypeVar("CalendarT", bound=MarketCalendar)
+
+
+class AlpacaFeed(Generic[CalendarT]):
+    """The feed; see the module's head.
+
+    ``instruments`` are what :meth:`reference` tells; their listing exchanges decide which prints are
+    auctions. ``speaks`` says when silence means a dead feed; by default in the calendar's core sessions.
     """
-    moment = datetime.fromtimestamp(at // NS_PER_SECOND, _NEW_YORK)
-    return moment.weekday() < _SATURDAY and _CORE_OPENS <= moment.time() < _CORE_CLOSES
-
-
-class AlpacaFeed:
-    """The feed; see the module's head. ``primary_exchange`` gives the exchange code (``N``, ``Q``, …) of a
-    symbol's primary exchange, or an empty text; ``speaks`` says when silence means a dead feed."""
 
     name: Final = "alpaca"
 
@@ -118,26 +123,24 @@ class AlpacaFeed:
         self,
         settings: AlpacaSettings,
         credentials: AlpacaCredentials,
+        calendar: CalendarT,
+        instruments: Iterable[Instrument] = (),
         *,
-        primary_exchange: Callable[[str], str] = lambda _symbol: "",
-        speaks: Callable[[int], bool] = weekday_core_hours,
+        speaks: Callable[[int], bool] | None = None,
         connect: Connector = open_websocket,
         clock: FeedClock | None = None,
         draw: Draw = system_draw,
     ) -> None:
         self._settings = settings
+        self._calendar = calendar
         self._clock = clock or SystemClock()
+        self._instruments: dict[str, Instrument] = {}
+        self.learn(instruments)
         self._links: dict[Kind, StreamLink] = {}
-        urls: dict[Kind, tuple[str, str]] = {}
-        if settings.stock_feed != "off":
-            path = f"{STREAM_BASE}/v2/{settings.stock_feed}"
-            urls["stocks"] = settings.stock_feed, settings.stock_url or path
-        if settings.option_feed != "off":
-            path = f"{STREAM_BASE}/v1beta1/{settings.option_feed}"
-            urls["options"] = settings.option_feed, settings.option_url or path
+        urls = _urls(settings)
         for kind, (name, url) in urls.items():
             decoder = StreamDecoder(
-                kind, primary_exchange=primary_exchange, size_multiplier=settings.size_multiplier
+                kind, primary_exchange=self._primary_exchange, size_multiplier=settings.size_multiplier
             )
             self._links[kind] = StreamLink(
                 f"alpaca:{name}",
@@ -149,8 +152,28 @@ class AlpacaFeed:
                 connect=connect,
                 clock=self._clock,
                 draw=draw,
-                speaks=speaks,
+                speaks=speaks or self._in_core,
             )
+
+    def learn(self, instruments: Iterable[Instrument]) -> None:
+        """Add or replace reference data."""
+        self._instruments.update((instrument.symbol, instrument) for instrument in instruments)
+
+    def reference(self) -> list[Instrument]:
+        """The instruments known now."""
+        return list(self._instruments.values())
+
+    def _primary_exchange(self, symbol: str) -> str:
+        instrument = self._instruments.get(symbol)
+        return EXCHANGE_CODES.get(instrument.exchange, "") if instrument else ""
+
+    def _in_core(self, at: int) -> bool:
+        return self._calendar.session_at(at).phase == "core"
+
+    @property
+    def calendar(self) -> CalendarT:
+        """The calendar that the market keeps."""
+        return self._calendar
 
     @property
     def data_class(self) -> DataClass:
@@ -191,8 +214,29 @@ class AlpacaFeed:
     async def run(self, sink: TapeSink) -> None:
         """Deliver until cancelled."""
         async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._deliver_sessions, sink)
             for link in self._links.values():
                 tasks.start_soon(link.run, sink)
+
+    async def _deliver_sessions(self, sink: TapeSink) -> None:
+        session = self._calendar.session_at(self._clock.now())
+        while True:
+            sink.push([session])
+            session = self._calendar.next_change(session.at)
+            while (wait := (session.at - self._clock.now()) / NS_PER_SECOND) > 0:
+                await self._clock.sleep(min(wait, _NAP_S))
+
+
+def _urls(settings: AlpacaSettings) -> dict[Kind, tuple[str, str]]:
+    """Name and URL of each stream that is switched on."""
+    urls: dict[Kind, tuple[str, str]] = {}
+    if settings.stock_feed != "off":
+        path = f"{STREAM_BASE}/v2/{settings.stock_feed}"
+        urls["stocks"] = settings.stock_feed, settings.stock_url or path
+    if settings.option_feed != "off":
+        path = f"{STREAM_BASE}/v1beta1/{settings.option_feed}"
+        urls["options"] = settings.option_feed, settings.option_url or path
+    return urls
 
 
 def _kind(symbol: str) -> Kind:
