@@ -122,7 +122,7 @@ async def running(
         AlpacaSettings(option_feed="off", link=LinkSettings(**link)),
         AlpacaCredentials("KEY", SECRET),
         Hours(),
-        connect=server.connect,  # type: ignore[arg-type]
+        connect=server.connect,
         clock=TrioClock(),
         draw=lambda _least, most: most,
         speaks=speaks,
@@ -168,7 +168,7 @@ async def test_jitter_is_drawn_over_the_upper_half(autojump_clock: object) -> No
         AlpacaSettings(option_feed="off"),
         AlpacaCredentials("KEY", SECRET),
         Hours(),
-        connect=server.connect,  # type: ignore[arg-type]
+        connect=server.connect,
         clock=TrioClock(),
         draw=draw,
     )

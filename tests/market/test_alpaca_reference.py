@@ -15,6 +15,7 @@ from mbtd.market.alpaca_reference import AlpacaReference, ReferenceUnavailable, 
 from tests.standin.alpaca_server import KEY, SECRET, AlpacaRestStandIn
 
 pytestmark = pytest.mark.anyio
+EQUITY = {"type": "equity", "symbol": "AAPL", "amount": "100"}
 ASSET = {
     "id": "b0b6dd9d-8b9b-48a9-ba46-b9d54906e415",
     "class": "us_equity",
@@ -44,7 +45,7 @@ CONTRACT = {
     "size": "100",
     "close_price": "3.15",
     "ppind": True,
-    "deliverables": [{"type": "equity", "symbol": "AAPL", "amount": "100"}],
+    "deliverables": [EQUITY],
 }
 
 
@@ -123,8 +124,8 @@ async def test_contracts_come_over_all_pages(server: AlpacaRestStandIn, referenc
     adjusted = {
         **CONTRACT,
         "symbol": "AAPL1261218C00150000",
-        "deliverables": [*CONTRACT["deliverables"], spun],
-    }  # type: ignore[misc]
+        "deliverables": [EQUITY, spun],
+    }
     odd = {**CONTRACT, "strike_price": "1,5"}
     server.contracts = [CONTRACT, mini, index, adjusted, odd]
     answer = await reference.option_contracts(["AAPL"], date(2026, 1, 1), date(2027, 1, 1))

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime, timezone
 from typing import Any
 
-import msgpack
+import msgpack  # type: ignore[import-untyped]
 import pytest
 from alpaca.data.live import OptionDataStream, StockDataStream
 from websockets.asyncio.client import connect
