@@ -272,6 +272,21 @@ async def test_garbage_between_good_frames_costs_only_itself() -> None:
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("status", [302, 401, 429, 500])
+async def test_a_refused_upgrade_is_named_and_no_redirect_is_followed(status: int) -> None:
+    tape = Tape()
+    async with AlpacaStandIn() as elsewhere, AlpacaStandIn() as server:
+        server.upgrade_answers = [(status, {"Location": elsewhere.url()})]
+        async with running(server, tape) as feed:
+            await until_state(feed, "live")
+        first = tape.messages[0]
+        assert isinstance(first, FeedState)
+        assert first.reason == f"the server answered HTTP {status}"
+        assert elsewhere.history == []
+        assert tape.told()[:2] == [("down", ()), ("up", ())]
+
+
+@pytest.mark.anyio
 async def test_a_large_interest_is_sent_in_fragments() -> None:
     tape = Tape()
     symbols = [f"SYM{i:05}" for i in range(3000)]

@@ -19,6 +19,7 @@ from urllib.parse import parse_qs, urlsplit
 import msgpack  # type: ignore[import-untyped]
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
 
 from actors.book.units import format_time
 
@@ -121,6 +122,8 @@ class AlpacaStandIn:
         self.fragment_bytes = fragment_bytes
         self.answers: dict[str, list[int]] = {"auth": [], "subscribe": [], "unsubscribe": [], "connect": []}
         """Error codes with which the next requests of a kind are answered."""
+        self.upgrade_answers: list[tuple[int, dict[str, str]]] = []
+        """HTTP status and headers with which the next upgrades are refused."""
         self.mute = False
         """Accept connections, but say nothing at all."""
         self.clients: list[Client] = []
@@ -132,7 +135,13 @@ class AlpacaStandIn:
 
     async def __aenter__(self) -> AlpacaStandIn:
         self._server = await serve(
-            self._handle, "127.0.0.1", 0, close_timeout=2, ping_interval=None, write_limit=1 << 30
+            self._handle,
+            "127.0.0.1",
+            0,
+            process_request=self._upgrade,
+            close_timeout=2,
+            ping_interval=None,
+            write_limit=1 << 30,
         )
         return self
 
@@ -208,6 +217,15 @@ class AlpacaStandIn:
         """Break every connection in mid-stream."""
         for client in list(self.clients):
             client.connection.transport.abort()
+
+    def _upgrade(self, connection: ServerConnection, _request: Request) -> Response | None:
+        if not self.upgrade_answers:
+            return None
+        status, headers = self.upgrade_answers.pop(0)
+        response = connection.respond(status, "")
+        for name, value in headers.items():
+            response.headers[name] = value
+        return response
 
     async def _announce(self) -> None:
         async with self._changed:

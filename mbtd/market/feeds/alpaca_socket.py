@@ -1,7 +1,8 @@
 """The WebSocket under an Alpaca stream, and the ports through which a test replaces it.
 
 Invariants: every way in which a socket can end or fail to open is one exception, :class:`SocketEnded`, with a
-text that contains no key. The library's own log of frames is off: the authentication is a frame.
+text that contains no key. The library's own log of frames is off: the authentication is a frame. Redirects
+are not followed: the key pair would go along.
 """
 
 from __future__ import annotations
@@ -112,11 +113,18 @@ def _closed_text(error: Exception) -> str:
     return "the connection broke"
 
 
+class _ConnectThere(connect):
+    """Connects where it was told to, and nowhere else."""
+
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        return exc
+
+
 @asynccontextmanager
 async def open_websocket(url: str) -> AsyncIterator[Socket]:
     """Connect and ask for MessagePack."""
     try:
-        connection = await connect(
+        connection = await _ConnectThere(
             url,
             additional_headers={"Content-Type": "application/msgpack"},
             compression=None,
