@@ -1,0 +1,362 @@
+"""Reference data from Alpaca's REST API: assets, option contracts, previous closes, trading days.
+
+Invariants: every answer says how old it is. A refresh that fails keeps the old data with its old age and says
+why; only where there is no old data it raises. A row that cannot be read is left out and counted, never
+guessed. Money is read from decimal texts, or rounded from JSON numbers to 1e-4 dollar.
+
+alpaca-py is imported late and runs in a thread: it brings pandas and takes seconds to import. Its HTTP
+session has no timeout, so a call that takes too long is abandoned with its thread. Raw answers are used, not
+its models: one value that a model does not know would lose the whole list.
+
+Known limits: leverage of funds is not in Alpaca's data; the tick of a contract is a cent in the penny program
+and five cents outside it, whatever its price.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import date, datetime, time
+from typing import Any, Final, Generic, Literal, Protocol, TypeVar
+from zoneinfo import ZoneInfo
+
+import anyio
+import msgspec
+from anyio import to_thread
+from msgspec import Struct
+
+from actors.book.instruments import Deliverable, Instrument
+from actors.book.units import (
+    NS_PER_SECOND,
+    PRICE_PER_DOLLAR,
+    BadNumber,
+    parse_money,
+    parse_price,
+    parse_qty,
+    parse_time,
+)
+from mbtd.market.alpaca_credentials import AlpacaCredentials
+
+SNAPSHOT_SYMBOLS_MAX: Final = 500
+CONTRACTS_PER_PAGE: Final = 10_000
+TIMEOUT_S: Final = 120.0
+_NEW_YORK: Final = ZoneInfo("America/New_York")
+_PENNY_TICK, _NICKEL_TICK = 100, 500
+_BAD_ROW: Final = (KeyError, TypeError, ValueError, AttributeError)
+
+Value = TypeVar("Value")
+
+
+class ReferenceUnavailable(RuntimeError):
+    """A first fetch failed and nothing older is known; the text says why, without keys."""
+
+
+class ReferenceCache(Protocol):
+    """Where answers survive."""
+
+    def get(self, key: str) -> tuple[bytes, int] | None:
+        """What was put last, and when (nanoseconds UTC)."""
+
+    def put(self, key: str, content: bytes, at: int) -> None:
+        """Replace."""
+
+
+class Dated(Struct, Generic[Value], frozen=True):
+    """An answer with its age."""
+
+    value: Value
+    at: int
+    """When Alpaca said so, nanoseconds UTC."""
+    problem: str = ""
+    """Why it could not be refreshed; empty when it is fresh."""
+    skipped: int = 0
+    """Rows left out of this refresh because they could not be read."""
+
+    def age_ns(self, now: int) -> int:
+        """How old it is."""
+        return now - self.at
+
+
+class TradingDay(Struct, frozen=True, array_like=True):
+    """One day of Alpaca's calendar; instants in nanoseconds UTC, dates YYYYMMDD."""
+
+    trade_date: int
+    core_opens_at: int
+    core_closes_at: int
+    settlement_date: int = 0
+    """0 when not given."""
+
+
+class AlpacaReference:
+    """The client. ``trading_url`` and ``data_url`` replace the base URLs; ``feed`` is for previous closes."""
+
+    def __init__(
+        self,
+        credentials: AlpacaCredentials,
+        cache: ReferenceCache,
+        now: Callable[[], int],
+        *,
+        trading_url: str | None = None,
+        data_url: str | None = None,
+        feed: str = "iex",
+        timeout_s: float = TIMEOUT_S,
+    ) -> None:
+        self._credentials = credentials
+        self._cache = cache
+        self._now = now
+        self._trading_url = trading_url
+        self._data_url = data_url
+        self._feed = feed
+        self._timeout_s = timeout_s
+
+    async def assets(self) -> Dated[list[Instrument]]:
+        """All US stocks and funds, active or not, sorted by symbol."""
+        return await self._dated("alpaca/assets/1", list[Instrument], self._fetch_assets)
+
+    async def option_contracts(
+        self, underlyings: Sequence[str], expiry_from: date, expiry_to: date
+    ) -> Dated[list[Instrument]]:
+        """The active contracts of some underlyings that expire within two dates, sorted by symbol."""
+        names = ",".join(sorted(set(underlyings)))
+        key = f"alpaca/contracts/1/{names}/{expiry_from}/{expiry_to}"
+
+        def fetch() -> tuple[list[Instrument], int]:
+            return self._fetch_contracts(names, expiry_from, expiry_to)
+
+        return await self._dated(key, list[Instrument], fetch)
+
+    async def previous_closes(self, symbols: Sequence[str], trade_date: int) -> Dated[dict[str, int]]:
+        """The last close before a trade date, in price units, of those symbols that have one."""
+        names = sorted(set(symbols))
+        key = f"alpaca/closes/1/{self._feed}/{trade_date}/{','.join(names)}"
+
+        def fetch() -> tuple[dict[str, int], int]:
+            return self._fetch_closes(names, trade_date)
+
+        return await self._dated(key, dict[str, int], fetch)
+
+    async def calendar(self, start: date, end: date) -> Dated[list[TradingDay]]:
+        """The trading days within two dates."""
+
+        def fetch() -> tuple[list[TradingDay], int]:
+            rows = self._trading().get("/calendar", {"start": start.isoformat(), "end": end.isoformat()})
+            return _read(rows, trading_day)
+
+        return await self._dated(f"alpaca/calendar/1/{start}/{end}", list[TradingDay], fetch)
+
+    async def _dated(
+        self, key: str, kind: type[Value], fetch: Callable[[], tuple[Value, int]]
+    ) -> Dated[Value]:
+        """Refresh, else what the cache has."""
+        try:
+            with anyio.fail_after(self._timeout_s):
+                value, skipped = await to_thread.run_sync(fetch, abandon_on_cancel=True)
+        except TimeoutError:
+            problem = f"no answer within {self._timeout_s:g} s"
+        except Exception as error:
+            problem = self._describe(error)
+        else:
+            at = self._now()
+            self._cache.put(key, msgspec.msgpack.encode(value), at)
+            return Dated(value, at, skipped=skipped)
+        kept = self._cache.get(key)
+        if kept is None:
+            raise ReferenceUnavailable(problem) from None
+        try:
+            return Dated(msgspec.msgpack.decode(kept[0], type=kind), kept[1], problem)
+        except msgspec.MsgspecError:
+            raise ReferenceUnavailable(f"{problem}; the cached answer cannot be read") from None
+
+    def _describe(self, error: Exception) -> str:
+        status = getattr(error, "status_code", None)
+        if isinstance(status, int):
+            return self._credentials.scrub(f"Alpaca answered HTTP {status}: {error}")
+        return self._credentials.scrub(f"{type(error).__name__}: {error}")
+
+    def _trading(self) -> Any:
+        from alpaca.trading.client import TradingClient
+
+        key, secret = self._credentials.reveal()
+        return TradingClient(key, secret, paper=True, raw_data=True, url_override=self._trading_url)
+
+    def _fetch_assets(self) -> tuple[list[Instrument], int]:
+        rows = self._trading().get("/assets", {"asset_class": "us_equity"})
+        instruments, skipped = _read(rows, stock)
+        return sorted(instruments, key=_symbol), skipped
+
+    def _fetch_contracts(
+        self, names: str, expiry_from: date, expiry_to: date
+    ) -> tuple[list[Instrument], int]:
+        client = self._trading()
+        query: dict[str, Any] = {
+            "underlying_symbols": names,
+            "status": "active",
+            "expiration_date_gte": expiry_from.isoformat(),
+            "expiration_date_lte": expiry_to.isoformat(),
+            "limit": CONTRACTS_PER_PAGE,
+            "show_deliverables": "true",
+        }
+        instruments: list[Instrument] = []
+        skipped = 0
+        while True:
+            page = client.get("/options/contracts", query)
+            found, bad = _read(page["option_contracts"], contract)
+            instruments += found
+            skipped += bad
+            token = page.get("next_page_token")
+            if not token or token == query.get("page_token"):
+                return sorted(instruments, key=_symbol), skipped
+            query["page_token"] = token
+
+    def _fetch_closes(self, names: Sequence[str], trade_date: int) -> tuple[dict[str, int], int]:
+        from alpaca.data.enums import DataFeed
+        from alpaca.data.historical import StockHistoricalDataClient
+        from alpaca.data.requests import StockSnapshotRequest
+
+        key, secret = self._credentials.reveal()
+        client = StockHistoricalDataClient(key, secret, raw_data=True, url_override=self._data_url)
+        closes: dict[str, int] = {}
+        skipped = 0
+        for part in _parts(names, SNAPSHOT_SYMBOLS_MAX):
+            request = StockSnapshotRequest(symbol_or_symbols=part, feed=DataFeed(self._feed))
+            snapshots: dict[str, Any] = client.get_stock_snapshot(request)
+            for symbol, snapshot in snapshots.items():
+                try:
+                    close = close_before(snapshot, trade_date)
+                except _BAD_ROW:
+                    skipped += 1
+                    continue
+                if close:
+                    closes[symbol] = close
+        return closes, skipped
+
+
+Row = dict[str, Any]
+
+
+def stock(row: Row) -> Instrument:
+    """An instrument from a row of ``/v2/assets``. Raises for what is no US stock."""
+    if row["class"] != "us_equity":
+        raise ValueError("not a stock")
+    return Instrument(
+        asset_id=str(row["id"]),
+        symbol=str(row["symbol"]),
+        exchange=str(row["exchange"]),
+        name=row.get("name") or "",
+        active=row["status"] == "active",
+        tradable=bool(row["tradable"]),
+        fractionable=bool(row["fractionable"]),
+        marginable=bool(row["marginable"]),
+        shortable=bool(row["shortable"]),
+        easy_to_borrow=bool(row["easy_to_borrow"]),
+    )
+
+
+def contract(row: Row) -> Instrument:
+    """An instrument from a row of ``/v2/options/contracts``. Raises for a contract that cannot be priced."""
+    deliverables = tuple(_deliverable(item) for item in row.get("deliverables") or ())
+    right: Literal["call", "put"] = {"call": "call", "put": "put"}[row["type"]]  # type: ignore[assignment]
+    style: Literal["american", "european"]
+    style = {"american": "american", "european": "european"}[row["style"]]  # type: ignore[assignment]
+    physical = any(item.kind == "equity" for item in deliverables) or (
+        not deliverables and style == "american"
+    )
+    return Instrument(
+        asset_id=str(row["id"]),
+        symbol=str(row["symbol"]),
+        asset_class="us_option",
+        exchange="",
+        name=row.get("name") or "",
+        active=row["status"] == "active",
+        tradable=bool(row["tradable"]),
+        fractionable=False,
+        marginable=False,
+        shortable=True,
+        multiplier=int(row.get("multiplier") or row["size"]),
+        tick_price=_PENNY_TICK if row.get("ppind") else _NICKEL_TICK,
+        previous_close=_price(row.get("close_price")),
+        underlying=str(row["underlying_symbol"]),
+        expiry_date=_day(row["expiration_date"]),
+        strike=_price(row["strike_price"]),
+        right=right,
+        style=style,
+        settlement="physical" if physical else "cash",
+        deliverables=deliverables,
+    )
+
+
+def trading_day(row: Row) -> TradingDay:
+    """A day of ``/v2/calendar``; its wall times are New York's."""
+    day = date.fromisoformat(row["date"])
+    settlement = row.get("settlement_date")
+    return TradingDay(
+        trade_date=_day(row["date"]),
+        core_opens_at=_new_york_ns(day, row["open"]),
+        core_closes_at=_new_york_ns(day, row["close"]),
+        settlement_date=_day(settlement) if settlement else 0,
+    )
+
+
+def close_before(snapshot: Row, trade_date: int) -> int:
+    """The close of the newest daily bar before a trade date; 0 when the snapshot has none."""
+    newest_at, close = 0, 0
+    for name in ("prevDailyBar", "dailyBar"):
+        bar = snapshot.get(name)
+        if not bar:
+            continue
+        at = parse_time(bar["t"])
+        day = datetime.fromtimestamp(at // NS_PER_SECOND, _NEW_YORK).date()
+        if int(day.strftime("%Y%m%d")) < trade_date and at > newest_at:
+            newest_at, close = at, _price(bar["c"])
+    return close
+
+
+def _deliverable(item: Row) -> Deliverable:
+    kind = item["type"]
+    amount = str(item["amount"])
+    if kind == "cash":
+        return Deliverable("cash", item.get("symbol") or "USD", parse_money(amount))
+    if kind == "equity":
+        return Deliverable("equity", str(item["symbol"]), parse_qty(amount))
+    raise ValueError("neither stock nor cash")
+
+
+def _price(value: object) -> int:
+    """A price of a decimal text or a JSON number; 0 for none."""
+    if value is None or value == "":
+        return 0
+    if isinstance(value, str):
+        return parse_price(value)
+    if isinstance(value, int | float) and 0 <= value < 1e9:
+        return round(value * PRICE_PER_DOLLAR)
+    raise BadNumber("not a price")
+
+
+def _day(text: str) -> int:
+    return int(date.fromisoformat(text).strftime("%Y%m%d"))
+
+
+def _new_york_ns(day: date, wall: str) -> int:
+    hour, minute = wall.split(":")
+    moment = datetime.combine(day, time(int(hour), int(minute)), _NEW_YORK)
+    return round(moment.timestamp()) * NS_PER_SECOND
+
+
+def _read(rows: Iterable[Row], reader: Callable[[Row], Value]) -> tuple[list[Value], int]:
+    """What can be read of the rows, and how many cannot."""
+    good: list[Value] = []
+    skipped = 0
+    for row in rows:
+        try:
+            good.append(reader(row))
+        except _BAD_ROW:
+            skipped += 1
+    return good, skipped
+
+
+def _parts(names: Sequence[str], size: int) -> Iterator[list[str]]:
+    for start in range(0, len(names), size):
+        yield list(names[start : start + size])
+
+
+def _symbol(instrument: Instrument) -> str:
+    return instrument.symbol

@@ -1,0 +1,238 @@
+"""Reference data over real HTTP, through alpaca-py, with a cache that outlives failures."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from datetime import date, datetime, timezone
+from typing import Any
+
+import pytest
+
+from actors.book.instruments import Deliverable, Instrument
+from mbtd.market.alpaca_credentials import AlpacaCredentials
+from mbtd.market.alpaca_reference import AlpacaReference, ReferenceUnavailable, TradingDay, close_before
+from tests.standin.alpaca_server import KEY, SECRET, AlpacaRestStandIn
+
+pytestmark = pytest.mark.anyio
+EQUITY = {"type": "equity", "symbol": "AAPL", "amount": "100"}
+ASSET = {
+    "id": "b0b6dd9d-8b9b-48a9-ba46-b9d54906e415",
+    "class": "us_equity",
+    "exchange": "NASDAQ",
+    "symbol": "AAPL",
+    "name": "Apple Inc.",
+    "status": "active",
+    "tradable": True,
+    "marginable": True,
+    "shortable": True,
+    "easy_to_borrow": False,
+    "fractionable": True,
+}
+CONTRACT = {
+    "id": "6e58f870-fe73-4583-81e4-b9a37892c36f",
+    "symbol": "AAPL261218C00150000",
+    "name": "AAPL Dec 18 2026 150 Call",
+    "status": "active",
+    "tradable": True,
+    "expiration_date": "2026-12-18",
+    "root_symbol": "AAPL",
+    "underlying_symbol": "AAPL",
+    "type": "call",
+    "style": "american",
+    "strike_price": "150",
+    "multiplier": "100",
+    "size": "100",
+    "close_price": "3.15",
+    "ppind": True,
+    "deliverables": [EQUITY],
+}
+
+
+class MemoryCache:
+    def __init__(self) -> None:
+        self.content: dict[str, tuple[bytes, int]] = {}
+
+    def get(self, key: str) -> tuple[bytes, int] | None:
+        return self.content.get(key)
+
+    def put(self, key: str, content: bytes, at: int) -> None:
+        self.content[key] = content, at
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.time = 1_000
+
+    def __call__(self) -> int:
+        return self.time
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+def server() -> Iterator[AlpacaRestStandIn]:
+    with AlpacaRestStandIn() as running:
+        yield running
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def reference(server: AlpacaRestStandIn, clock: Clock) -> AlpacaReference:
+    return AlpacaReference(
+        AlpacaCredentials(KEY, SECRET),
+        MemoryCache(),
+        clock,
+        trading_url=server.url,
+        data_url=server.url,
+        timeout_s=20,
+    )
+
+
+async def test_assets_become_instruments_and_unreadable_rows_are_counted(
+    server: AlpacaRestStandIn, reference: AlpacaReference
+) -> None:
+    crypto = {**ASSET, "class": "crypto", "symbol": "BTC/USD"}
+    server.assets = [
+        {**ASSET, "symbol": "ZZZ", "exchange": "A_NEW_ONE", "status": "inactive"},
+        ASSET,
+        crypto,
+        {"symbol": "X"},
+    ]
+    answer = await reference.assets()
+    assert (answer.at, answer.problem, answer.skipped) == (1_000, "", 2)
+    assert [(i.symbol, i.exchange, i.active) for i in answer.value] == [
+        ("AAPL", "NASDAQ", True),
+        ("ZZZ", "A_NEW_ONE", False),
+    ]
+    assert answer.value[0] == Instrument(
+        str(ASSET["id"]), "AAPL", exchange="NASDAQ", name="Apple Inc.", easy_to_borrow=False
+    )
+
+
+async def test_contracts_come_over_all_pages(server: AlpacaRestStandIn, reference: AlpacaReference) -> None:
+    mini = {**CONTRACT, "symbol": "AAPL261218P00002500", "type": "put", "strike_price": "2.5", "ppind": False}
+    index = {**CONTRACT, "symbol": "AAPL261218C00999000", "style": "european", "deliverables": []}
+    spun = {"type": "cash", "symbol": None, "amount": "12.34"}
+    adjusted = {
+        **CONTRACT,
+        "symbol": "AAPL1261218C00150000",
+        "deliverables": [EQUITY, spun],
+    }
+    odd = {**CONTRACT, "strike_price": "1,5"}
+    server.contracts = [CONTRACT, mini, index, adjusted, odd]
+    answer = await reference.option_contracts(["AAPL"], date(2026, 1, 1), date(2027, 1, 1))
+    assert (len(server.requests), answer.skipped, len(answer.value)) == (3, 1, 4)
+    by_symbol = {i.symbol: i for i in answer.value}
+    assert by_symbol["AAPL261218C00150000"] == Instrument(
+        str(CONTRACT["id"]),
+        "AAPL261218C00150000",
+        "us_option",
+        "",
+        str(CONTRACT["name"]),
+        fractionable=False,
+        marginable=False,
+        multiplier=100,
+        tick_price=100,
+        previous_close=31_500,
+        underlying="AAPL",
+        expiry_date=20261218,
+        strike=1_500_000,
+        right="call",
+        style="american",
+        settlement="physical",
+        deliverables=(Deliverable("equity", "AAPL", 100_000_000_000),),
+    )
+    assert (by_symbol["AAPL261218P00002500"].strike, by_symbol["AAPL261218P00002500"].tick_price) == (
+        25_000,
+        500,
+    )
+    assert by_symbol["AAPL261218C00999000"].settlement == "cash"
+    assert by_symbol["AAPL1261218C00150000"].deliverables[1] == Deliverable("cash", "USD", 12_340_000)
+
+
+async def test_the_calendar_is_new_yorks(server: AlpacaRestStandIn, reference: AlpacaReference) -> None:
+    server.calendar = [
+        {"date": "2026-11-27", "open": "09:30", "close": "13:00", "settlement_date": "2026-11-30"},
+        {"date": "2026-07-01", "open": "09:30", "close": "16:00"},
+    ]
+    answer = await reference.calendar(date(2026, 7, 1), date(2026, 11, 30))
+
+    def ns(*moment: int) -> int:
+        return int(datetime(*moment, tzinfo=timezone.utc).timestamp()) * 1_000_000_000  # type: ignore[misc,arg-type]
+
+    assert answer.value == [
+        TradingDay(20261127, ns(2026, 11, 27, 14, 30), ns(2026, 11, 27, 18), 20261130),
+        TradingDay(20260701, ns(2026, 7, 1, 13, 30), ns(2026, 7, 1, 20), 0),
+    ]
+
+
+async def test_the_previous_close_is_of_the_day_before(
+    server: AlpacaRestStandIn, reference: AlpacaReference
+) -> None:
+    monday = {"t": "2026-11-23T05:00:00Z", "c": 187.2501}
+    friday = {"t": "2026-11-20T05:00:00Z", "c": 185}
+    server.snapshots = {
+        "AAPL": {"dailyBar": monday, "prevDailyBar": friday},
+        "NEW": {"dailyBar": None},
+        "BAD": {"dailyBar": {"t": "x", "c": 1}},
+    }
+    answer = await reference.previous_closes(["AAPL", "NEW", "BAD", "GONE"], 20261124)
+    assert (answer.value, answer.skipped) == ({"AAPL": 1_872_501}, 1)
+    assert close_before(server.snapshots["AAPL"], 20261123) == 1_850_000
+    assert close_before(server.snapshots["AAPL"], 20261120) == 0
+
+
+async def test_a_failed_refresh_keeps_the_old_data_and_its_age(
+    server: AlpacaRestStandIn, reference: AlpacaReference, clock: Clock
+) -> None:
+    server.assets = [ASSET]
+    fresh = await reference.assets()
+    clock.time = 5_000
+    server.status = 500
+    kept = await reference.assets()
+    assert (kept.value, kept.at, kept.age_ns(clock.time)) == (fresh.value, 1_000, 4_000)
+    assert "500" in kept.problem
+    server.status = 200
+    server.assets = []
+    again = await reference.assets()
+    assert (again.value, again.at, again.problem) == ([], 5_000, "")
+
+
+async def test_without_old_data_it_is_unavailable_and_no_key_is_told(
+    server: AlpacaRestStandIn, reference: AlpacaReference
+) -> None:
+    server.status = 401
+    server.failure_text = f"secret {SECRET} of {KEY} unknown"
+    with pytest.raises(ReferenceUnavailable) as caught:
+        await reference.assets()
+    assert "401" in str(caught.value)
+    assert SECRET not in str(caught.value)
+    assert KEY not in str(caught.value)
+
+
+async def test_a_server_that_never_answers_is_given_up(
+    server: AlpacaRestStandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given_up = threading.Event()
+
+    def never(*_arguments: Any) -> tuple[int, str]:
+        given_up.wait(10)
+        return 200, "[]"
+
+    monkeypatch.setattr(server, "answer", never)
+    slow = AlpacaReference(
+        AlpacaCredentials(KEY, SECRET), MemoryCache(), lambda: 1, trading_url=server.url, timeout_s=0.2
+    )
+    try:
+        with pytest.raises(ReferenceUnavailable, match="within"):
+            await slow.assets()
+    finally:
+        given_up.set()
