@@ -133,11 +133,14 @@ class _Link:
         self._reader = FrameReader()
         self.ended = False
         """The daemon is gone."""
+        self.quiet = False
+        """The last wait brought nothing."""
         sock.setblocking(True)
 
     def receive(self, wait_s: float | None) -> list[Request]:
         """What has come in; waits at most so long for something (None: until it comes)."""
-        if wait_s and not select.select([self._sock], [], [], wait_s)[0]:
+        self.quiet = bool(wait_s) and not select.select([self._sock], [], [], wait_s)[0]
+        if self.quiet:
             return []
         try:
             data = self._sock.recv(_READ_BYTES, 0 if wait_s is None else socket.MSG_DONTWAIT)
@@ -289,7 +292,7 @@ class Writer:
 
     def _slice(self) -> None:
         """One piece of whatever waits, each kind in its turn; projection alone while it is backlogged."""
-        idle = not (self._waiting() or self._commits)
+        idle = self._link.quiet and not self._waiting()
         self._commits = 0
         try:
             if self._space != "ok":
