@@ -148,6 +148,11 @@ def test_a_file_without_a_header_is_damage(tmp_path: Path, content: bytes) -> No
     assert (tmp_path / FILE_NAME).read_bytes() == content
 
 
+def test_a_directory_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StorageBroken, match="nowhere"):
+        open_store(tmp_path / "nowhere")
+
+
 def test_a_creation_cut_short_is_begun_again(tmp_path: Path) -> None:
     (tmp_path / f"{FILE_NAME}.new").write_bytes(b"half")
     (tmp_path / f"{FILE_NAME}.new-wal").write_bytes(b"half")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -83,18 +84,43 @@ def test_a_projection_that_does_not_fit_moves_nothing(store: SqliteStore) -> Non
     assert projected_count(store) == 3
 
 
+MAIN = "tests.storage.full_disk_main"
+
+
+def check_after_refusal(directory: Path, durable: int) -> None:
+    """The journal is gap-free and holds every acknowledged group, at most one more."""
+    with contextlib.closing(SqliteStore.open(directory, ballast_bytes=0)) as store:
+        kept = [group.seq_last for group in store.groups(0)]
+        assert kept == list(range(1, len(kept) + 1))
+        assert len(kept) in (durable, durable + 1)
+        append(store)
+
+
 @pytest.mark.parametrize("limit_bytes", [150_000, 200_001, 333_333])
 def test_a_limited_file_size_never_leaves_half_a_group(tmp_path: Path, limit_bytes: int) -> None:
-    command = [sys.executable, "-m", "tests.storage.full_disk_main", str(tmp_path), str(limit_bytes)]
+    command = [sys.executable, "-m", MAIN, str(tmp_path), str(limit_bytes)]
     result = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30)
-    durable, name = result.stdout.split()
-    assert name in ("StorageFull", "StorageBroken")
-    with contextlib.closing(SqliteStore.open(tmp_path, ballast_bytes=0)) as store:
-        kept = [group.seq_last for group in store.groups(0)]
-        assert int(durable) > 5
-        assert kept == list(range(1, len(kept) + 1))
-        assert len(kept) in (int(durable), int(durable) + 1)
-        append(store)
+    durable, *names = result.stdout.split()
+    assert int(durable) > 5
+    assert names == ["StorageBroken"] * 2
+    check_after_refusal(tmp_path, int(durable))
+
+
+@pytest.mark.parametrize("call", ["fdatasync", "pwrite64"])
+def test_one_failing_system_call_is_final(tmp_path: Path, call: str) -> None:
+    """The failure is injected once; that the call would work again must not make the store go on."""
+    if shutil.which("strace") is None:
+        pytest.skip("strace is not installed")
+    SqliteStore.open(tmp_path, ballast_bytes=64 * 1024).close()
+    inject = f"inject={call}:error=EIO:when=25"
+    command = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={call}", "-e", inject]
+    command += [sys.executable, "-m", MAIN, str(tmp_path), "0"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    if not result.stdout and "ptrace" in result.stderr:
+        pytest.skip("tracing is not permitted here")
+    durable, *names = result.stdout.split()
+    assert names == ["StorageBroken"] * 2
+    check_after_refusal(tmp_path, int(durable))
 
 
 def test_ballast_is_real_space_taken_and_given_back(tmp_path: Path) -> None:
