@@ -7,13 +7,14 @@ complete. A file that is not ours, or is newer than this release, is recognised 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sqlite3
 import struct
 from collections.abc import Sequence
 from pathlib import Path
 
-from storage.errors import Corrupt, WrongDatabase, translated
+from storage.errors import Corrupt, StorageBroken, StorageFull, WrongDatabase, translated
 from storage.migrations import MIGRATIONS, Step, migrate
 
 FILE_NAME = "mbtd.sqlite3"
@@ -63,6 +64,12 @@ def open_database(directory: Path, steps: Sequence[Step] = MIGRATIONS) -> sqlite
         return db
     except sqlite3.Error as error:
         raise translated(error) or error from error
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StorageFull(f"no space to create or open {path}; free space there") from error
+        raise StorageBroken(
+            f"{path} cannot be opened: {error.strerror}; check directory and rights"
+        ) from error
 
 
 def recognise(path: Path, latest: int) -> None:

@@ -162,7 +162,7 @@ def decode_answer(frame: bytes) -> Answer:
 def _decoded(decoder: msgspec.msgpack.Decoder[Message], frame: bytes) -> Message:
     try:
         return decoder.decode(frame)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:  # text that is not UTF-8: ValueError
         raise FrameError(f"a frame of {len(frame)} bytes cannot be read: {error}") from error
 
 

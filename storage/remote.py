@@ -13,7 +13,7 @@ import socket
 import subprocess
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Protocol, cast
 
 from storage.errors import StorageBroken
 from storage.frames import (
@@ -178,8 +178,8 @@ class RemoteStore(asyncio.Protocol):
     # -- answers
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.WriteTransport)
-        self._transport = transport
+        # uvloop's transports have the methods of this class without being of it.
+        self._transport = cast("asyncio.WriteTransport", transport)
 
     def data_received(self, data: bytes) -> None:
         try:

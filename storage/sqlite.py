@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from storage.ballast import BALLAST_BYTES, Ballast
 from storage.chain import check_follows, check_snapshot, head_after, next_hash
 from storage.database import open_database
-from storage.errors import Corrupt, StaleWriter, StorageFull, translated
+from storage.errors import Corrupt, StaleWriter, StorageBroken, StorageFull, translated
 from storage.migrations import MIGRATIONS, Step
 from storage.records import Group, Head, Project, Snapshot
 from storage.tables import TABLES, Pending
@@ -60,6 +60,7 @@ class SqliteStore:
         self._db = db
         self._ballast = ballast
         self.directory = directory
+        self._broken: StorageBroken | None = None
         self.wal_pages = 0
         """Pages written since the last complete checkpoint, estimated from above."""
         self._guarded(lambda: self._load(take_epoch))
@@ -345,20 +346,29 @@ class SqliteStore:
             raise
 
     def _guarded(self, work: Callable[[], Result]) -> Result:
-        """Run it; on a full disk free the ballast and run it once more. SQLite's errors leave translated."""
+        """Run it; on a full disk free the ballast and run it once more. SQLite's errors leave translated.
+
+        After ``StorageBroken`` every call raises it again: a sync that failed once may succeed the next time
+        without the data having reached the disk.
+        """
+        if self._broken is not None:
+            raise StorageBroken(f"an earlier call failed: {self._broken}")
         try:
             return work()
         except sqlite3.Error as error:
-            known = translated(error)
-            if known is None:
-                raise
-            if not (isinstance(known, StorageFull) and self._ballast.held):
-                raise known from error
-            self._ballast.free()
+            if not (isinstance(translated(error), StorageFull) and self._ballast.held):
+                raise self._known(error) from error
+        self._ballast.free()
         try:
             return work()
         except sqlite3.Error as error:
-            raise translated(error) or error from error
+            raise self._known(error) from error
+
+    def _known(self, error: sqlite3.Error) -> Exception:
+        known = translated(error)
+        if isinstance(known, StorageBroken):
+            self._broken = known
+        return known or error
 
 
 def _snapshot(row: tuple[int, int, int, int, int, bytes]) -> Snapshot:

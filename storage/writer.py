@@ -65,6 +65,9 @@ SLICE_NS = 5_000_000
 """How long a slice of other work should keep a commit waiting at most."""
 MAX_BACKLOG_GROUPS = 2_000
 """Beyond so many unprojected groups every commit is followed by a slice of projection."""
+LINGER_S = 0.001
+"""How long after a request the next group is waited for before other work begins: groups that follow closely
+are not held up, and their rows gather into one transaction."""
 COMMITS_PER_SLICE = 256
 """After so many commits without a pause one slice of other work is taken anyway."""
 SNAPSHOTS_PER_SLICE = 50
@@ -133,11 +136,14 @@ class _Link:
         self._reader = FrameReader()
         self.ended = False
         """The daemon is gone."""
+        self.quiet = False
+        """The last wait brought nothing."""
         sock.setblocking(True)
 
     def receive(self, wait_s: float | None) -> list[Request]:
         """What has come in; waits at most so long for something (None: until it comes)."""
-        if wait_s and not select.select([self._sock], [], [], wait_s)[0]:
+        self.quiet = bool(wait_s) and not select.select([self._sock], [], [], wait_s)[0]
+        if self.quiet:
             return []
         try:
             data = self._sock.recv(_READ_BYTES, 0 if wait_s is None else socket.MSG_DONTWAIT)
@@ -171,6 +177,8 @@ class Writer:
         """Event numbers up to which projections are asked for."""
         self._jobs: deque[Checkpoint | SetMeta] = deque()
         self._stop = False
+        self._calm = True
+        """The last wait brought nothing, and nothing has come since."""
         self._space: SpaceState = "ok"
         self._retry_s = RETRY_S
         self._retry_at = 0.0
@@ -185,13 +193,16 @@ class Writer:
         self._link.send(Ready(self._store.head(), self._store.projected_seq()))
         self._tell_space()
         while not (self._stop or self._link.ended):
-            for request in self._link.receive(self._patience()):
+            requests = self._link.receive(self._patience())
+            if requests or self._link.quiet:
+                self._calm = self._link.quiet
+            for request in requests:
                 self._take(request)
-            if self._groups and not self._paused():
+            if self._paused():
+                continue
+            if self._groups:
                 self._commit()
-                if self._space != "stuck" and (self._commits >= COMMITS_PER_SLICE or self._backlogged()):
-                    self._slice()
-            elif not self._paused():
+            if self._space != "stuck" and self._slice_due():
                 self._slice()
         self._finish()
         return 0
@@ -200,11 +211,18 @@ class Writer:
         """How long to wait for requests: not at all with work in hand, else until something is due."""
         if self._paused():
             return max(0.001, self._retry_at - time.monotonic())
-        if self._groups or self._waiting():
+        if self._groups or self._flushes:
             return 0.0
+        if self._waiting():
+            return 0.0 if self._calm else LINGER_S
         if self._store.wal_pages or self._space != "ok":
             return IDLE_CHECKPOINT_S
         return None
+
+    def _slice_due(self) -> bool:
+        if self._backlogged() or self._commits >= COMMITS_PER_SLICE:
+            return True
+        return not self._groups and (self._calm or bool(self._flushes))
 
     def _take(self, request: Request) -> None:
         match request:
@@ -289,7 +307,7 @@ class Writer:
 
     def _slice(self) -> None:
         """One piece of whatever waits, each kind in its turn; projection alone while it is backlogged."""
-        idle = not (self._waiting() or self._commits)
+        idle = self._calm and not self._waiting()
         self._commits = 0
         try:
             if self._space != "ok":

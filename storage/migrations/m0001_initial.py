@@ -51,6 +51,7 @@ CREATE TABLE archive (
     PRIMARY KEY (account_no, n)
 ) STRICT;
 CREATE INDEX archive_seq ON archive (seq);
+CREATE INDEX archive_order ON archive (account_no, order_no, n) WHERE order_no IS NOT NULL;
 CREATE TABLE orders (
     account_no INTEGER NOT NULL,
     order_no INTEGER NOT NULL,
