@@ -78,7 +78,7 @@ class Engine(Turns):
         self, account_no: int, action: Any, at: int, envelope: Envelope, issued: Issued | None = None
     ) -> Outcome | Created:
         """Run one command of a resident account (or the house) stamped ``at``."""
-        self._advance(at)
+        self.run_timers_through(at)
         self.input_seq += 1
         if isinstance(action, CreateAccount):
             assert issued is not None
@@ -91,11 +91,14 @@ class Engine(Turns):
         self.close_step(CommandInput(account_no, action, envelope, issued))
         return outcome
 
-    def unreadable(self, account_no: int, method: str, reason: str, text: str, at: int) -> None:
+    def unreadable(self, account_no: int, method: str, reason: str, text: str, at: int, account: str = "") -> None:
         """Record that a command could not be read (its sender has the protocol's own error)."""
-        self._advance(at)
+        self.run_timers_through(at)
         self.input_seq += 1
-        event = e.CommandRefused(method[:64], reason, {"text": text[:200]})
+        numbers = {"text": text[:200]}
+        if account_no not in self.books:
+            numbers["account"] = account[:64]
+        event = e.CommandRefused(method[:64], reason, numbers)
         book = self.books.get(account_no)
         if book is not None:
             self.turn(book, lambda draft: draft.emit(event))
@@ -226,16 +229,29 @@ class Engine(Turns):
             self.waits.timers.add(self.world.now, (account_no, order_no, t.LIVE))
 
     def _feed(self, message: FeedState) -> None:
+        self._note_feed(message)
+        if message.state == "gap":
+            self._gap(message)
+
+    def _note_feed(self, message: FeedState) -> None:
+        """What the board learns from the feed: a new subscription makes every older quote unusable."""
         world = self.world
+        board = world.board
         if message.feed:
             world.feed = message.feed
-        if message.state == "down":
+        if message.symbols:
+            for symbol in message.symbols:
+                slot = board.slot(symbol)
+                if message.state == "down":
+                    slot.dead = True
+                elif message.state == "up":
+                    slot.dead = False
+                    slot.quote_epoch = -1
+        elif message.state == "down":
             world.feed_down = True
         elif message.state == "up":
             world.feed_down = False
-            world.board.feed_epoch += 1
-        elif message.state == "gap":
-            self._gap(message)
+            board.feed_epoch += 1
 
     def _gap(self, message: FeedState) -> None:
         """Messages were lost: whatever was being measured on the tape starts again, and the book says so."""
@@ -257,6 +273,23 @@ class Engine(Turns):
                         draft.moved.append(order_no)
 
             self.turn(self.books[account_no], restart)
+
+    def refeed(self, message: TapeMessage) -> None:
+        """Put a message that was applied before a restart back on the board; nothing is woken or decided."""
+        world = self.world
+        world.tape_seq += 1
+        if isinstance(message, Quote | Trade | Status):
+            slot = world.board.slot(message.symbol)
+            if isinstance(message, Quote):
+                slot.quote, slot.quote_seq, slot.quote_epoch = message, world.tape_seq, world.board.feed_epoch
+            elif isinstance(message, Trade):
+                slot.last, slot.last_seq = message, world.tape_seq
+            else:
+                slot.status = message
+        elif isinstance(message, Session):
+            world.session = message
+        elif isinstance(message, FeedState):
+            self._note_feed(message)
 
     # ── timers ──────────────────────────────────────────────────────────────────────────────────────────
 

@@ -95,9 +95,7 @@ class Repeats:
     def take_overdue(self, *, all_of_them: bool = False) -> list[tuple[str, dict[str, object]]]:
         """Level and keys of failures that were left out and did not come again in time; forgets them."""
         now = self._clock.monotonic_ns()
-        overdue = [
-            key for key, (since, _) in self._said.items() if all_of_them or now - since >= self._every_ns
-        ]
+        overdue = [key for key, (since, _) in self._said.items() if all_of_them or now - since >= self._every_ns]
         found: list[tuple[str, dict[str, object]]] = []
         for key in overdue:
             _, left_out = self._said.pop(key)
@@ -129,9 +127,7 @@ class _Writer:
 class Render:
     """Turns an event into one line: shortened, covered, JSON or for a terminal, with a priority if wanted."""
 
-    def __init__(
-        self, mask: Mask, *, console: bool = False, priorities: bool = False, colors: bool = False
-    ) -> None:
+    def __init__(self, mask: Mask, *, console: bool = False, priorities: bool = False, colors: bool = False) -> None:
         self._mask = mask
         self._priorities = priorities
         self._console = (
@@ -157,9 +153,7 @@ def _clean(event: MutableMapping[str, Any], depth: int = 0) -> dict[str, Any]:
         if is_telling(str(key)) or isinstance(value, Secret):
             cleaned[str(key)] = MASK
         elif isinstance(value, str):
-            longest = (
-                limits.LOG_TRACEBACK_MAX_CHARACTERS if key == "exception" else limits.LOG_TEXT_MAX_CHARACTERS
-            )
+            longest = limits.LOG_TRACEBACK_MAX_CHARACTERS if key == "exception" else limits.LOG_TEXT_MAX_CHARACTERS
             cleaned[str(key)] = (
                 value if len(value) <= longest else f"{value[: longest // 2]} … {value[-longest // 2 :]}"
             )
@@ -175,10 +169,7 @@ def _clean(event: MutableMapping[str, Any], depth: int = 0) -> dict[str, Any]:
 def _shown(value: object) -> object:
     """Anything else: as JSON if that is short and possible, else as a shortened ``repr``."""
     try:
-        if (
-            not isinstance(value, bytes)
-            and len(encoded := _encoder.encode(value)) <= limits.LOG_TEXT_MAX_CHARACTERS
-        ):
+        if not isinstance(value, bytes) and len(encoded := _encoder.encode(value)) <= limits.LOG_TEXT_MAX_CHARACTERS:
             return msgspec.Raw(encoded)
         return repr(value)[: limits.LOG_TEXT_MAX_CHARACTERS]
     except Exception as error:

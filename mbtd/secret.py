@@ -11,9 +11,7 @@ import msgspec
 MASK = "***"
 SHORTEST_CHARACTERS = 6
 """A shorter text is not masked wherever it occurs: it would blot out ordinary words."""
-_TELLING = re.compile(
-    r"secret|password|passwd|token|authorization|credential|private_key|api_key", re.IGNORECASE
-)
+_TELLING = re.compile(r"secret|password|passwd|token|authorization|credential|private_key|api_key", re.IGNORECASE)
 
 
 class Secret:

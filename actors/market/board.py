@@ -46,6 +46,7 @@ class Slot:
         "bid_up",
         "busy",
         "consumers",
+        "dead",
         "last",
         "last_down",
         "last_seq",
@@ -68,6 +69,8 @@ class Slot:
         self.last: Trade | None = None
         self.last_seq = 0
         self.status: Status | None = None
+        self.dead = False
+        """The feed that serves this symbol is down."""
         self.ask_down = 0
         self.bid_up = NO_BOTTOM
         self.last_up = NO_BOTTOM

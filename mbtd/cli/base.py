@@ -37,9 +37,7 @@ def account_topic(client: Client, account: str) -> str:
 def add_shared(parser: argparse.ArgumentParser) -> None:
     """Flags of every command that speaks with the daemon."""
     add_json(parser)
-    parser.add_argument(
-        "--socket", metavar="PATH", help="the daemon's socket (else MBTD_SOCKET, ./var, /run)"
-    )
+    parser.add_argument("--socket", metavar="PATH", help="the daemon's socket (else MBTD_SOCKET, ./var, /run)")
     parser.add_argument("--timeout", type=float, default=30.0, metavar="S", help=argparse.SUPPRESS)
 
 

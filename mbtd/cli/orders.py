@@ -152,9 +152,7 @@ def describe(order: dict[str, Any], *, duplicate: bool = False) -> str:
     """An order as a sentence and its ids."""
     amount = order.get("qty") or f"${order.get('notional')}"
     prices = " ".join(
-        f"{name} {order[key]}"
-        for name, key in (("limit", "limit_price"), ("stop", "stop_price"))
-        if order.get(key)
+        f"{name} {order[key]}" for name, key in (("limit", "limit_price"), ("stop", "stop_price")) if order.get(key)
     )
     head = " ".join(
         part
@@ -168,9 +166,7 @@ def describe(order: dict[str, Any], *, duplicate: bool = False) -> str:
         )
         if part not in ("", "-")
     )
-    lines = [
-        f"{head}: {output.plain(order.get('status'))}" + (" (the same order as before)" if duplicate else "")
-    ]
+    lines = [f"{head}: {output.plain(order.get('status'))}" + (" (the same order as before)" if duplicate else "")]
     if order.get("filled_avg_price"):
         lines.append(f"  filled           {order.get('filled_qty')} at {order['filled_avg_price']}")
     if order.get("reason"):

@@ -51,27 +51,19 @@ def find_config(given: str | None, environ: Mapping[str, str]) -> Path | None:
     named = given or environ.get("MBTD_CONFIG")
     if named:
         return Path(named)
-    return next(
-        (path for path in (Path("config.toml"), Path("/etc/mbtd/config.toml")) if path.exists()), None
-    )
+    return next((path for path in (Path("config.toml"), Path("/etc/mbtd/config.toml")) if path.exists()), None)
 
 
 def environment_switches(environ: Mapping[str, str]) -> Switches:
     """The kill switches thrown by the environment. A value that is not plainly off throws its switch."""
     return Switches(
-        **{
-            field: environ.get(name, "").strip().lower() not in _OFF
-            for name, field in ENVIRONMENT_SWITCHES.items()
-        }
+        **{field: environ.get(name, "").strip().lower() not in _OFF for name, field in ENVIRONMENT_SWITCHES.items()}
     )
 
 
 def render(loaded: Loaded[Config]) -> list[Row]:
     """One row for each setting, in the order of ``config.toml``. No setting holds a secret."""
-    return [
-        Row(key, _text(value), loaded.origins[key], is_reloadable(key))
-        for key, value in values(loaded.config)
-    ]
+    return [Row(key, _text(value), loaded.origins[key], is_reloadable(key)) for key, value in values(loaded.config)]
 
 
 def is_reloadable(key: str) -> bool:
@@ -88,9 +80,7 @@ def changes(old: Loaded[Config], new: Loaded[Config]) -> tuple[str, ...]:
     changed = tuple(key for key, value in values(new.config) if value != before[key])
     fixed = [key for key in changed if not is_reloadable(key)]
     if fixed:
-        raise ConfigError(
-            Problem(new.origins[key], key, "needs a restart; nothing was changed") for key in fixed
-        )
+        raise ConfigError(Problem(new.origins[key], key, "needs a restart; nothing was changed") for key in fixed)
     return changed
 
 
@@ -105,14 +95,10 @@ def check_config(path: Path | None, json: bool = False, environ: Mapping[str, st
         print(error, file=sys.stderr)
         return error.exit_status
     thrown = [
-        name
-        for name, field in ENVIRONMENT_SWITCHES.items()
-        if getattr(environment_switches(surroundings), field)
+        name for name, field in ENVIRONMENT_SWITCHES.items() if getattr(environment_switches(surroundings), field)
     ]
     if json:
-        _write(
-            msgspec.json.encode({"ok": True, "settings": render(loaded), "switches_thrown": thrown}).decode()
-        )
+        _write(msgspec.json.encode({"ok": True, "settings": render(loaded), "switches_thrown": thrown}).decode())
     else:
         for line in _table(render(loaded)):
             _write(line)

@@ -143,9 +143,7 @@ class AlpacaReference:
 
         return await self._dated(f"alpaca/calendar/1/{start}/{end}", list[TradingDay], fetch)
 
-    async def _dated(
-        self, key: str, kind: type[Value], fetch: Callable[[], tuple[Value, int]]
-    ) -> Dated[Value]:
+    async def _dated(self, key: str, kind: type[Value], fetch: Callable[[], tuple[Value, int]]) -> Dated[Value]:
         """Refresh, else what the cache has."""
         try:
             with anyio.fail_after(self._timeout_s):
@@ -183,9 +181,7 @@ class AlpacaReference:
         instruments, skipped = _read(rows, stock)
         return sorted(instruments, key=_symbol), skipped
 
-    def _fetch_contracts(
-        self, names: str, expiry_from: date, expiry_to: date
-    ) -> tuple[list[Instrument], int]:
+    def _fetch_contracts(self, names: str, expiry_from: date, expiry_to: date) -> tuple[list[Instrument], int]:
         client = self._trading()
         query: dict[str, Any] = {
             "underlying_symbols": names,
@@ -257,9 +253,7 @@ def contract(row: Row) -> Instrument:
     right: Literal["call", "put"] = {"call": "call", "put": "put"}[row["type"]]  # type: ignore[assignment]
     style: Literal["american", "european"]
     style = {"american": "american", "european": "european"}[row["style"]]  # type: ignore[assignment]
-    physical = any(item.kind == "equity" for item in deliverables) or (
-        not deliverables and style == "american"
-    )
+    physical = any(item.kind == "equity" for item in deliverables) or (not deliverables and style == "american")
     return Instrument(
         asset_id=str(row["id"]),
         symbol=str(row["symbol"]),

@@ -98,9 +98,7 @@ def instrument_of(symbol: str, calendar: Calendar) -> Instrument:
     return Instrument(asset_id=asset_id(symbol), symbol=symbol)
 
 
-def option_instrument(
-    option: OptionSymbol, expiry_date: int, *, tick_price: int = 100, name: str = ""
-) -> Instrument:
+def option_instrument(option: OptionSymbol, expiry_date: int, *, tick_price: int = 100, name: str = "") -> Instrument:
     """The record of a contract whose last trading day is ``expiry_date``; tick class unknown means $0.01."""
     symbol = option_symbol(option.root, option.osi_date, option.right, option.strike)
     cash = option.root in INDEX_ROOTS

@@ -82,9 +82,7 @@ class _Growing:
         """The bar so far; ``None`` while no print has set a price."""
         if not self.open:
             return None
-        return Bar(
-            self.at, self.open, self.high, self.low, self.close, self.volume, self.count, self.turnover
-        )
+        return Bar(self.at, self.open, self.high, self.low, self.close, self.volume, self.count, self.turnover)
 
 
 class _Series:

@@ -299,11 +299,7 @@ class Calendar:
 
         if self.always_open:
             return [session("core", this.core_opens_at)]
-        closed = (
-            [session("closed", before.post_closes_at)]
-            if before.post_closes_at < this.overnight_opens_at
-            else []
-        )
+        closed = [session("closed", before.post_closes_at)] if before.post_closes_at < this.overnight_opens_at else []
         return [
             *closed,
             session("overnight", this.overnight_opens_at),

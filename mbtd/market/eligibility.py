@@ -54,9 +54,7 @@ def eligibility(order: OrderTerms, at: int, calendar: Calendar) -> Eligibility:
         return Eligibility("live", at)
     if order.time_in_force in ("ioc", "fok"):
         return _REJECTED
-    return Eligibility(
-        "queued", session.core_opens_at if at < session.core_opens_at else session.next_core_opens_at
-    )
+    return Eligibility("queued", session.core_opens_at if at < session.core_opens_at else session.next_core_opens_at)
 
 
 def _allowed(order: OrderTerms) -> bool:

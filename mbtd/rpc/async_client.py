@@ -253,9 +253,7 @@ class AsyncClient:
                 return messages
         raise ProtocolFault("the daemon gives no snapshot of a topic")
 
-    async def _call(
-        self, link: _Link, method: str, params: Mapping[str, Any], deadline_ms: int | None
-    ) -> Any:
+    async def _call(self, link: _Link, method: str, params: Mapping[str, Any], deadline_ms: int | None) -> Any:
         self._next_id += 1
         request_id = self._next_id
         waiter = _Waiter()

@@ -34,10 +34,7 @@ class _Request(Struct, forbid_unknown_fields=True, gc=False):
     """One line."""
 
     jsonrpc: Literal["2.0"]
-    id: (
-        Annotated[int, Meta(ge=-_ID_MAX, le=_ID_MAX)]
-        | Annotated[str, Meta(max_length=REQUEST_ID_MAX_CHARACTERS)]
-    )
+    id: Annotated[int, Meta(ge=-_ID_MAX, le=_ID_MAX)] | Annotated[str, Meta(max_length=REQUEST_ID_MAX_CHARACTERS)]
     method: Annotated[str, Meta(max_length=METHOD_MAX_CHARACTERS)]
     params: msgspec.Raw = msgspec.Raw(b"{}")
     deadline_ms: Annotated[int, Meta(ge=0, le=DEADLINE_MAX_MS)] | None = None

@@ -164,14 +164,10 @@ _KINDS: Final = (
     ),
     ErrorKind(2002, "unknown_account", "There is no such account", "See `mbtd account list`."),
     ErrorKind(2003, "account_closed", "The account is closed", "Use another account."),
-    ErrorKind(
-        2004, "account_quarantined", "The account is read-only after an internal fault", "Ask the operator."
-    ),
+    ErrorKind(2004, "account_quarantined", "The account is read-only after an internal fault", "Ask the operator."),
     ErrorKind(2005, "name_taken", "An account with this name exists", "Choose another name."),
     ErrorKind(2006, "not_found", "There is no such thing", "Check the id."),
-    ErrorKind(
-        4001, "mailbox_full", "The account has too many commands waiting", "Send more slowly.", True, 50
-    ),
+    ErrorKind(4001, "mailbox_full", "The account has too many commands waiting", "Send more slowly.", True, 50),
     ErrorKind(
         4002,
         "deadline_exceeded",
@@ -197,13 +193,9 @@ _KINDS: Final = (
         5_000,
     ),
     ErrorKind(5003, "storage_fault", "The storage failed", "Ask the operator."),
-    ErrorKind(
-        6001, "feed_down", "The market data feed is down", "Wait until `mbtd status` is ok.", True, 5_000
-    ),
+    ErrorKind(6001, "feed_down", "The market data feed is down", "Wait until `mbtd status` is ok.", True, 5_000),
     ErrorKind(6002, "no_quote", "There is no quote for this symbol yet", "Try again later.", True, 1_000),
-    ErrorKind(
-        6003, "unknown_symbol", "There is no such symbol", "See `mbtd asset list` for what can be traded."
-    ),
+    ErrorKind(6003, "unknown_symbol", "There is no such symbol", "See `mbtd asset list` for what can be traded."),
 )
 
 KINDS: Final[dict[str, ErrorKind]] = {kind.reason: kind for kind in _KINDS}
@@ -245,9 +237,7 @@ def order_refusal(
     remedy: str | None = None,
 ) -> RpcError:
     """A refusal of an order (3xxx); the rules' table supplies the values."""
-    data = ErrorData(
-        reason=reason, retryable=retryable, field=field, numbers=numbers, remedy=remedy, alpaca=alpaca
-    )
+    data = ErrorData(reason=reason, retryable=retryable, field=field, numbers=numbers, remedy=remedy, alpaca=alpaca)
     return RpcError(code=code, message=message, data=data)
 
 

@@ -58,9 +58,7 @@ class Access(Struct, frozen=True, kw_only=True):
 
 def peer_credentials(peer: socket.socket) -> tuple[int, int, int, tuple[int, ...]]:
     """(uid, gid, pid, all gids) of the process that connected a Unix socket."""
-    pid, uid, gid = _CREDENTIALS.unpack(
-        peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-    )
+    pid, uid, gid = _CREDENTIALS.unpack(peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
     try:
         raw = peer.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, _GROUPS_MAX_BYTES)
     except OSError:
@@ -180,9 +178,7 @@ class Server:
         self._servers.clear()
         self._bound.clear()
 
-    async def close(
-        self, reason: RpcError | str = "server closed", *, grace_s: float = STOP_GRACE_MAX_S
-    ) -> None:
+    async def close(self, reason: RpcError | str = "server closed", *, grace_s: float = STOP_GRACE_MAX_S) -> None:
         """Stop listening, close every connection with ``reason``, and wait until they are gone.
 
         Who has not read the last lines after ``grace_s`` is cut off.

@@ -217,9 +217,7 @@ class Session:
 
     def _add_error(self, request_id: RequestId | None, error: RpcError) -> None:
         if self.close_reason is None:
-            self._add(
-                b'{"jsonrpc":"2.0","id":%b,"error":%b}\n' % (encode_json(request_id), encode_json(error))
-            )
+            self._add(b'{"jsonrpc":"2.0","id":%b,"error":%b}\n' % (encode_json(request_id), encode_json(error)))
 
     def _wake(self) -> None:
         if not self._woken:
@@ -228,10 +226,7 @@ class Session:
 
     def _has_room(self, size: int) -> bool:
         limits = self.limits
-        return (
-            self._events < limits.waiting_max_events
-            and self._event_bytes + size <= limits.waiting_max_event_bytes
-        )
+        return self._events < limits.waiting_max_events and self._event_bytes + size <= limits.waiting_max_event_bytes
 
     def _begin_merging(self) -> None:
         """From now until output is taken, only the newest event of a key waits."""

@@ -18,9 +18,7 @@ from mbtd.rpc.errors import RpcError, make_error
 
 SOCKET_VARIABLE: Final = "MBTD_SOCKET"
 DEFAULT_SOCKETS: Final = ("var/mbtd.sock", "/run/mbtd/mbtd.sock")
-READ_VERBS: Final = frozenset(
-    {"get", "list", "why", "preview", "rules", "chain", "contracts", "hello", "verify"}
-)
+READ_VERBS: Final = frozenset({"get", "list", "why", "preview", "rules", "chain", "contracts", "hello", "verify"})
 _REFUSED_AT_THE_DOOR: Final = frozenset({"not_permitted", "too_many_connections"})
 
 
@@ -84,9 +82,7 @@ def parse_reply(line: bytes) -> Reply:
         raise ProtocolFault(f"not an answer of mbtd: {line[:80]!r}") from error
 
 
-def request_line(
-    request_id: int, method: str, params: Mapping[str, Any], deadline_ms: int | None = None
-) -> bytes:
+def request_line(request_id: int, method: str, params: Mapping[str, Any], deadline_ms: int | None = None) -> bytes:
     """A request; parameters that are None are left out."""
     body: dict[str, Any] = {"jsonrpc": "2.0", "id": request_id, "method": method}
     body["params"] = {name: value for name, value in params.items() if value is not None}
@@ -172,9 +168,7 @@ class Progress:
 
     def requests(self) -> list[dict[str, Any]]:
         """Parameters of the ``stream.subscribe`` calls that begin or continue: ``from_n`` is one topic's."""
-        resumed = [
-            {"topics": [topic], "from_n": self.last[topic]} for topic in self.topics if topic in self.last
-        ]
+        resumed = [{"topics": [topic], "from_n": self.last[topic]} for topic in self.topics if topic in self.last]
         fresh = [topic for topic in self.topics if topic not in self.last]
         return [*resumed, {"topics": fresh}] if fresh else list(resumed)
 

@@ -160,9 +160,7 @@ class StreamDecoder:
 
     def note_gap(self) -> None:
         """The connection dropped: statuses may have been missed."""
-        self._not_trading_at_gap = {
-            symbol for symbol, status in self._statuses.items() if status.state != "trading"
-        }
+        self._not_trading_at_gap = {symbol for symbol, status in self._statuses.items() if status.state != "trading"}
 
     def decode(self, frame: bytes, received_at: int) -> tuple[list[TapeMessage], list[Control]]:
         """The tape messages and the control messages of one frame. Never raises."""
@@ -226,9 +224,7 @@ class StreamDecoder:
                 self._other(message, received_at, tape, controls)
         return tape, controls
 
-    def _salvage(
-        self, frame: bytes, received_at: int, tape: list[TapeMessage], controls: list[Control]
-    ) -> None:
+    def _salvage(self, frame: bytes, received_at: int, tape: list[TapeMessage], controls: list[Control]) -> None:
         """Read a frame message by message, because something in it is not as documented."""
         counters = self.counters
         try:

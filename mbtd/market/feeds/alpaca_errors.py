@@ -11,9 +11,7 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
-Action = Literal[
-    "stop", "retry", "retry_later", "refuse_request", "fewer_symbols", "fewer_channels", "ignore"
-]
+Action = Literal["stop", "retry", "retry_later", "refuse_request", "fewer_symbols", "fewer_channels", "ignore"]
 """``stop``: connecting again cannot help; a person must act.
 ``retry``: connect again with the ordinary backoff.
 ``retry_later``: connect again, but wait long: the cause ends by itself, slowly.
@@ -48,9 +46,7 @@ class AlpacaStreamError(Struct, frozen=True):
         return f"{number}{self.name}: {self.meaning}" + (f" {self.advice}" if self.advice else "")
 
 
-def _entry(
-    code: int, name: str, meaning: str, action: Action, advice: str = ""
-) -> tuple[int, AlpacaStreamError]:
+def _entry(code: int, name: str, meaning: str, action: Action, advice: str = "") -> tuple[int, AlpacaStreamError]:
     return code, AlpacaStreamError(code, name, meaning, advice, action)
 
 
@@ -132,9 +128,7 @@ LOCAL: Final[dict[str, AlpacaStreamError]] = {
             "Check the stream's URL.",
             "retry_later",
         ),
-        AlpacaStreamError(
-            0, "not_confirmed", "The server did not confirm these symbols.", "", "refuse_request"
-        ),
+        AlpacaStreamError(0, "not_confirmed", "The server did not confirm these symbols.", "", "refuse_request"),
         AlpacaStreamError(0, "unexpected_greeting", "The server did not greet as documented.", "", "retry"),
     )
 }

@@ -355,9 +355,7 @@ class StreamLink:
             symbols = () if self._alone else tuple(sorted(self._told_symbols))
             self._push("down", self._clock.now(), symbols, reason)
 
-    def _push(
-        self, state: Literal["up", "down", "gap"], at: int, symbols: tuple[str, ...], reason: str
-    ) -> None:
+    def _push(self, state: Literal["up", "down", "gap"], at: int, symbols: tuple[str, ...], reason: str) -> None:
         assert self._sink is not None
         self._sink.push([FeedState(state, at, self.name, symbols, reason, at)])
 

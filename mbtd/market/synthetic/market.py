@@ -133,9 +133,7 @@ class SyntheticMarket:
         if phase == "core" and not opening:
             self._ready.extend(self._stocks.auctions("open", at))
 
-    def _derived(
-        self, start: int, end: int, levels: Floats, everything: bool, activity: float
-    ) -> list[TapeMessage]:
+    def _derived(self, start: int, end: int, levels: Floats, everything: bool, activity: float) -> list[TapeMessage]:
         """The index and the options, stamped in the middle of the piece (at its start when they open)."""
         place = self._levels.index_place
         spots = np.array([*(self._stocks.mid(n) for n in range(place)), levels[place]])

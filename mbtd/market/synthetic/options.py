@@ -68,9 +68,7 @@ def contract_instrument(contract: Contract) -> Instrument:
     spec = OPTIONS[contract.spec]
     strike = f"{contract.strike / PRICE_PER_DOLLAR:g}"
     return option_instrument(
-        OptionSymbol(
-            spec.root, spec.underlying, False, contract.expiry_date, contract.right, contract.strike
-        ),
+        OptionSymbol(spec.root, spec.underlying, False, contract.expiry_date, contract.right, contract.strike),
         contract.expiry_date,
         tick_price=spec.tick_price,
         name=f"{spec.underlying} {contract.expiry_date} {strike} {contract.right}",
@@ -136,9 +134,7 @@ class OptionTape:
             due = due[np.argsort(-urgency[due], kind="stable")[:limit]]
         return self._publish(due.tolist(), at, spots, fear, always=False)
 
-    def _publish(
-        self, places: list[int], at: int, spots: Floats, fear: float, *, always: bool
-    ) -> list[TapeMessage]:
+    def _publish(self, places: list[int], at: int, spots: Floats, fear: float, *, always: bool) -> list[TapeMessage]:
         found: list[TapeMessage] = []
         sizes = np.exp(0.9 * self._random.standard_normal((len(places), 2))).tolist()
         picks = self._random.random((len(places), 2)).tolist()
@@ -170,9 +166,7 @@ class OptionTape:
         option.trade_id += 1
         price = option.ask if buy or not option.bid else option.bid
         contracts = max(1, int(4 * size))
-        return Trade(
-            option.symbol, price, contracts, at, _EXCHANGES[int(which * 8)], "I", option.trade_id, at
-        )
+        return Trade(option.symbol, price, contracts, at, _EXCHANGES[int(which * 8)], "I", option.trade_id, at)
 
 
 def _quote(option: _Option, at: int, size: list[float], which: float) -> Quote:

@@ -84,8 +84,7 @@ class StockTape:
         """One quote for every stock, as when trading of a phase begins."""
         draws = np.exp(0.7 * self._random.standard_normal((len(self._stocks), 2))).tolist()
         return [
-            self._quote(stock, at, levels[stock.place], calm, draws[stock.place], False)
-            for stock in self._stocks
+            self._quote(stock, at, levels[stock.place], calm, draws[stock.place], False) for stock in self._stocks
         ]
 
     def auctions(self, kind: Literal["open", "close"], at: int) -> list[TapeMessage]:
@@ -109,9 +108,7 @@ class StockTape:
         random = self._random
         times = np.sort(random.integers(start, end, count)).tolist()
         places = (
-            np.searchsorted(self._shares, random.random(count), side="right")
-            .clip(max=len(self._stocks) - 1)
-            .tolist()
+            np.searchsorted(self._shares, random.random(count), side="right").clip(max=len(self._stocks) - 1).tolist()
         )
         moves = random.standard_normal((count, 2)).tolist()
         picks = random.random((count, 4)).tolist()
@@ -123,9 +120,7 @@ class StockTape:
             seconds = (at - stock.last_at) / NS_PER_SECOND
             stock.last_at = at
             fading = 1.0 - seconds / NOISE_SECONDS if seconds < 10.0 else math.exp(-seconds / NOISE_SECONDS)
-            stock.noise = (
-                stock.noise * fading + heat * stock.sigma * math.sqrt(min(seconds, NOISE_SECONDS)) * move
-            )
+            stock.noise = stock.noise * fading + heat * stock.sigma * math.sqrt(min(seconds, NOISE_SECONDS)) * move
             stock.width = stock.width * 0.93 + 0.16 * widen
             if pick[1] < _JUMP_SHARE:
                 stock.noise += math.copysign(0.002 + 0.004 * pick[2], move)
@@ -168,9 +163,7 @@ class StockTape:
             _EXCHANGES[int(pick[1] * 8)], _EXCHANGES[int(pick[3] * 8)], "R", at,
         )  # fmt: skip
 
-    def _quote(
-        self, stock: _Stock, at: int, level: float, calm: float, size: list[float], locked: bool
-    ) -> Quote:
+    def _quote(self, stock: _Stock, at: int, level: float, calm: float, size: list[float], locked: bool) -> Quote:
         """A new quote around the present price."""
         ticks = max(1, round(stock.spread_ticks * calm * math.exp(stock.width)))
         bid = round(level * (1.0 + stock.noise) * 100.0 - ticks * 0.5) * CENT

@@ -33,7 +33,7 @@ def classify(slot: Slot | None, world: World, profile: Profile, buying: bool, ex
         return "halted"
     if world.phase not in eligible_phases(extended_hours):
         return "session"
-    if world.feed_down:
+    if world.feed_down or slot.dead:
         return "feed_dead"
     far, size = (quote.ask, quote.ask_size) if buying else (quote.bid, quote.bid_size)
     if far <= 0 or size <= 0:

@@ -1,0 +1,70 @@
+"""Cutting what the engine did into groups for the journal, and putting a journal's groups back into an engine.
+
+Invariants: a group holds whole inputs only; its ``moved`` part is by value, so the last one wins; event numbers
+are without a gap from one group to the next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from actors.engine import Engine
+from actors.inputs import Step, decode_moved, decode_steps, encode
+from storage.records import Group, Head
+
+
+class GroupCutter:
+    """Cuts groups in order for one epoch."""
+
+    def __init__(self, engine: Engine, head: Head) -> None:
+        self._engine = engine
+        self._epoch = head.epoch
+        self._next_seq = head.seq + 1
+
+    def cut(self, cursor: bytes = b"", steps: list[Step] | None = None) -> Group:
+        """Everything since the last cut, as one group."""
+        engine = self._engine
+        if steps is None:
+            steps = engine.take_steps()
+        moved = engine.take_moved()
+        first = self._next_seq
+        self._next_seq = engine.seq + 1
+        return Group(
+            self._epoch,
+            first,
+            engine.seq,
+            engine.input_seq,
+            engine.world.tape_seq,
+            engine.world.now,
+            cursor,
+            encode(steps) if steps else b"",
+            encode(moved) if moved else b"",
+        )
+
+
+def restore(engine: Engine, groups: Iterable[Group], load: Callable[[int], Any] | None = None) -> int:
+    """Fold groups into an engine; ``load`` brings a book that has a snapshot. Returns how many steps were folded.
+
+    The books' watches and timers are armed by the caller, once the board is back.
+    """
+    folded = 0
+    for group in groups:
+        if group.body:
+            for step in decode_steps(group.body):
+                if load is not None:
+                    for section in step.sections:
+                        if section.account_no and section.account_no not in engine.books:
+                            load(section.account_no)
+                engine.restore_step(step)
+                folded += 1
+        for moved in decode_moved(group.moved):
+            engine.restore_moved(moved)
+    return folded
+
+
+def resume_at(engine: Engine, head: Head) -> None:
+    """Put the engine's counters where the store's head is."""
+    engine.seq = head.seq
+    engine.input_seq = head.input_seq
+    engine.world.now = max(engine.world.now, head.at)

@@ -1,0 +1,68 @@
+"""The commands by their method names, and the reading of their parameters.
+
+Invariant: what cannot be read is refused by name before anything is sequenced; the socket and the replay script
+use this one table.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from actors.commands import (
+    AnyAction,
+    CancelAll,
+    CancelOrder,
+    CloseAccount,
+    ClosePosition,
+    ConfigureAccount,
+    CreateAccount,
+    Deposit,
+    PlaceOrder,
+    ReplaceOrder,
+    Withdraw,
+)
+
+COMMANDS: dict[str, type[Any]] = {
+    "account.create": CreateAccount,
+    "account.configure": ConfigureAccount,
+    "account.deposit": Deposit,
+    "account.withdraw": Withdraw,
+    "account.close": CloseAccount,
+    "order.place": PlaceOrder,
+    "order.replace": ReplaceOrder,
+    "order.cancel": CancelOrder,
+    "order.cancel_all": CancelAll,
+    "position.close": ClosePosition,
+}
+"""Method name to the typed parameters."""
+
+DECODERS: dict[str, msgspec.json.Decoder[Any]] = {name: msgspec.json.Decoder(kind) for name, kind in COMMANDS.items()}
+
+
+class BadParams(ValueError):
+    """Parameters that cannot be read: the reason and one sentence."""
+
+    def __init__(self, reason: str, text: str) -> None:
+        super().__init__(text)
+        self.reason = reason
+        self.text = text
+
+
+def read_action(method: str, params: dict[str, Any], account: str) -> AnyAction:
+    """A command of a replay script, for the account named beside it. Raises :class:`BadParams`."""
+    kind = COMMANDS.get(method)
+    if kind is None:
+        raise BadParams("method_not_found", f"there is no command {method[:64]!r}")
+    if "do" in params:
+        raise BadParams("invalid_params", "Object contains unknown field `do`")
+    given = dict(params)
+    given.setdefault("account", account)
+    if kind is CreateAccount:
+        given.setdefault("name", account)
+    try:
+        action: AnyAction = msgspec.convert(given, kind)
+    except (msgspec.ValidationError, RecursionError) as error:
+        raise BadParams("invalid_params", str(error)) from None
+    return action

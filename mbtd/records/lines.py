@@ -1,0 +1,182 @@
+"""Events as lines: the output of ``mbtd replay`` and the bodies of account streams (contracts §2).
+
+Invariants: one line an event, a pure function of the events so far; nothing in a line depends on groups or on
+wall time. The renderer remembers the terms of live orders only.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from actors.book import events as e
+from actors.book.ids import derive_fill_id
+from actors.book.state.book import Book
+from actors.book.units import average_price, format_money, format_price, format_qty, format_time
+from actors.house.state import HOUSE_NO
+from actors.inputs import Section, Step
+
+NAMES: dict[type, str] = {
+    e.AccountCreated: "account.created",
+    e.AccountConfigured: "account.configured",
+    e.AccountClosed: "account.closed",
+    e.AccountQuarantined: "account.quarantined",
+    e.CommandRefused: "command.refused",
+    e.ActivityBooked: "activity.booked",
+    e.OrderRejected: "order.rejected",
+    e.OrderAccepted: "order.accepted",
+    e.OrderActivated: "order.new",
+    e.OrderTriggered: "order.triggered",
+    e.OrderFilled: "order.filled",
+    e.PositionChanged: "position.changed",
+    e.OrderCancelPending: "order.pending_cancel",
+    e.OrderCanceled: "order.canceled",
+    e.OrderCancelRejected: "order.cancel_rejected",
+    e.OrderReplacePending: "order.pending_replace",
+    e.OrderReplaced: "order.replaced",
+    e.OrderReplaceRejected: "order.replace_rejected",
+    e.OrderExpired: "order.expired",
+    e.MarketGapped: "market.gap",
+}
+
+
+class Lines:
+    """Renders steps, in order. Give it every step since the start, or :meth:`prime` it with the books."""
+
+    def __init__(self) -> None:
+        self.names: dict[int, str] = {}
+        """Account names by ``account_no``."""
+        self._terms: dict[tuple[int, int], e.OrderAccepted] = {}
+
+    def prime(self, book: Book) -> None:
+        """Take over the live orders of a recovered book."""
+        for order_no, order in book.orders.items():
+            self._terms[book.account_no, order_no] = order.terms
+
+    def render(self, step: Step) -> list[dict[str, Any]]:
+        """The lines of one step."""
+        lines = []
+        seq = step.seq_first
+        for section in step.sections:
+            for event in section.events:
+                line = self.line(section, event, seq, step.at)
+                if line is not None:
+                    lines.append(line)
+                seq += 1
+        return lines
+
+    def line(self, section: Section, event: Any, seq: int, at: int) -> dict[str, Any] | None:
+        """One line, or nothing for events that only the house is concerned with."""
+        if isinstance(event, e.AccountRegistered):
+            self.names[event.account_no] = event.name
+            return None
+        name = NAMES.get(type(event))
+        if name is None:
+            return None
+        account = self.names.get(section.account_no, "")
+        line: dict[str, Any] = {"seq": seq, "at": format_time(at), "account": account, "event": name}
+        if section.account_no == HOUSE_NO and isinstance(event, e.CommandRefused):
+            line["account"] = event.numbers.get("account", "")
+        self._order_fields(section.account_no, event, line)
+        _own_fields(event, line)
+        return line
+
+    def _order_fields(self, account_no: int, event: Any, line: dict[str, Any]) -> None:
+        if isinstance(event, e.OrderAccepted):
+            self._terms[account_no, event.order_no] = event
+        order_no = getattr(event, "order_no", 0)
+        terms = self._terms.get((account_no, order_no)) if order_no else None
+        if isinstance(event, e.OrderReplacePending | e.OrderReplaced):
+            self._terms[account_no, event.terms.order_no] = event.terms
+        if terms is None:
+            return
+        line["order_id"] = terms.order_id
+        line["client_order_id"] = terms.client_order_id
+        line["symbol"] = terms.symbol
+        line["side"] = terms.side
+        line["type"] = terms.type
+        ended = isinstance(event, e.OrderCanceled | e.OrderExpired | e.OrderReplaced)
+        if ended or (isinstance(event, e.OrderFilled) and event.status == "filled"):
+            self._terms.pop((account_no, order_no), None)
+        if isinstance(event, e.OrderFilled):
+            line["fill_id"] = derive_fill_id(terms.order_id, event.fill_no)
+
+
+def _amounts(terms: e.OrderAccepted, line: dict[str, Any]) -> None:
+    if terms.qty:
+        line["qty"] = format_qty(terms.qty)
+    else:
+        line["notional"] = format_money(terms.notional)
+    if terms.limit_price:
+        line["price"] = format_price(terms.limit_price)
+    if terms.stop_price:
+        line["stop_price"] = format_price(terms.stop_price)
+
+
+def _own_fields(event: Any, line: dict[str, Any]) -> None:
+    match event:
+        case e.OrderAccepted():
+            _amounts(event, line)
+            line["status"] = "accepted"
+            line["profile"] = event.profile
+        case e.OrderActivated():
+            line["status"] = "new"
+        case e.OrderTriggered():
+            line["price"] = format_price(event.trigger_price)
+        case e.OrderFilled():
+            _fill_fields(event, line)
+        case e.PositionChanged():
+            line["symbol"] = event.symbol
+            line["qty"] = format_qty(event.qty)
+            line["price"] = format_price(average_price(abs(event.basis_money), abs(event.qty)))
+            line["net_amount"] = format_money(event.net_money)
+        case e.OrderCanceled() | e.OrderExpired():
+            line["status"] = "canceled" if isinstance(event, e.OrderCanceled) else "expired"
+            line["reason"] = event.reason
+        case e.OrderCancelPending():
+            line["status"] = "pending_cancel"
+        case e.OrderReplacePending():
+            line["status"] = "pending_replace"
+        case e.OrderReplaced():
+            line["status"] = "replaced"
+            line["replaced_by"] = event.terms.order_id
+            _amounts(event.terms, line)
+        case _:
+            _other_fields(event, line)
+
+
+def _other_fields(event: Any, line: dict[str, Any]) -> None:
+    match event:
+        case e.OrderCancelRejected() | e.OrderReplaceRejected():
+            line["order_id"] = event.order_id
+            line["reason"] = event.reason
+        case e.OrderRejected():
+            line |= {
+                "client_order_id": event.client_order_id,
+                "symbol": event.symbol,
+                "side": event.side,
+                "type": event.type,
+                "qty": event.qty,
+                "status": "rejected",
+                "reason": event.reason,
+            }
+        case e.ActivityBooked():
+            line["activity_type"] = event.activity_type
+            line["net_amount"] = format_money(event.net_money)
+        case e.AccountCreated() | e.AccountConfigured():
+            line["profile"] = event.profile
+        case e.CommandRefused():
+            line["reason"] = event.reason
+            line["method"] = event.method
+        case e.AccountQuarantined() | e.MarketGapped():
+            line["reason"] = event.reason
+
+
+def _fill_fields(event: e.OrderFilled, line: dict[str, Any]) -> None:
+    if event.status != "filled":
+        line["event"] = "order.partially_filled"
+    line["qty"] = format_qty(event.qty)
+    line["price"] = format_price(event.price)
+    line["filled_qty"] = format_qty(event.filled_qty)
+    line["status"] = event.status
+    line["reason"] = event.reason
+    line["profile"] = event.evidence.profile

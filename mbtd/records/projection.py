@@ -1,0 +1,196 @@
+"""Journal groups to rows: the archive, orders, fills, activities and the list of accounts.
+
+Invariants: a pure function of the groups and of the rows that earlier groups led to, so the tables can be
+rebuilt; called in the writer process, off the acknowledgement path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from actors.book import events as e
+from actors.book.ids import derive_fill_id
+from actors.inputs import Section, Step, decode_steps
+from mbtd.records.orders import TERMINAL, OrderRecord, follow
+from storage.records import Group, Lookup, Row
+
+_encode = msgspec.msgpack.Encoder().encode
+_order_decoder = msgspec.msgpack.Decoder(OrderRecord)
+_BODY = 10
+
+
+class AccountCard(Struct, frozen=True, array_like=True):
+    """What the list of accounts shows."""
+
+    account_id: str
+    name: str
+    user_id: str
+    type: str = ""
+    status: str = "ACTIVE"
+    created_at: int = 0
+
+
+class FillRecord(Struct, frozen=True, array_like=True):
+    """A fill with the terms of its order: all that ``mbtd why`` needs."""
+
+    terms: e.OrderAccepted
+    fill: e.OrderFilled
+    at: int
+    seq: int
+
+
+def decode_order(body: bytes) -> OrderRecord:
+    """An ``orders`` row's body."""
+    return _order_decoder.decode(body)
+
+
+def decode_fill(body: bytes) -> FillRecord:
+    """A ``fills`` row's body."""
+    return msgspec.msgpack.decode(body, type=FillRecord)
+
+
+def decode_account(body: bytes) -> AccountCard:
+    """An ``accounts`` row's body."""
+    return msgspec.msgpack.decode(body, type=AccountCard)
+
+
+def project(groups: Sequence[Group], lookup: Lookup) -> Iterable[Row]:
+    """Rows of the groups' events."""
+    run = _Run(lookup)
+    for group in groups:
+        for step in decode_steps(group.body) if group.body else ():
+            run.take(step)
+    return run.rows()
+
+
+class _Run:
+    def __init__(self, lookup: Lookup) -> None:
+        self._lookup = lookup
+        self._rows: list[Row] = []
+        self._orders: dict[tuple[int, int], OrderRecord] = {}
+        self._cards: dict[int, AccountCard] = {}
+
+    def take(self, step: Step) -> None:
+        seq = step.seq_first
+        for section in step.sections:
+            n = section.n_first
+            for event in section.events:
+                self._take_event(section, event, n, seq, step.at)
+                n += 1
+                seq += 1
+
+    def _take_event(self, section: Section, event: Any, n: int, seq: int, at: int) -> None:
+        account_no = section.account_no
+        order_no = getattr(event, "order_no", 0)
+        kind = type(event).__struct_config__.tag
+        self._rows.append(("archive", (account_no, n, seq, at, kind, order_no or None, _encode(event))))
+        if isinstance(event, e.OrderAccepted):
+            self._orders[account_no, order_no] = OrderRecord(event, "accepted", updated_at=at)
+        elif isinstance(event, e.ActivityBooked):
+            self._activity(account_no, event, at)
+        elif isinstance(event, e.AccountRegistered):
+            self._cards[event.account_no] = AccountCard(event.account_id, event.name, event.user_id)
+        elif isinstance(event, e.AccountCreated | e.AccountClosed):
+            self._account(account_no, event, at)
+        elif order_no:
+            self._order_event(account_no, order_no, event, seq, at)
+
+    def _order_event(self, account_no: int, order_no: int, event: Any, seq: int, at: int) -> None:
+        record = self._order(account_no, order_no)
+        if record is None:
+            return
+        self._orders[account_no, order_no] = follow(record, event, at)
+        if isinstance(event, e.OrderReplaced):
+            status = "partially_filled" if event.terms.filled_qty else "new"
+            self._orders[account_no, event.terms.order_no] = OrderRecord(
+                event.terms,
+                status,
+                event.terms.filled_qty,
+                event.terms.filled_money,
+                at,
+                replaces_id=record.terms.order_id,
+            )
+        elif isinstance(event, e.OrderFilled):
+            fill_id = derive_fill_id(record.terms.order_id, event.fill_no)
+            body = _encode(FillRecord(record.terms, event, at, seq))
+            self._rows.append(
+                (
+                    "fills",
+                    (account_no, seq, fill_id, order_no, record.terms.order_id, record.terms.symbol, at, body),
+                )
+            )
+
+    def _order(self, account_no: int, order_no: int) -> OrderRecord | None:
+        record = self._orders.get((account_no, order_no))
+        if record is None:
+            row = self._lookup("orders", (account_no, order_no))
+            if row is not None:
+                record = _order_decoder.decode(row[_BODY])  # type: ignore[arg-type]
+        return record
+
+    def _activity(self, account_no: int, event: e.ActivityBooked, at: int) -> None:
+        self._rows.append(
+            (
+                "activities",
+                (
+                    account_no,
+                    event.activity_no,
+                    f"{account_no}-{event.activity_no}",
+                    event.activity_type,
+                    at,
+                    _encode(event),
+                ),
+            )
+        )
+
+    def _card(self, account_no: int) -> AccountCard | None:
+        card = self._cards.get(account_no)
+        if card is None:
+            row = self._lookup("accounts", (account_no,))
+            if row is not None:
+                card = decode_account(row[5])  # type: ignore[arg-type]
+        return card
+
+    def _account(self, account_no: int, event: Any, at: int) -> None:
+        card = self._card(account_no)
+        if card is None:
+            return
+        if isinstance(event, e.AccountCreated):
+            self._cards[account_no] = msgspec.structs.replace(card, type=event.type, created_at=at)
+        else:
+            self._cards[account_no] = msgspec.structs.replace(card, status="ACCOUNT_CLOSED")
+
+    def rows(self) -> list[Row]:
+        """All rows, one per order and account however often it changed."""
+        for (account_no, order_no), record in self._orders.items():
+            terms = record.terms
+            self._rows.append(
+                (
+                    "orders",
+                    (
+                        account_no,
+                        order_no,
+                        terms.order_id,
+                        terms.client_order_id,
+                        terms.symbol,
+                        terms.side,
+                        record.status,
+                        int(record.status not in TERMINAL),
+                        terms.submitted_at,
+                        record.updated_at,
+                        _encode(record),
+                    ),
+                )
+            )
+        for account_no, card in self._cards.items():
+            self._rows.append(
+                (
+                    "accounts",
+                    (account_no, card.account_id, card.name, card.user_id, card.status, _encode(card)),
+                )
+            )
+        return self._rows
