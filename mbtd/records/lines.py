@@ -39,6 +39,9 @@ NAMES: dict[type, str] = {
 }
 
 
+_ENDS = frozenset({e.OrderCanceled, e.OrderExpired, e.OrderReplaced})
+
+
 class Lines:
     """Renders steps, in order. Give it every step since the start, or :meth:`prime` it with the books."""
 
@@ -63,6 +66,29 @@ class Lines:
                     lines.append(line)
                 seq += 1
         return lines
+
+    def follow(self, step: Step) -> None:
+        """Keep up with a step without rendering it."""
+        for section in step.sections:
+            self.follow_section(section)
+
+    def follow_section(self, section: Section) -> None:
+        """Keep up with one account's events without rendering them."""
+        terms = self._terms
+        account_no = section.account_no
+        for event in section.events:
+            kind = type(event)
+            if kind is e.OrderAccepted:
+                terms[account_no, event.order_no] = event
+            elif kind is e.OrderFilled:
+                if event.status == "filled":
+                    terms.pop((account_no, event.order_no), None)
+            elif kind in _ENDS:
+                terms.pop((account_no, event.order_no), None)
+                if kind is e.OrderReplaced:
+                    terms[account_no, event.terms.order_no] = event.terms
+            elif kind is e.AccountRegistered:
+                self.names[event.account_no] = event.name
 
     def line(self, section: Section, event: Any, seq: int, at: int) -> dict[str, Any] | None:
         """One line, or nothing for events that only the house is concerned with."""

@@ -1,0 +1,63 @@
+"""Mailboxes of all accounts and the run queue that gives them fair turns.
+
+Invariants: a mailbox holds only what is not sequenced yet; it is bounded, and its last places are kept for
+cancels and reductions; an account with mail stands in the run queue exactly once; an idle account costs nothing.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+Mail = Callable[[], None]
+"""A command or read that runs when its turn comes."""
+
+
+class Mailroom:
+    """Mail by account, first in, first out within an account, round robin between accounts."""
+
+    __slots__ = ("_boxes", "_ready", "capacity", "reserved", "waiting", "waiting_max")
+
+    def __init__(self, capacity: int = 256, reserved: int = 32) -> None:
+        self.capacity = capacity
+        self.reserved = reserved
+        self._boxes: dict[int, deque[Mail]] = {}
+        self._ready: deque[int] = deque()
+        self.waiting = 0
+        """Mail in all boxes."""
+        self.waiting_max = 0
+        """The most there ever was, for operators."""
+
+    def put(self, account_no: int, mail: Mail, privileged: bool = False) -> bool:
+        """Queue mail; ``False`` when the box is full. ``privileged`` mail may use the reserved places."""
+        box = self._boxes.get(account_no)
+        if box is None:
+            self._boxes[account_no] = deque((mail,))
+            self._ready.append(account_no)
+        else:
+            if len(box) >= (self.capacity if privileged else self.capacity - self.reserved):
+                return False
+            box.append(mail)
+        self.waiting += 1
+        if self.waiting > self.waiting_max:
+            self.waiting_max = self.waiting
+        return True
+
+    def take(self) -> tuple[int, Mail] | None:
+        """The next account's oldest mail; the account goes to the end of the queue if it has more."""
+        if not self._ready:
+            return None
+        account_no = self._ready.popleft()
+        box = self._boxes[account_no]
+        mail = box.popleft()
+        if box:
+            self._ready.append(account_no)
+        else:
+            del self._boxes[account_no]
+        self.waiting -= 1
+        return account_no, mail
+
+    def depth(self, account_no: int) -> int:
+        """How much mail an account has."""
+        box = self._boxes.get(account_no)
+        return len(box) if box is not None else 0

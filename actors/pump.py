@@ -1,0 +1,134 @@
+"""The pump: the only task that runs the engine. It alternates commands and tape and yields at least every millisecond.
+
+Invariants: one pump an engine; between two awaits nothing else touches the engine; commands get their place when
+their turn starts; a paused tape or paused commands simply wait in their queues. The clock is handed in, so a
+virtual clock drives the very same loop.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+
+import anyio
+import anyio.lowlevel
+
+from actors.engine import Engine
+from actors.mailbox import Mailroom
+from actors.market.messages import Quote, TapeMessage
+from actors.timers import NEVER
+
+TURNS_PER_ROUND = 32
+MESSAGES_PER_ROUND = 256
+
+
+class Pump:
+    """Feeds the engine from the mailroom and the tape.
+
+    ``now`` gives engine time for commands and timers, ``monotonic`` time for budgets, both in nanoseconds;
+    ``after`` is called after every burst of work.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        mailroom: Mailroom,
+        *,
+        now: Callable[[], int],
+        monotonic: Callable[[], int],
+        after: Callable[[], None],
+        slice_ns: int = 1_000_000,
+    ) -> None:
+        self.engine = engine
+        self.mailroom = mailroom
+        self.now = now
+        self._monotonic = monotonic
+        self._after = after
+        self._slice_ns = slice_ns
+        self._tape: deque[Sequence[TapeMessage]] = deque()
+        self._wakeup: anyio.Event | None = None
+        self.backlog = 0
+        """Tape messages that the engine has not taken yet."""
+        self.tape_paused = False
+        """No matching: storage trouble or a kill switch."""
+        self.commands_paused = False
+        self.longest_slice_ns = 0
+
+    def push(self, messages: Sequence[TapeMessage]) -> None:
+        """Append to the tape. Never waits."""
+        if messages:
+            self._tape.append(messages)
+            self.backlog += len(messages)
+            self.wake()
+
+    def wake(self) -> None:
+        """There is something to do."""
+        if self._wakeup is not None:
+            self._wakeup.set()
+            self._wakeup = None
+
+    async def run(self) -> None:
+        """Pump until cancelled."""
+        while True:
+            if self.spin():
+                await anyio.lowlevel.checkpoint()
+            else:
+                await self._wait()
+
+    async def _wait(self) -> None:
+        event = self._wakeup = anyio.Event()
+        due = self.engine.waits.timers.next_due
+        if due == NEVER or self.tape_paused:
+            await event.wait()
+            return
+        with anyio.move_on_after(max(0.0, (due - self.now()) / 1e9)):
+            await event.wait()
+
+    def spin(self) -> bool:
+        """Work for at most a slice; whether there was anything to do."""
+        started = self._monotonic()
+        busy = False
+        while True:
+            worked = self._round()
+            busy = busy or worked
+            elapsed = self._monotonic() - started
+            if not worked or elapsed >= self._slice_ns:
+                break
+        if elapsed > self.longest_slice_ns:
+            self.longest_slice_ns = elapsed
+        self._after()
+        return busy
+
+    def _round(self) -> bool:
+        worked = False
+        if not self.commands_paused:
+            take = self.mailroom.take
+            for _ in range(TURNS_PER_ROUND):
+                taken = take()
+                if taken is None:
+                    break
+                taken[1]()
+                worked = True
+        if not self.tape_paused:
+            worked = self._run_tape() or worked
+            now = self.now()
+            if self.engine.waits.timers.next_due <= now:
+                self.engine.run_timers_through(now)
+                worked = True
+        return worked
+
+    def _run_tape(self) -> bool:
+        if not self._tape:
+            return False
+        engine, quote = self.engine, self.engine.quote
+        batch = self._tape.popleft()
+        if len(batch) > MESSAGES_PER_ROUND:
+            self._tape.appendleft(batch[MESSAGES_PER_ROUND:])
+            batch = batch[:MESSAGES_PER_ROUND]
+        self.backlog -= len(batch)
+        for message in batch:
+            if type(message) is Quote:
+                quote(message)
+            else:
+                engine.tape(message)
+        return True
