@@ -65,6 +65,8 @@ SLICE_NS = 5_000_000
 """How long a slice of other work should keep a commit waiting at most."""
 MAX_BACKLOG_GROUPS = 2_000
 """Beyond so many unprojected groups every commit is followed by a slice of projection."""
+BACKLOGGED_SLICES = 8
+"""While projection is backlogged every so many slices one goes to the other kinds in turn."""
 LINGER_S = 0.001
 """How long after a request the next group is waited for before other work begins: groups that follow closely
 are not held up, and their rows gather into one transaction."""
@@ -78,6 +80,7 @@ RETRY_S = 0.05
 MAX_RETRY_S = 1.0
 STOP_FULL_S = 5.0
 """How long a stop waits for space before it gives up on a group."""
+FAREWELL_S = 5.0
 _READ_BYTES = 1 << 20
 _KINDS_OF_WORK = 5
 
@@ -122,6 +125,8 @@ def run(
         except _ProjectionRaised as error:
             link.send(Failed("projection", f"{type(error.__cause__).__name__}: {error.__cause__}"))
             return 70
+        finally:
+            link.finish()
 
 
 class _ProjectionRaised(Exception):
@@ -162,6 +167,17 @@ class _Link:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self._sock.sendall(encode(answer))
 
+    def finish(self) -> None:
+        """Say that nothing more comes and wait, not for long, until the daemon has read it.
+
+        Were the socket closed at once, a request on its way would reset it and the last answer be lost.
+        """
+        with contextlib.suppress(OSError):
+            self._sock.shutdown(socket.SHUT_WR)
+            self._sock.settimeout(FAREWELL_S)
+            while self._sock.recv(_READ_BYTES):
+                pass
+
 
 class Writer:
     """The loop. Holds what was asked for and not done yet."""
@@ -187,6 +203,7 @@ class Writer:
         self._commits = 0
         self._checkpoint_pages = CHECKPOINT_PAGES
         self._turn = 0
+        self._slices = 0
 
     def serve(self) -> int:
         """Returns the exit status; storage faults are raised."""
@@ -306,13 +323,14 @@ class Writer:
         )
 
     def _slice(self) -> None:
-        """One piece of whatever waits, each kind in its turn; projection alone while it is backlogged."""
+        """One piece of whatever waits, each kind in its turn; mostly projection while it is backlogged."""
         idle = self._calm and not self._waiting()
         self._commits = 0
         try:
             if self._space != "ok":
                 self._tell_space()
-            if self._flushes or self._backlogged():
+            self._slices += 1
+            if self._flushes or (self._backlogged() and self._slices % BACKLOGGED_SLICES):
                 self._project_slice()
                 return
             if idle:
