@@ -37,6 +37,7 @@ from storage.frames import (
     encode,
 )
 from storage.history import History
+from storage.link import Link
 from storage.lock import StateLock
 from storage.records import Group, Head
 from storage.remote import Command, RemoteStore
@@ -363,7 +364,7 @@ def test_under_endless_load_no_kind_of_work_starves(tmp_path: Path, monkeypatch:
             head = head_after(head, group, b"")
         ours.sendall(b"".join(frames))
         # Every group is there before the first look, so that there is no pause between commits.
-        thread = threading.Thread(target=writer.Writer(writer._Link(theirs), store, count_orders).serve)
+        thread = threading.Thread(target=writer.Writer(Link(theirs), store, count_orders).serve)
         thread.start()
         reader = FrameReader()
         answers: list[object] = []
