@@ -50,6 +50,7 @@ def open_database(directory: Path, steps: Sequence[Step] = MIGRATIONS) -> sqlite
     path = directory / FILE_NAME
     try:
         if not path.exists():
+            os.stat(path.parent)  # a missing directory is named here, where SQLite would not
             _create(path, steps)
         recognise(path, len(steps))
         db = _connect(path)

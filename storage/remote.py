@@ -225,6 +225,8 @@ class RemoteStore(asyncio.Protocol):
     def _fail(self, kind: FailureKind, text: str) -> None:
         if not self._over:
             self._end(StorageBroken(f"the writer failed: {text}"))
+            if self._transport is not None:
+                self._transport.close()
             self._listener.on_failed(kind, text)
 
     def _end(self, reason: StorageBroken) -> None:

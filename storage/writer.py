@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import math
-import select
 import signal
 import socket
 import time
@@ -32,7 +31,6 @@ from storage.errors import (
     WrongDatabase,
 )
 from storage.frames import (
-    Answer,
     Append,
     Appended,
     Checkpoint,
@@ -42,7 +40,6 @@ from storage.frames import (
     Flush,
     Flushed,
     FrameError,
-    FrameReader,
     Projected,
     PutSnapshots,
     Ready,
@@ -55,9 +52,8 @@ from storage.frames import (
     Stored,
     Trim,
     Trimmed,
-    decode_request,
-    encode,
 )
+from storage.link import Link
 from storage.records import Group, Project, Snapshot
 from storage.sqlite import SqliteStore
 
@@ -65,6 +61,8 @@ SLICE_NS = 5_000_000
 """How long a slice of other work should keep a commit waiting at most."""
 MAX_BACKLOG_GROUPS = 2_000
 """Beyond so many unprojected groups every commit is followed by a slice of projection."""
+BACKLOGGED_SLICES = 8
+"""While projection is backlogged every so many slices one goes to the other kinds in turn."""
 LINGER_S = 0.001
 """How long after a request the next group is waited for before other work begins: groups that follow closely
 are not held up, and their rows gather into one transaction."""
@@ -78,7 +76,6 @@ RETRY_S = 0.05
 MAX_RETRY_S = 1.0
 STOP_FULL_S = 5.0
 """How long a stop waits for space before it gives up on a group."""
-_READ_BYTES = 1 << 20
 _KINDS_OF_WORK = 5
 
 _KINDS: tuple[tuple[type[StorageError], FailureKind, int], ...] = (
@@ -108,7 +105,7 @@ def run(
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     with socket.socket(fileno=fd) as sock:
-        link = _Link(sock)
+        link = Link(sock)
         try:
             store = SqliteStore.open(directory, take_epoch=take_epoch, ballast_bytes=ballast_bytes)
             with contextlib.closing(store):
@@ -122,51 +119,18 @@ def run(
         except _ProjectionRaised as error:
             link.send(Failed("projection", f"{type(error.__cause__).__name__}: {error.__cause__}"))
             return 70
+        finally:
+            link.finish()
 
 
 class _ProjectionRaised(Exception):
     """The project function handed to us raised something of its own."""
 
 
-class _Link:
-    """The blocking end of the socket pair."""
-
-    def __init__(self, sock: socket.socket) -> None:
-        self._sock = sock
-        self._reader = FrameReader()
-        self.ended = False
-        """The daemon is gone."""
-        self.quiet = False
-        """The last wait brought nothing."""
-        sock.setblocking(True)
-
-    def receive(self, wait_s: float | None) -> list[Request]:
-        """What has come in; waits at most so long for something (None: until it comes)."""
-        self.quiet = bool(wait_s) and not select.select([self._sock], [], [], wait_s)[0]
-        if self.quiet:
-            return []
-        try:
-            data = self._sock.recv(_READ_BYTES, 0 if wait_s is None else socket.MSG_DONTWAIT)
-        except BlockingIOError:
-            return []
-        except ConnectionResetError:
-            data = b""
-        if not data:
-            self.ended = True
-            return []
-        return [decode_request(frame) for frame in self._reader.feed(data)]
-
-    def send(self, answer: Answer) -> None:
-        # When nobody listens, what is still to be read is committed all the same; reading tells when it is
-        # over.
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            self._sock.sendall(encode(answer))
-
-
 class Writer:
     """The loop. Holds what was asked for and not done yet."""
 
-    def __init__(self, link: _Link, store: SqliteStore, project: Project) -> None:
+    def __init__(self, link: Link, store: SqliteStore, project: Project) -> None:
         self._link = link
         self._store = store
         self._project = project
@@ -187,6 +151,7 @@ class Writer:
         self._commits = 0
         self._checkpoint_pages = CHECKPOINT_PAGES
         self._turn = 0
+        self._slices = 0
 
     def serve(self) -> int:
         """Returns the exit status; storage faults are raised."""
@@ -306,13 +271,14 @@ class Writer:
         )
 
     def _slice(self) -> None:
-        """One piece of whatever waits, each kind in its turn; projection alone while it is backlogged."""
+        """One piece of whatever waits, each kind in its turn; mostly projection while it is backlogged."""
         idle = self._calm and not self._waiting()
         self._commits = 0
         try:
             if self._space != "ok":
                 self._tell_space()
-            if self._flushes or self._backlogged():
+            self._slices += 1
+            if self._flushes or (self._backlogged() and self._slices % BACKLOGGED_SLICES):
                 self._project_slice()
                 return
             if idle:

@@ -3,21 +3,41 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
 import struct
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 import pytest
 
+from storage import writer
 from storage.chain import head_after
 from storage.errors import AlreadyRunning, StorageBroken
-from storage.frames import Append, Failed, FrameReader, Ready, Stop, decode_answer, encode
+from storage.frames import (
+    Append,
+    Appended,
+    Checkpoint,
+    Checkpointed,
+    Failed,
+    FrameReader,
+    Projected,
+    PutSnapshots,
+    Ready,
+    Stop,
+    Stored,
+    Trim,
+    Trimmed,
+    decode_answer,
+    encode,
+)
 from storage.history import History
+from storage.link import Link
 from storage.lock import StateLock
 from storage.records import Group, Head
 from storage.remote import Command, RemoteStore
@@ -299,6 +319,22 @@ def test_garbage_on_the_link_ends_the_writer_by_name(tmp_path: Path, garbage: by
     assert (answers[-1].kind, status) == ("protocol", 70)
 
 
+@pytest.mark.anyio
+async def test_the_reason_arrives_even_when_requests_cross_it(running: Running, tmp_path: Path) -> None:
+    """The writer fails while groups are on their way to it; what it said last must not be lost."""
+    running.append()
+    await running.listener.until(lambda: running.listener.projected[-1:] == [1])
+    usurper = reopened(tmp_path)
+    running.store.set_meta_nowait("key", b"fails as stale")
+    # The loop stands still here, as behind a long turn, until the writer has gone if it goes on its own.
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        running.store._process.wait(0.5)
+    running.append()
+    await running.listener.until(lambda: bool(running.listener.failed))
+    assert running.listener.failed[0][0] == "stale"
+    usurper.close()
+
+
 def test_a_frame_cut_by_the_end_is_not_committed_what_was_whole_is(tmp_path: Path) -> None:
     store = reopened(tmp_path)
     head = store.head()
@@ -311,3 +347,32 @@ def test_a_frame_cut_by_the_end_is_not_committed_what_was_whole_is(tmp_path: Pat
     store = reopened(tmp_path)
     assert list(store.groups(0)) == [first]
     store.close()
+
+
+def test_under_endless_load_no_kind_of_work_starves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer, "MAX_BACKLOG_GROUPS", -1)
+    monkeypatch.setattr(writer, "CHECKPOINT_PAGES", 8)
+    ours, theirs = socket.socketpair()
+    with ours, theirs, contextlib.closing(reopened(tmp_path)) as store:
+        ours.settimeout(PATIENCE_S)
+        head = store.head()
+        frames = [encode(PutSnapshots([snapshot(1, 1), snapshot(2, 1)])), encode(Trim(20))]
+        frames.append(encode(Checkpoint(False)))
+        for _ in range(150):
+            group = group_after(head)
+            frames.append(encode(Append(group)))
+            head = head_after(head, group, b"")
+        ours.sendall(b"".join(frames))
+        # Every group is there before the first look, so that there is no pause between commits.
+        thread = threading.Thread(target=writer.Writer(Link(theirs), store, count_orders).serve)
+        thread.start()
+        reader = FrameReader()
+        answers: list[object] = []
+        while not any(isinstance(answer, Appended) and answer.seq_last == 150 for answer in answers):
+            answers += map(decode_answer, reader.feed(ours.recv(65536)))
+        ours.shutdown(socket.SHUT_WR)
+        thread.join(PATIENCE_S)
+        assert not thread.is_alive()
+    last_commit = max(number for number, answer in enumerate(answers) if isinstance(answer, Appended))
+    kinds = {type(answer) for answer in answers[:last_commit]}
+    assert {Stored, Trimmed, Checkpointed, Projected} <= kinds
