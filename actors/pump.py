@@ -1,4 +1,4 @@
-"""The pump: the only task that runs the engine. It alternates commands and tape and yields at least every millisecond.
+"""The pump: the only task that runs the engine. It alternates commands and tape and yields every millisecond.
 
 Invariants: one pump an engine; between two awaits nothing else touches the engine; commands get their place when
 their turn starts; a paused tape or paused commands simply wait in their queues. The clock is handed in, so a

@@ -133,6 +133,11 @@ class Turns:
         self.steps = []
         return steps
 
+    @property
+    def has_moved(self) -> bool:
+        """Whether :meth:`take_moved` has anything."""
+        return bool(self._moved or self._moved_sides)
+
     def take_moved(self) -> list[Moved]:
         """State that moved without an event since the last call, by value, in account order."""
         if not self._moved and not self._moved_sides:

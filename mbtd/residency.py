@@ -124,7 +124,12 @@ class Residency:
         for account_no in list(self._idle)[: excess + 64]:
             del self._idle[account_no]
             book = books.get(account_no)
-            if book is not None and not book.orders and account_no not in self._dirty and account_no not in self._sent:
+            if (
+                book is not None
+                and not book.orders
+                and account_no not in self._dirty
+                and account_no not in self._sent
+            ):
                 self._engine.release(account_no)
 
     def needed_seq(self, head_seq: int) -> int:

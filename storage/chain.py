@@ -43,9 +43,7 @@ def next_hash(prev_hash: bytes, group: Group) -> bytes:
 def check_follows(head: Head, group: Group) -> None:
     """Raise ``StaleWriter`` or ``OutOfSequence`` unless the group may follow the head."""
     if group.epoch != head.epoch:
-        raise StaleWriter(
-            f"the group is of epoch {group.epoch}, the store is at {head.epoch}; end this writer"
-        )
+        raise StaleWriter(f"the group is of epoch {group.epoch}, the store is at {head.epoch}; end this writer")
     if group.seq_first != head.seq + 1:
         raise OutOfSequence(f"seq_first is {group.seq_first}, expected {head.seq + 1}")
     if group.seq_last < group.seq_first - 1:
@@ -60,8 +58,7 @@ def check_snapshot(head: Head, snapshot: Snapshot) -> None:
     """Raise ``OutOfSequence`` for a snapshot that knows more than the journal holds."""
     if snapshot.seq > head.seq:
         raise OutOfSequence(
-            f"the snapshot of account {snapshot.account_no} is as of {snapshot.seq}, "
-            f"but only {head.seq} is durable"
+            f"the snapshot of account {snapshot.account_no} is as of {snapshot.seq}, but only {head.seq} is durable"
         )
 
 

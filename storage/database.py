@@ -68,9 +68,7 @@ def open_database(directory: Path, steps: Sequence[Step] = MIGRATIONS) -> sqlite
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise StorageFull(f"no space to create or open {path}; free space there") from error
-        raise StorageBroken(
-            f"{path} cannot be opened: {error.strerror}; check directory and rights"
-        ) from error
+        raise StorageBroken(f"{path} cannot be opened: {error.strerror}; check directory and rights") from error
 
 
 def recognise(path: Path, latest: int) -> None:

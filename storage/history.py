@@ -101,9 +101,7 @@ class History:
         """One order by its id; the first registered where a foreign id occurs twice."""
         return await self._first("orders", _Where("order_id = ?", order_id))
 
-    async def orders_by_client_id(
-        self, account_no: int, client_order_id: str, limit: int = 100
-    ) -> list[Values]:
+    async def orders_by_client_id(self, account_no: int, client_order_id: str, limit: int = 100) -> list[Values]:
         """All orders of the account under a client id, newest first."""
         where = _Where("account_no = ? AND client_order_id = ?", account_no, client_order_id)
         return await self._list("orders", where, ("order_no",), True, limit)
@@ -215,9 +213,7 @@ class History:
 
     async def accounts(self, after_account_no: int = 0, limit: int = 100) -> list[Values]:
         """Accounts by number."""
-        return await self._list(
-            "accounts", _Where("account_no > ?", after_account_no), ("account_no",), False, limit
-        )
+        return await self._list("accounts", _Where("account_no > ?", after_account_no), ("account_no",), False, limit)
 
     async def account_by_name(self, name: str) -> Values | None:
         """One account by its name."""

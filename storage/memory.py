@@ -45,9 +45,7 @@ class Disk(Struct):
 class MemoryStore:
     """``storage.ports.Store`` without a disk."""
 
-    def __init__(
-        self, disk: Disk | None = None, *, faults: Faults | None = None, take_epoch: bool = True
-    ) -> None:
+    def __init__(self, disk: Disk | None = None, *, faults: Faults | None = None, take_epoch: bool = True) -> None:
         self.disk = Disk() if disk is None else disk
         self._faults = faults
         self._attempts = 0
@@ -89,9 +87,7 @@ class MemoryStore:
         if self._broken:
             raise StorageBroken("writing failed before (injected); open the store anew")
         if self.disk.epoch != self._head.epoch:
-            raise StaleWriter(
-                f"another writer has taken the store from epoch {self._head.epoch}; end this one"
-            )
+            raise StaleWriter(f"another writer has taken the store from epoch {self._head.epoch}; end this one")
 
     def groups(self, after_seq: int) -> Iterator[Group]:
         return (group for _, group in self._read(0) if max(group.seq_first, group.seq_last) > after_seq)

@@ -54,9 +54,7 @@ _PAGE_BYTES = 4096
 class SqliteStore:
     """``storage.ports.Store`` in a state directory. Open with :meth:`open`."""
 
-    def __init__(
-        self, db: sqlite3.Connection, directory: Path, ballast: Ballast, *, take_epoch: bool
-    ) -> None:
+    def __init__(self, db: sqlite3.Connection, directory: Path, ballast: Ballast, *, take_epoch: bool) -> None:
         self._db = db
         self._ballast = ballast
         self.directory = directory
@@ -92,9 +90,7 @@ class SqliteStore:
     def _load(self, take_epoch: bool) -> None:
         if take_epoch:
             self._db.execute("UPDATE store SET epoch = epoch + 1")
-        state = self._db.execute(
-            "SELECT epoch, data_epoch, projected_group, projected_seq FROM store"
-        ).fetchone()
+        state = self._db.execute("SELECT epoch, data_epoch, projected_group, projected_seq FROM store").fetchone()
         last = self._db.execute(
             "SELECT group_no, seq_last, input_seq, tape_pos, at, cursor, hash "
             "FROM journal ORDER BY group_no DESC LIMIT 1"
@@ -171,11 +167,7 @@ class SqliteStore:
                 raise Corrupt(f"journal group {position + 1} is missing; restore the database from a backup")
             for number, stored_hash, *columns in rows:
                 group = Group(*columns)
-                if (
-                    number != position + 1
-                    or group.seq_first != seq + 1
-                    or next_hash(prev_hash, group) != stored_hash
-                ):
+                if number != position + 1 or group.seq_first != seq + 1 or next_hash(prev_hash, group) != stored_hash:
                     raise Corrupt(
                         f"the hash chain breaks at journal group {number} "
                         f"(events {group.seq_first} to {group.seq_last}); restore the database from a backup"
@@ -268,9 +260,7 @@ class SqliteStore:
 
     def rows(self, table: str) -> Iterator[tuple[object, ...]]:
         spec = TABLES[table]
-        return iter(
-            self._all(f"SELECT {', '.join(spec.columns)} FROM {spec.name} ORDER BY {', '.join(spec.key)}")
-        )
+        return iter(self._all(f"SELECT {', '.join(spec.columns)} FROM {spec.name} ORDER BY {', '.join(spec.key)}"))
 
     def _stored_row(self, table: str, key: tuple[object, ...]) -> tuple[object, ...] | None:
         return self._one(TABLES[table].select(), key)
@@ -334,9 +324,7 @@ class SqliteStore:
         try:
             epoch = self._db.execute("SELECT epoch FROM store").fetchone()[0]
             if epoch != self._head.epoch:
-                raise StaleWriter(
-                    f"another writer has taken the store from epoch {self._head.epoch}; end this one"
-                )
+                raise StaleWriter(f"another writer has taken the store from epoch {self._head.epoch}; end this one")
             yield
             self._db.execute("COMMIT")
         except BaseException:

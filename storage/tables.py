@@ -50,8 +50,7 @@ TABLES: dict[str, Table] = {
         _table(
             "orders",
             2,
-            "account_no order_no order_id client_order_id symbol side status live submitted_at updated_at "
-            "body",
+            "account_no order_no order_id client_order_id symbol side status live submitted_at updated_at body",
         ),
         _table("fills", 2, "account_no fill_no fill_id order_no order_id symbol at body"),
         _table("activities", 2, "account_no n activity_id activity_type at body"),

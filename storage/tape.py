@@ -148,10 +148,7 @@ def _read_file(path: Path, from_seq: int) -> Iterator[tuple[int, bytes]]:
                 file.seek(length, os.SEEK_CUR)
                 continue
             payload = file.read(length) if file.tell() + length <= size else b""
-            if (
-                len(payload) != length
-                or zlib.crc32(payload, zlib.crc32(header[_CHECKSUM_BYTES:])) != checksum
-            ):
+            if len(payload) != length or zlib.crc32(payload, zlib.crc32(header[_CHECKSUM_BYTES:])) != checksum:
                 return
             position = 0
             for seq in range(first_seq, first_seq + count):

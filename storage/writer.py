@@ -336,9 +336,7 @@ class Writer:
 
     def _snapshots_ready(self) -> bool:
         """Snapshots whose group is still waiting wait with it."""
-        return bool(self._snapshots) and (
-            not self._groups or self._snapshots[0].seq <= self._store.head().seq
-        )
+        return bool(self._snapshots) and (not self._groups or self._snapshots[0].seq <= self._store.head().seq)
 
     def _snapshot_slice(self) -> None:
         seq = self._store.head().seq if self._groups else math.inf

@@ -53,6 +53,10 @@ class Evidence(Struct, frozen=True, gc=False, array_like=True):
     profile: str
     profile_hash: str
     model: str
+    collar_price: int = 0
+    """Worst price of a market order, 0 for none."""
+    model_qty: int = 0
+    """What the model gave; the fill is smaller only when the account could not pay for all of it."""
 
 
 class Lot(Struct, frozen=True, gc=False, array_like=True):

@@ -290,6 +290,7 @@ def _evidence(
         world.data_class, world.feed, verdict.near, verdict.far, verdict.theta_ppm, verdict.theta_take_ppm,
         verdict.available_qty, s.used_qty, used_after, s.leaves_qty or s.leaves_money, s.slice_no, s.cond_since,
         s.tick_price, order.limit_price, s.draw, profile.name, world.profile_hashes[profile.name], _MODEL,
+        s.collar_price, verdict.qty,
     )  # fmt: skip
 
 

@@ -76,7 +76,8 @@ class Lines:
         """Keep up with one account's events without rendering them."""
         terms = self._terms
         account_no = section.account_no
-        for event in section.events:
+        events: tuple[Any, ...] = section.events
+        for event in events:
             kind = type(event)
             if kind is e.OrderAccepted:
                 terms[account_no, event.order_no] = event

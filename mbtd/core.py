@@ -1,0 +1,263 @@
+"""The partition at work: engine, pump, writer, outbox, residency and streams, joined.
+
+Invariants: one group is under way at a time while the next gathers; whatever leaves names the event number it
+waits for; a storage failure seals the outbox and ends the process with 74 (65 for corrupt data).
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import anyio
+from msgspec import Struct
+
+from actors.book.instruments import Instrument
+from actors.engine import Engine
+from actors.house.state import HOUSE_NO, House
+from actors.inputs import Step
+from actors.mailbox import Mailroom
+from actors.market.messages import TapeMessage
+from actors.pump import Pump
+from mbtd.groups import GroupCutter, restore, resume_at
+from mbtd.logs import get_logger
+from mbtd.outbox import Outbox
+from mbtd.records.lines import Lines
+from mbtd.residency import Residency, book_of
+from mbtd.streams import Hub
+from storage.frames import FailureKind, SpaceState
+from storage.lock import StateLock
+from storage.reader import SnapshotReader
+from storage.records import Head
+from storage.remote import RemoteStore
+from storage.sqlite import SqliteStore
+
+log = get_logger(subsystem="core")
+MOVED_LATEST_NS = 1_000_000_000
+"""State that moved without an event is at most this late on disk."""
+
+
+class Recovered(Struct, frozen=True):
+    """What a start found."""
+
+    head: Head
+    accounts: int
+    steps: int
+
+
+def recover(engine: Engine, directory: Path) -> tuple[Recovered, dict[int, int]]:
+    """Put snapshots and the journal's tail into the engine; returns what was found and the snapshots' ``n``."""
+    store = SqliteStore.open(directory, take_epoch=False)
+    try:
+        head = store.head()
+        covered: dict[int, int] = {}
+        house = store.snapshot(HOUSE_NO)
+        if house is not None:
+            engine.house = House.decode(house.body)
+            covered[HOUSE_NO] = house.n
+        for snapshot in store.snapshots(0):
+            if snapshot.account_no != HOUSE_NO:
+                engine.books[snapshot.account_no] = book_of(snapshot)
+                covered[snapshot.account_no] = snapshot.n
+
+        def load(account_no: int) -> None:
+            row = store.snapshot(account_no)
+            if row is not None:
+                engine.books[account_no] = book_of(row)
+                covered[account_no] = row.n
+
+        steps = restore(engine, store.groups(store.trimmed_seq()), load)
+        resume_at(engine, head)
+    finally:
+        store.close()
+    return Recovered(head, len(engine.books), steps), covered
+
+
+class Core:
+    """One running partition. Make it with :meth:`start`."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        mailroom: Mailroom,
+        *,
+        now: Callable[[], int],
+        monotonic: Callable[[], int],
+        slice_ns: int,
+    ) -> None:
+        self.engine = engine
+        self.mailroom = mailroom
+        self.now = now
+        self.monotonic = monotonic
+        self.pump = Pump(engine, mailroom, now=now, monotonic=monotonic, after=self._after, slice_ns=slice_ns)
+        self.outbox = Outbox(0)
+        self.lines = Lines()
+        self.hub = Hub(engine, self.outbox, self.lines)
+        self.storage_state: str = "ok"
+        self.failed: int | None = None
+        """Exit status once the process cannot go on."""
+        self.failure = anyio.Event()
+        self.projected_seq = 0
+        self._store: RemoteStore | None = None
+        self._cutter: GroupCutter | None = None
+        self._pending: list[Step] = []
+        self._last_cut = 0
+        self._awaiting: list[tuple[int, anyio.Event]] = []
+        self.residency: Residency
+        self.groups = 0
+        """Groups made durable since the start."""
+        self.commit_ns_max = 0
+        self.data_epoch = ""
+
+    async def start(self, directory: Path, lock: StateLock, snapshot_chunk: int) -> Recovered:
+        """Recover, start the writer, and arm every live order."""
+        recovered, covered = recover(self.engine, directory)
+
+        def command(descriptor: int) -> Sequence[str]:
+            return [sys.executable, "-m", "mbtd.writer", str(descriptor), str(directory)]
+
+        self._store, head = await RemoteStore.spawn(command, self, lock=lock)
+        self.data_epoch = head.data_epoch
+        self.projected_seq = self._store.projected_seq
+        self._cutter = GroupCutter(self.engine, head)
+        self.outbox.durable_seq = head.seq
+        self.residency = Residency(self.engine, SnapshotReader(directory), chunk=snapshot_chunk)
+        self.residency.recovered(covered, 1)
+        self.lines.names = {no: name for name, no in self.engine.house.names.items()}
+        for account_no in sorted(self.engine.books):
+            book = self.engine.books[account_no]
+            self.lines.prime(book)
+            self.engine.waits.arm_all(book)
+        return recovered
+
+    @property
+    def store(self) -> RemoteStore:
+        """The writer's near end."""
+        assert self._store is not None
+        return self._store
+
+    # ── the engine's products ────────────────────────────────────────────────────────────────────────────
+
+    def _after(self) -> None:
+        engine = self.engine
+        if engine.steps:
+            steps = engine.take_steps()
+            self._pending.extend(steps)
+            self.residency.note(steps)
+            self.hub.publish(steps)
+            if engine.failures:
+                self._report_failures()
+        self._maybe_cut()
+
+    def _report_failures(self) -> None:
+        for account_no, reason in self.engine.failures:
+            log.error("account.quarantined", account_no=account_no, reason=reason)
+        self.engine.failures.clear()
+
+    def _maybe_cut(self) -> None:
+        store, cutter = self._store, self._cutter
+        if store is None or cutter is None or store.in_flight or self.failed is not None:
+            return
+        if not self._pending:
+            idle = self.monotonic() - self._last_cut < MOVED_LATEST_NS
+            if idle or not self.engine.has_moved:
+                return
+        steps, self._pending = self._pending, []
+        self._last_cut = self.monotonic()
+        store.append_nowait(cutter.cut(b"", steps))
+
+    # ── what the writer reports ──────────────────────────────────────────────────────────────────────────
+
+    def on_durable(self, seq_last: int, digest: bytes, commit_ns: int) -> None:
+        """A group is on disk: let go what waited for it, and cut the next."""
+        self.groups += 1
+        if commit_ns > self.commit_ns_max:
+            self.commit_ns_max = commit_ns
+        self.outbox.on_durable(seq_last)
+        self._maybe_cut()
+
+    def on_projected(self, seq: int) -> None:
+        """History shows everything up to ``seq``."""
+        self.projected_seq = seq
+        if self._awaiting:
+            still = []
+            for wanted, event in self._awaiting:
+                if wanted <= seq:
+                    event.set()
+                else:
+                    still.append((wanted, event))
+            self._awaiting = still
+
+    def on_stored(self, accounts: Sequence[tuple[int, int]]) -> None:
+        """Snapshots are on disk."""
+        self.residency.on_stored(accounts)
+
+    def on_space(self, state: SpaceState) -> None:
+        """The disk filled up or has room again: no matching and no new commands meanwhile."""
+        self.storage_state = "ok" if state == "ok" else "full"
+        self.pump.tape_paused = state != "ok"
+        log.warning("storage.space_changed", state=state)
+        self.pump.wake()
+
+    def on_failed(self, kind: FailureKind, text: str) -> None:
+        """The writer cannot go on: nothing unconfirmed may leave, and the process ends."""
+        if self.failed is None:
+            lost = self.outbox.seal()
+            self.failed = 65 if kind in ("corrupt", "wrong_database") else 74
+            log.critical("storage.failed", kind=kind, text=text, unconfirmed=lost)
+            self.failure.set()
+
+    async def wait_projected(self, seq: int) -> None:
+        """Until history shows every event up to ``seq`` (read your own writes)."""
+        if self.projected_seq >= seq:
+            return
+        event = anyio.Event()
+        self._awaiting.append((seq, event))
+        await event.wait()
+
+    # ── the tape ─────────────────────────────────────────────────────────────────────────────────────────
+
+    def push(self, messages: Sequence[TapeMessage]) -> None:
+        """The feed's end of the tape."""
+        self.pump.push(messages)
+        if self.hub.quote_symbols:
+            self.hub.publish_quotes({message.symbol for message in messages if hasattr(message, "symbol")})
+
+    def push_reference(self, instruments: Sequence[Instrument]) -> None:
+        """New or changed instruments."""
+        self.engine.reference(instruments, self.engine.world.now)
+        self.pump.wake()
+
+    def backlog(self) -> int:
+        """Messages that the engine has not taken yet."""
+        return self.pump.backlog
+
+    # ── upkeep ───────────────────────────────────────────────────────────────────────────────────────────
+
+    async def upkeep(self, interval_s: float, keep_journal: int) -> None:
+        """Write snapshots a chunk at a time, trim the journal behind them, note what moved."""
+        while True:
+            await anyio.sleep(interval_s)
+            self._maybe_cut()
+            if self.storage_state != "ok" or self._pending:
+                continue
+            snapshots = self.residency.take_snapshots(self.engine.seq)
+            if snapshots:
+                self.store.put_snapshots_nowait(snapshots)
+            needed = self.residency.needed_seq(self.engine.seq) - keep_journal
+            if needed > 1:
+                self.store.trim_nowait(needed)
+
+    async def stop(self) -> int:
+        """Commit what there is, store every snapshot, end the writer; returns its exit status."""
+        self._after()
+        while self._pending or self.store.in_flight:
+            if self.failed is not None:
+                break
+            await anyio.sleep(0.001)
+            self._maybe_cut()
+        while self.failed is None and (chunk := self.residency.take_snapshots(self.engine.seq, everything=True)):
+            self.store.put_snapshots_nowait(chunk)
+            await anyio.lowlevel.checkpoint()
+        return await self.store.stop()

@@ -1,0 +1,285 @@
+"""``mbtd serve``: the life of the daemon (operations §6).
+
+Start: configuration, lock, recovery, writer, listeners, ready; the feed connects afterwards and its absence is a
+degraded state. Stop: no new orders, drain, commit, snapshots, goodbye, exit 0. Recovery is the ordinary start.
+Invariant: the process ends in ``os._exit`` after its logs are flushed, so nothing left behind can keep it alive.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from hashlib import blake2b
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import anyio
+
+from actors.book.rules.matching.profiles import Profiles
+from actors.engine import Engine
+from actors.house.decide import Defaults
+from actors.mailbox import Mailroom
+from mbtd import health as health_of
+from mbtd import logs
+from mbtd.clock import SystemClock
+from mbtd.config import Config, ConfigError, find_config
+from mbtd.core import Core
+from mbtd.entropy import SystemEntropy
+from mbtd.feeds import FeedRefused, make_feed
+from mbtd.rpc.errors import make_error
+from mbtd.rpc.limits import ConnectionLimits, ServerLimits
+from mbtd.rpc.server import Access, ListenError, Server
+from mbtd.service.app import App
+from mbtd.service.queries import Queries
+from mbtd.systemd import Notifier, inherited_sockets
+from storage.errors import AlreadyRunning, Corrupt, StorageError, WrongDatabase
+from storage.history import History
+from storage.lock import StateLock
+
+if TYPE_CHECKING:
+    from mbtd.cli.options import ServeOptions
+    from mbtd.market.feed import Feed
+
+log = logs.get_logger(subsystem="daemon")
+SEED_FILE = "seed"
+UPKEEP_S = 0.25
+ORPHAN_WAIT_S = 10.0
+JOURNAL_KEEP_EVENTS = 20_000
+
+
+def main(options: ServeOptions) -> int:
+    """Run the daemon; returns (in fact exits with) the status of contracts §1."""
+    flags = _flags(options)
+    path = str(options.config) if options.config is not None else None
+    try:
+        loaded = Config.load(find_config(path, os.environ), os.environ, flags)
+    except (ConfigError, OSError) as error:
+        return _say(str(error), 78)
+    config = loaded.config
+    directory = Path(config.storage.directory)
+    try:
+        profiles = Profiles({name: dict(numbers) for name, numbers in config.profiles.items()})
+        if profiles.get(config.engine.profile) is None:
+            return _say(f"engine.profile: unknown fill profile {config.engine.profile!r}", 78)
+    except ValueError as error:
+        return _say(str(error), 78)
+    try:
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = StateLock.acquire(directory, wait_s=ORPHAN_WAIT_S if _left_over(directory) else 0.5, inheritable=True)
+    except AlreadyRunning as error:
+        return _say(str(error), 75)
+    except OSError as error:
+        return _say(f"cannot use the state directory {directory}: {error.strerror}", 78)
+    logs.set_up(config.log.level, config.log.format, stream=sys.stderr.buffer)
+    status = 70
+    try:
+        seed = _seed(config, directory)
+        feed = make_feed(config, seed, options.recordings)
+        daemon = Daemon(config, directory, lock, profiles, seed, feed)
+        status = anyio.run(daemon.run, backend="asyncio", backend_options={"use_uvloop": True})
+    except FeedRefused as error:
+        status = _say(str(error), error.status)
+    except ListenError as error:
+        status = _say(str(error), 78)
+    except (Corrupt, WrongDatabase) as error:
+        status = _say(str(error), 65)
+    except (StorageError, OSError) as error:
+        status = _say(str(error), 74)
+    except BaseException:
+        log.exception("daemon.failed")
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
+def _say(text: str, status: int) -> int:
+    sys.stderr.write(f"mbtd serve: {text}\n")
+    return status
+
+
+def _flags(options: ServeOptions) -> dict[str, object]:
+    flags: dict[str, object] = {}
+    if options.state is not None:
+        flags["storage.directory"] = str(options.state)
+    if options.feed is not None:
+        flags["market.feed"] = options.feed
+    if options.speed is not None:
+        flags["market.speed"] = options.speed
+    if options.seed is not None:
+        flags["engine.seed"] = options.seed
+    return flags
+
+
+def _left_over(directory: Path) -> bool:
+    """Whether an earlier daemon was here: then its writer may need a moment to leave."""
+    return (directory / "mbtd.lock").exists()
+
+
+def _seed(config: Config, directory: Path) -> int:
+    """The configured seed, or one drawn at the first start and kept."""
+    if config.engine.seed:
+        return config.engine.seed
+    path = directory / SEED_FILE
+    try:
+        return int(path.read_text())
+    except FileNotFoundError:
+        seed = int.from_bytes(SystemEntropy().draw(7), "big") | 1
+        temporary = path.with_suffix(".tmp")
+        temporary.write_text(str(seed))
+        temporary.replace(path)
+        return seed
+    except ValueError:
+        raise FeedRefused(f"{path} does not hold a number; remove it to draw a new seed", 78) from None
+
+
+def partition_seed(seed: int) -> bytes:
+    """The partition's 32-byte seed."""
+    return blake2b(str(seed).encode(), digest_size=32, person=b"mbtd-run").digest()
+
+
+class Daemon:
+    """One running daemon."""
+
+    def __init__(
+        self, config: Config, directory: Path, lock: StateLock, profiles: Profiles, seed: int, feed: Feed
+    ) -> None:
+        self._config = config
+        self._directory = directory
+        self._lock = lock
+        self._feed = feed
+        self._clock = SystemClock()
+        defaults = Defaults(config.engine.profile, config.engine.margin_profile)
+        engine = Engine(partition_seed(seed), profiles, defaults, feed.reference())
+        engine.world.feed = feed.name
+        engine.world.data_class = feed.data_class
+        mailroom = Mailroom(config.engine.mailbox_max, config.engine.mailbox_reserved)
+        budget = config.engine.command_budget_us + config.engine.tape_budget_us
+        self._core = Core(engine, mailroom, now=feed.now, monotonic=self._clock.monotonic_ns, slice_ns=budget * 1_000)
+        self._notifier = Notifier.from_environ(os.environ)
+        self._stopping = anyio.Event()
+        self._servers: list[Server] = []
+
+    async def run(self) -> int:
+        """Start, serve, stop; the exit status."""
+        started_at = self._clock.wall_ns()
+        core = self._core
+        recovered = await core.start(self._directory, self._lock, self._config.storage.snapshot_chunk_max_rows)
+        log.info(
+            "recovery.finished",
+            seq=recovered.head.seq,
+            accounts=recovered.accounts,
+            steps=recovered.steps,
+            duration_ms=(self._clock.wall_ns() - started_at) // 1_000_000,
+        )
+        # Cyclic garbage is rare here: everything that survived recovery is left out of every collection.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 100)
+        async with History.open(self._directory) as history, anyio.create_task_group() as tasks:
+            app = self._make_app(history, tasks, started_at)
+            await self._listen(app)
+            tasks.start_soon(self._signals)
+            tasks.start_soon(core.pump.run)
+            tasks.start_soon(self._run_feed)
+            tasks.start_soon(core.upkeep, UPKEEP_S, JOURNAL_KEEP_EVENTS)
+            tasks.start_soon(self._watch_failure)
+            tasks.start_soon(self._ping_watchdog)
+            self._notifier.ready("serving")
+            log.info("daemon.ready", socket=str(self._directory / "mbtd.sock"), feed=self._feed.name)
+            await self._stopping.wait()
+            status = await self._stop(app)
+            tasks.cancel_scope.cancel()
+        return status
+
+    def _make_app(self, history: History, tasks: Any, started_at: int) -> App:
+        core, feed = self._core, self._feed
+
+        def spawn(work: Callable[[], Awaitable[None]]) -> None:
+            tasks.start_soon(work)
+
+        def say_health() -> dict[str, Any]:
+            return health_of.health(core, feed, started_at, self._stopping.is_set)
+
+        queries = Queries(core, history, spawn, feed, say_health)
+        app = App(core, queries, spawn, trading_disabled=self._config.switches.trading_disabled)
+        app.set_history(queries.order_record)
+        queries.account_no = app.account_no
+        return app
+
+    async def _listen(self, app: App) -> None:
+        settings = self._config.server
+        access = Access(
+            users=dict.fromkeys(settings.viewer_uids, "viewer")
+            | dict.fromkeys(settings.service_uids, "service")
+            | dict.fromkeys(settings.operator_uids, "operator")
+        )
+        limits = ServerLimits(
+            connections_max=settings.connections_max,
+            connections_per_uid_max=settings.connections_per_uid_max,
+            client=_connection_limits(settings.client),
+            service=_connection_limits(settings.service),
+        )
+        handed = inherited_sockets(os.environ)
+        for name, path in (
+            ("rpc", settings.socket or str(self._directory / "mbtd.sock")),
+            ("admin", settings.admin_socket or str(self._directory / "admin.sock")),
+        ):
+            server = Server(app, access, limits=limits)
+            self._servers.append(server)
+            if handed.get(name):
+                for listener in handed[name]:
+                    await server.serve(listener)
+            else:
+                await server.listen(Path(path))
+
+    async def _run_feed(self) -> None:
+        try:
+            await self._feed.run(self._core)
+        except Exception:
+            log.exception("feed.failed", feed=self._feed.name)
+
+    async def _signals(self) -> None:
+        with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+            async for _ in signals:
+                if self._stopping.is_set():
+                    os._exit(0)
+                self._stopping.set()
+
+    async def _watch_failure(self) -> None:
+        await self._core.failure.wait()
+        self._stopping.set()
+
+    async def _ping_watchdog(self) -> None:
+        interval = (self._notifier.watchdog_us or 0) / 2e6
+        if not interval:
+            return
+        while True:
+            self._notifier.watchdog()
+            await anyio.sleep(interval)
+
+    async def _stop(self, app: App) -> int:
+        core = self._core
+        self._notifier.stopping("stopping")
+        app.stopping = True
+        if core.failed is not None:
+            return core.failed
+        for server in self._servers:
+            server.stop_listening()
+        with anyio.move_on_after(self._config.server.drain_max_ms / 1000):
+            while core.mailroom.waiting:
+                await anyio.sleep(0.002)
+        status = await core.stop()
+        goodbye = make_error("shutting_down", retry_after_ms=self._config.server.reconnect_after_ms)
+        for server in self._servers:
+            await server.close(goodbye)
+        log.info("daemon.stopped", writer_status=status)
+        return core.failed if core.failed is not None else status
+
+
+def _connection_limits(settings: Any) -> ConnectionLimits:
+    return ConnectionLimits(
+        **{name: getattr(settings, name) for name in ConnectionLimits.__struct_fields__ if hasattr(settings, name)}
+    )

@@ -1,0 +1,64 @@
+"""What ``health.get`` says: ok, degraded with reasons, or stopping (operations §9)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from actors.book.units import format_time
+from mbtd import __version__
+from mbtd.core import Core
+from mbtd.market.feed import Feed
+
+
+def health(core: Core, feed: Feed, started_at: int, stopping: Callable[[], bool]) -> dict[str, Any]:
+    """The state of everything an operator asks about first."""
+    reasons = []
+    status = feed.status()
+    if status.state != "live":
+        reasons.append(f"feed_{status.state}")
+    if core.storage_state != "ok":
+        reasons.append(f"storage_{core.storage_state}")
+    quarantined = sum(1 for book in core.engine.books.values() if book.quarantined)
+    if quarantined:
+        reasons.append("accounts_quarantined")
+    state = "stopping" if stopping() else "degraded" if reasons else "ok"
+    now = core.now()
+    age = status.message_age_ns(feed.now())
+    return {
+        "status": state,
+        "reasons": reasons,
+        "version": __version__,
+        "started_at": format_time(started_at),
+        "now": format_time(now),
+        "data_epoch": core.data_epoch,
+        "feed": {
+            "name": feed.name,
+            "state": status.state,
+            "reason": status.reason or None,
+            "messages": status.messages,
+            "age_ms": age // 1_000_000 if age is not None else None,
+            "data_class": feed.data_class,
+        },
+        "storage": {
+            "state": core.storage_state,
+            "seq": core.engine.seq,
+            "durable_seq": core.outbox.durable_seq,
+            "projected_seq": core.projected_seq,
+            "groups": core.groups,
+            "commit_max_ms": core.commit_ns_max / 1e6,
+        },
+        "engine": {
+            "accounts": len(core.engine.house.names),
+            "resident": len(core.engine.books),
+            "live_orders": sum(len(book.orders) for book in core.engine.books.values()),
+            "waiting_commands": core.mailroom.waiting,
+            "waiting_commands_max": core.mailroom.waiting_max,
+            "tape_backlog": core.pump.backlog,
+            "tape_seq": core.engine.world.tape_seq,
+            "longest_slice_ms": core.pump.longest_slice_ns / 1e6,
+            "session": core.engine.world.phase,
+            "quarantined": quarantined,
+        },
+        "limits": {"mailbox": core.mailroom.capacity},
+    }

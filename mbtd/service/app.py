@@ -1,0 +1,252 @@
+"""The application behind the sockets: commands into mailboxes, reads behind what they depend on.
+
+Invariants: a request is read and refused by name before it is queued; requests of one connection for one account
+take effect in the order sent; an answer leaves when what it shows is durable; whoever lacks the right hears
+``not_permitted`` and nothing about whether the account exists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+import msgspec
+
+from actors.book.decide import Placed
+from actors.book.rules.reasons import Refusal as RuleRefusal
+from actors.commands import CreateAccount, PlaceOrder
+from actors.engine import Created
+from actors.inputs import Envelope, Issued
+from mbtd.core import Core
+from mbtd.entropy import SystemEntropy
+from mbtd.keys import IssuedKey, issue_key
+from mbtd.logs import get_logger
+from mbtd.methods import DECODERS
+from mbtd.records.accounts import render_account
+from mbtd.records.orders import accepted_record, record_of, render_order
+from mbtd.rpc.errors import Refusal, make_error, refuse
+from mbtd.rpc.session import RequestId, Session
+from mbtd.service.preview import preview
+from mbtd.service.refusals import rpc_error
+
+log = get_logger(subsystem="rpc")
+_encode = msgspec.json.Encoder().encode
+_PREVIEW = msgspec.json.Decoder(PlaceOrder)
+PRIVILEGED = frozenset({"order.cancel", "order.cancel_all"})
+"""May use the reserved places of a mailbox."""
+RAISING = frozenset({"order.place", "order.replace", "account.create", "position.close"})
+"""Refused while trading is disabled."""
+
+
+class Reader(Protocol):
+    """The reading half of the service."""
+
+    def handles(self, method: str) -> bool:
+        """Whether this is one of its methods."""
+
+    def request(self, session: Session, request_id: RequestId, method: str, params: bytes) -> None:
+        """Answer, now or later."""
+
+
+class App:
+    """One daemon's answer to its clients."""
+
+    def __init__(
+        self,
+        core: Core,
+        reader: Reader,
+        spawn: Callable[[Callable[[], Awaitable[None]]], None],
+        *,
+        trading_disabled: bool = False,
+        may: Callable[[Session, str, str], bool] | None = None,
+    ) -> None:
+        self._core = core
+        self._reader = reader
+        self._spawn = spawn
+        self._entropy = SystemEntropy()
+        self._may = may or _operators_and_service
+        self.stopping = False
+        self.trading_disabled = trading_disabled
+        self.requests = 0
+
+    # ── the connection's calls ───────────────────────────────────────────────────────────────────────────
+
+    def connected(self, session: Session) -> None:
+        """A client is here."""
+        session.state = Envelope("native", f"uid:{session.peer.uid}")
+
+    def disconnected(self, session: Session) -> None:
+        """A client is gone; what it asked for still happens."""
+        self._core.hub.drop(session)
+
+    def request(
+        self, session: Session, request_id: RequestId, method: str, params: msgspec.Raw, deadline_ms: int | None
+    ) -> None:
+        """One request."""
+        self.requests += 1
+        decoder = DECODERS.get(method)
+        raw = bytes(params) or b"{}"
+        if decoder is not None:
+            self._command(session, request_id, method, decoder.decode(raw), deadline_ms)
+        elif method == "order.preview":
+            self._preview(session, request_id, _PREVIEW.decode(raw))
+        elif self._reader.handles(method):
+            self._reader.request(session, request_id, method, raw)
+        else:
+            refuse("method_not_found", f"There is no method {method[:64]}")
+
+    # ── commands ─────────────────────────────────────────────────────────────────────────────────────────
+
+    def _command(
+        self, session: Session, request_id: RequestId, method: str, action: Any, deadline_ms: int | None
+    ) -> None:
+        core = self._core
+        if self.stopping:
+            refuse("shutting_down")
+        if core.storage_state != "ok":
+            refuse("storage_full")
+        if self.trading_disabled and method in RAISING:
+            raise_refusal(RuleRefusal("trading_disabled"))
+        deadline = core.monotonic() + deadline_ms * 1_000_000 if deadline_ms is not None else 0
+        if type(action) is CreateAccount:
+            if not self._may(session, "create", action.name):
+                refuse("not_permitted")
+            account_no = 0
+        else:
+            account_no = self.account_no(session, "trade", action.account)
+
+        def turn() -> None:
+            if deadline and core.monotonic() > deadline:
+                session.refuse(request_id, make_error("deadline_exceeded"))
+                return
+            try:
+                self._run(session, request_id, method, account_no, action)
+            except Exception as error:
+                log.exception("request.failed", method=method, account_no=account_no)
+                session.refuse(request_id, make_error("internal_error", f"{type(error).__name__}"))
+
+        if not core.mailroom.put(account_no, turn, method in PRIVILEGED):
+            refuse("mailbox_full")
+        core.pump.wake()
+
+    def account_no(self, session: Session, right: str, id_or_name: str) -> int:
+        """The account that a request names. Raises a refusal."""
+        if not id_or_name:
+            raise msgspec.ValidationError("Object missing required field `account`")
+        account_no = self._core.engine.house.find(id_or_name)
+        if not self._may(session, right, id_or_name):
+            refuse("not_permitted")
+        if account_no is None:
+            refuse("unknown_account", field="account")
+        return account_no
+
+    def _run(self, session: Session, request_id: RequestId, method: str, account_no: int, action: Any) -> None:
+        core = self._core
+        engine = core.engine
+        envelope = session.state if isinstance(session.state, Envelope) else Envelope()
+        key: IssuedKey | None = None
+        issued: Issued | None = None
+        if account_no == 0:
+            key = issue_key(self._entropy)
+            issued = Issued(self._entropy.draw(32), key.key_id, key.salt, key.secret_hash)
+        elif account_no not in engine.books and not core.residency.bring(account_no):
+            session.refuse(request_id, make_error("unknown_account", field="account"))
+            return
+        outcome = engine.command(account_no, action, core.now(), envelope, issued)
+        seq = engine.seq
+        if type(outcome) is Placed:
+            self._answer_placed(session, request_id, account_no, outcome, method, seq)
+            return
+        if isinstance(outcome, RuleRefusal):
+            error = rpc_error(outcome)
+            core.outbox.put(seq, lambda: session.refuse(request_id, error))
+            return
+        if isinstance(outcome, Created) and key is not None:
+            body = _encode(
+                {
+                    "account_id": outcome.account_id,
+                    "name": outcome.name,
+                    "api_key": key.key_id,
+                    "api_secret": key.secret.reveal(),
+                }
+            )
+        else:
+            body = self._done_body(account_no, method, outcome)
+        core.outbox.put(seq, lambda: session.reply(request_id, body))
+
+    def _answer_placed(
+        self, session: Session, request_id: RequestId, account_no: int, placed: Placed, method: str, seq: int
+    ) -> None:
+        core = self._core
+        book = core.engine.books[account_no]
+        if placed.terms is None:
+            self._answer_old(session, request_id, account_no, placed.order_no, seq)
+            return
+        record = accepted_record(placed.terms, placed.terms.submitted_at)
+        if placed.duplicate and (live := book.orders.get(placed.order_no)) is not None:
+            record = record_of(book, live)
+        order = render_order(record)
+        if method == "order.replace":
+            result: Any = order
+        else:
+            result = {"order": order, "seq": seq, "duplicate": placed.duplicate}
+        body = _encode(result)
+        core.outbox.put(seq, lambda: session.reply(request_id, body))
+
+    def _answer_old(self, session: Session, request_id: RequestId, account_no: int, order_no: int, seq: int) -> None:
+        """A repeat of an order that has ended: its record comes from history."""
+
+        async def answer() -> None:
+            record = await self._core_history(account_no, order_no, seq)
+            if record is None:
+                session.refuse(request_id, make_error("internal_error", "The order's record is missing"))
+            else:
+                session.reply(request_id, _encode({"order": render_order(record), "seq": seq, "duplicate": True}))
+
+        self._spawn(answer)
+
+    _core_history: Callable[[int, int, int], Awaitable[Any]]
+
+    def set_history(self, lookup: Callable[[int, int, int], Awaitable[Any]]) -> None:
+        """How an ended order's record is found: by account, order number and the event number to wait for."""
+        self._core_history = lookup
+
+    def _done_body(self, account_no: int, method: str, outcome: Any) -> bytes:
+        engine = self._core.engine
+        if method == "order.cancel_all":
+            book = engine.books[account_no]
+            ids = [book.orders[no].terms.order_id for no in outcome.order_nos if no in book.orders]
+            return _encode([{"id": order_id, "status": 200} for order_id in ids])
+        if method.startswith("account."):
+            book = engine.books[account_no]
+            user = engine.house.users.get(book.user_id)
+            name = self._core.lines.names.get(account_no, "")
+            return _encode(render_account(book, name, user.tier if user else "free", engine.world))
+        return b"{}"
+
+    # ── preview ──────────────────────────────────────────────────────────────────────────────────────────
+
+    def _preview(self, session: Session, request_id: RequestId, action: PlaceOrder) -> None:
+        core = self._core
+        account_no = self.account_no(session, "read", action.account)
+
+        def turn() -> None:
+            if not core.residency.bring(account_no):
+                session.refuse(request_id, make_error("unknown_account", field="account"))
+                return
+            body = _encode(preview(core.engine, account_no, action, core.now()))
+            core.outbox.put(core.engine.seq, lambda: session.reply(request_id, body))
+
+        if not core.mailroom.put(account_no, turn):
+            refuse("mailbox_full")
+        core.pump.wake()
+
+
+def raise_refusal(refusal: RuleRefusal) -> None:
+    """Refuse with one of the rules' reasons."""
+    raise Refusal(rpc_error(refusal))
+
+
+def _operators_and_service(session: Session, right: str, account: str) -> bool:
+    role = session.peer.role
+    return role in ("operator", "service") or (role == "viewer" and right == "read")

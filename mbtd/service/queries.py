@@ -1,0 +1,401 @@
+"""The methods that only read: books and board from memory, everything past from history.
+
+Invariants: a read of an account goes through its mailbox, so it sees what was sent before it; a read of history
+waits until history shows every event up to the moment of the read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+
+from actors.book.rules.matrix import published
+from actors.book.rules.reasons import REASONS
+from actors.book.state.book import Book
+from actors.book.units import BadNumber, parse_time
+from mbtd import __version__
+from mbtd.core import Core
+from mbtd.logs import get_logger
+from mbtd.market.feed import Feed
+from mbtd.records.accounts import render_account, render_position
+from mbtd.records.market import render_asset, render_clock, render_quote
+from mbtd.records.orders import OrderRecord, record_of, render_order
+from mbtd.records.projection import decode_account, decode_fill, decode_order
+from mbtd.rpc.errors import Refusal, RpcError, make_error, refuse
+from mbtd.rpc.session import RequestId, Session
+from mbtd.service import reads as r
+from mbtd.service.activities import render_activity
+from mbtd.service.why import receipt, render_fill, why_ended, why_live
+from storage.history import History
+
+log = get_logger(subsystem="rpc")
+_encode = msgspec.json.Encoder().encode
+Spawn = Callable[[Callable[[], Awaitable[None]]], None]
+AccountNo = Callable[[Session, str, str], int]
+_BODY = -1
+
+
+class Queries:
+    """Answers reads for one daemon."""
+
+    def __init__(self, core: Core, history: History, spawn: Spawn, feed: Feed, health: Callable[[], dict[str, Any]]):
+        self._core = core
+        self._history = history
+        self._spawn = spawn
+        self._feed = feed
+        self._health = health
+        self._decoders = {name: msgspec.json.Decoder(kind) for name, kind in r.READS.items()}
+        self.account_no: AccountNo
+        """Set by the application: finds an account and checks the right to read it."""
+        self._on_account: dict[str, Callable[[Session, RequestId, Book, Any], None]] = {
+            "account.get": self._account_get,
+            "order.get": self._order_get,
+            "order.list": self._order_list,
+            "position.list": self._position_list,
+            "position.get": self._position_get,
+            "fill.list": self._fill_list,
+            "activity.list": self._activity_list,
+        }
+        self._at_once: dict[str, Callable[[Session, Any], Any]] = {
+            "session.hello": self._hello,
+            "order.rules": lambda session, params: _rules(),
+            "quote.get": self._quote,
+            "asset.get": self._asset,
+            "asset.list": self._assets,
+            "calendar.list": self._calendar,
+            "clock.get": lambda session, params: render_clock(core.engine.world.session, core.now()),
+            "health.get": lambda session, params: self._health(),
+            "stream.unsubscribe": self._unsubscribe,
+        }
+
+    def handles(self, method: str) -> bool:
+        """Whether this is one of its methods."""
+        return method in self._decoders
+
+    def request(self, session: Session, request_id: RequestId, method: str, params: bytes) -> None:
+        """Answer, now or later."""
+        decoded: Any = self._decoders[method].decode(params)
+        at_once = self._at_once.get(method)
+        if at_once is not None:
+            session.reply(request_id, _encode(at_once(session, decoded)))
+        elif method in self._on_account:
+            self._queue(session, request_id, self._on_account[method], decoded)
+        elif method == "stream.subscribe":
+            self._subscribe(session, request_id, decoded)
+        elif method == "account.list":
+            self._account_list(session, request_id, decoded)
+        elif method == "fill.why":
+            self._fill_why(session, request_id, decoded)
+        else:
+            self._order_why(session, request_id, decoded)
+
+    # ── how answers leave ────────────────────────────────────────────────────────────────────────────────
+
+    def _queue(self, session: Session, request_id: RequestId, answer: Callable[..., None], params: Any) -> None:
+        core = self._core
+        account_no = self.account_no(session, "read", params.account)
+
+        def turn() -> None:
+            if not core.residency.bring(account_no):
+                session.refuse(request_id, make_error("unknown_account", field="account"))
+                return
+            try:
+                answer(session, request_id, core.engine.books[account_no], params)
+            except Refusal as refusal:
+                session.refuse(request_id, refusal.error)
+            except Exception as error:
+                log.exception("read.failed", account_no=account_no)
+                session.refuse(request_id, make_error("internal_error", type(error).__name__))
+
+        if not core.mailroom.put(account_no, turn):
+            refuse("mailbox_full")
+        core.pump.wake()
+
+    def _now(self, session: Session, request_id: RequestId, result: Any) -> None:
+        body = _encode(result)
+        self._core.outbox.put(self._core.engine.seq, lambda: session.reply(request_id, body))
+
+    def _later(self, session: Session, request_id: RequestId, work: Callable[[], Awaitable[Any]]) -> None:
+        """Answer from history once it shows everything up to now."""
+        seq = self._core.engine.seq
+
+        async def run() -> None:
+            try:
+                await self._core.wait_projected(seq)
+                session.reply(request_id, _encode(await work()))
+            except Refusal as refusal:
+                session.refuse(request_id, refusal.error)
+            except Exception as error:
+                log.exception("read.failed")
+                session.refuse(request_id, make_error("internal_error", type(error).__name__))
+
+        self._spawn(run)
+
+    async def order_record(self, account_no: int, order_no: int, seq: int) -> OrderRecord | None:
+        """An order's record from history, as of event ``seq`` at least."""
+        await self._core.wait_projected(seq)
+        row = await self._history.order(account_no, order_no)
+        return decode_order(row[_BODY]) if row is not None else None
+
+    # ── accounts ─────────────────────────────────────────────────────────────────────────────────────────
+
+    def _account_get(self, session: Session, request_id: RequestId, book: Book, params: r.OfAccount) -> None:
+        engine = self._core.engine
+        user = engine.house.users.get(book.user_id)
+        name = self._core.lines.names.get(book.account_no, "")
+        self._now(session, request_id, render_account(book, name, user.tier if user else "free", engine.world))
+
+    def _account_list(self, session: Session, request_id: RequestId, params: r.Page) -> None:
+        if session.peer.role not in ("operator", "service", "viewer"):
+            refuse("not_permitted")
+        after = _number(params.page_token)
+
+        async def work() -> Any:
+            rows = await self._history.accounts(after, params.limit)
+            items = []
+            for row in rows:
+                card = decode_account(row[_BODY])
+                items.append(
+                    {
+                        "id": card.account_id,
+                        "name": card.name,
+                        "user_id": card.user_id,
+                        "type": card.type,
+                        "status": card.status,
+                    }
+                )
+            more = len(rows) == params.limit
+            return {"items": items, "next_page_token": str(rows[-1][0]) if more else None}
+
+        self._later(session, request_id, work)
+
+    # ── orders ───────────────────────────────────────────────────────────────────────────────────────────
+
+    def _order_get(self, session: Session, request_id: RequestId, book: Book, params: r.OrderGet) -> None:
+        live = _find_live(book, params)
+        if live is not None:
+            self._now(session, request_id, render_order(record_of(book, live)))
+            return
+
+        async def work() -> Any:
+            if params.order_id is not None:
+                row = await self._history.order_by_id(params.order_id)
+            else:
+                rows = await self._history.orders_by_client_id(book.account_no, params.client_order_id or "")
+                row = rows[0] if rows else None
+            if row is None or row[0] != book.account_no:
+                raise Refusal(_not_found(params.order_id or params.client_order_id or ""))
+            return render_order(decode_order(row[_BODY]))
+
+        self._later(session, request_id, work)
+
+    def _order_list(self, session: Session, request_id: RequestId, book: Book, params: r.OrderList) -> None:
+        descending = params.direction == "desc"
+        token = _number(params.page_token)
+
+        async def work() -> Any:
+            rows = await self._history.orders(
+                book.account_no,
+                live={"open": True, "closed": False, "all": None}[params.status],
+                symbols=params.symbols,
+                side=params.side,
+                after_at=_instant(params.after, "after"),
+                until_at=_instant(params.until, "until"),
+                limit=params.limit,
+                descending=descending,
+                before_order_no=token if descending and token else None,
+                after_order_no=token if not descending and token else None,
+            )
+            more = len(rows) == params.limit
+            items = [render_order(decode_order(row[_BODY])) for row in rows]
+            return {"items": items, "next_page_token": str(rows[-1][1]) if more else None}
+
+        self._later(session, request_id, work)
+
+    def _order_why(self, session: Session, request_id: RequestId, params: r.OrderWhy) -> None:
+        async def work() -> Any:
+            row = await self._history.order_by_id(params.order_id)
+            if row is None:
+                raise Refusal(_not_found(params.order_id))
+            account_no, order_no = row[0], row[1]
+            self._check_owner(session, account_no, params.account)
+            book = self._core.engine.books.get(account_no)
+            order = book.orders.get(order_no) if book is not None else None
+            if book is None or order is None:
+                return why_ended(decode_order(row[_BODY]))
+            engine = self._core.engine
+            return why_live(book, order, record_of(book, order), engine.world, engine.profiles)
+
+        self._later(session, request_id, work)
+
+    def _check_owner(self, session: Session, account_no: int, account: str | None) -> None:
+        name = account or self._core.lines.names.get(account_no, "")
+        if self.account_no(session, "read", name) != account_no:
+            raise Refusal(make_error("unknown_account", field="account"))
+
+    # ── positions, fills, activities ─────────────────────────────────────────────────────────────────────
+
+    def _position_list(self, session: Session, request_id: RequestId, book: Book, params: r.PositionList) -> None:
+        world = self._core.engine.world
+        symbols = [symbol for symbol in sorted(book.positions) if symbol > (params.page_token or "")]
+        page = symbols[: params.limit]
+        items = [render_position(book, book.positions[symbol], world) for symbol in page]
+        more = page[-1] if len(symbols) > len(page) else None
+        self._now(session, request_id, {"items": items, "next_page_token": more})
+
+    def _position_get(self, session: Session, request_id: RequestId, book: Book, params: r.SymbolOf) -> None:
+        position = book.positions.get(params.symbol)
+        if position is None:
+            raise Refusal(_rule_error("position_not_found"))
+        self._now(session, request_id, render_position(book, position, self._core.engine.world))
+
+    def _fill_list(self, session: Session, request_id: RequestId, book: Book, params: r.FillList) -> None:
+        async def work() -> Any:
+            token = _number(params.page_token)
+            order_no = None
+            if params.order_id is not None:
+                row = await self._history.order_by_id(params.order_id)
+                if row is None or row[0] != book.account_no:
+                    raise Refusal(_not_found(params.order_id))
+                order_no = row[1]
+            rows = await self._history.fills(
+                book.account_no, order_no=order_no, limit=params.limit, before_fill_no=token or None
+            )
+            more = len(rows) == params.limit
+            items = [render_fill(decode_fill(row[_BODY])) for row in rows]
+            return {"items": items, "next_page_token": str(rows[-1][1]) if more else None}
+
+        self._later(session, request_id, work)
+
+    def _fill_why(self, session: Session, request_id: RequestId, params: r.FillWhy) -> None:
+        async def work() -> Any:
+            row = await self._history.fill_by_id(params.fill_id)
+            if row is None:
+                raise Refusal(make_error("fill_not_found"))
+            self._check_owner(session, row[0], params.account)
+            return receipt(decode_fill(row[_BODY]), self._core.engine.profiles)
+
+        self._later(session, request_id, work)
+
+    def _activity_list(self, session: Session, request_id: RequestId, book: Book, params: r.ActivityList) -> None:
+        async def work() -> Any:
+            rows = await self._history.activities(
+                book.account_no,
+                types=params.activity_types,
+                after_at=_instant(params.after, "after"),
+                until_at=_instant(params.until, "until"),
+                limit=params.limit,
+                page_token=params.page_token,
+                descending=params.direction == "desc",
+            )
+            items = [render_activity(row, book) for row in rows]
+            more = len(rows) == params.limit
+            return {"items": items, "next_page_token": items[-1]["id"] if more else None}
+
+        self._later(session, request_id, work)
+
+    # ── market and server ────────────────────────────────────────────────────────────────────────────────
+
+    def _hello(self, session: Session, params: r.NoParams) -> Any:
+        limits = session.limits
+        return {
+            "server": "mbtd",
+            "version": __version__,
+            "protocol": 1,
+            "role": session.peer.role,
+            "data_epoch": self._core.data_epoch,
+            "limits": msgspec.to_builtins(limits),
+        }
+
+    def _quote(self, session: Session, params: r.Symbol) -> Any:
+        slot = self._core.engine.world.board.slots.get(params.symbol)
+        if slot is None or (slot.quote is None and slot.last is None):
+            refuse("no_quote", field="symbol")
+        return render_quote(slot)
+
+    def _asset(self, session: Session, params: r.Symbol) -> Any:
+        instrument = self._core.engine.world.instruments.find(params.symbol)
+        if instrument is None:
+            raise Refusal(_rule_error("asset_not_found", symbol=params.symbol[:24]))
+        return render_asset(instrument)
+
+    def _assets(self, session: Session, params: r.AssetList) -> Any:
+        table = self._core.engine.world.instruments.by_symbol
+        names = sorted(
+            s for s, i in table.items() if params.asset_class is None or i.asset_class == params.asset_class
+        )
+        if params.page_token:
+            names = [name for name in names if name > params.page_token]
+        page = names[: params.limit]
+        more = len(names) > len(page)
+        return {"items": [render_asset(table[name]) for name in page], "next_page_token": page[-1] if more else None}
+
+    def _calendar(self, session: Session, params: r.CalendarList) -> Any:
+        from mbtd.service.days import trading_days
+
+        return {"items": trading_days(self._feed.calendar, params.start, params.end), "next_page_token": None}
+
+    # ── streams ──────────────────────────────────────────────────────────────────────────────────────────
+
+    def _unsubscribe(self, session: Session, params: r.NoParams) -> Any:
+        self._core.hub.drop(session)
+        return {}
+
+    def _subscribe(self, session: Session, request_id: RequestId, params: r.Subscribe) -> None:
+        from mbtd.service.subscribe import Subscriber
+
+        Subscriber(self._core, self._history, self.account_no, self._spawn).run(session, request_id, params)
+
+
+def _find_live(book: Book, params: r.OrderGet) -> Any:
+    if params.order_id is not None:
+        return next((o for o in book.orders.values() if o.terms.order_id == params.order_id), None)
+    if params.client_order_id is not None:
+        return book.orders.get(book.by_client.get(params.client_order_id, 0))
+    raise msgspec.ValidationError("Object missing required field `order_id`")
+
+
+def _number(token: str | None) -> int:
+    if token is None:
+        return 0
+    if not token.isascii() or not token.isdigit() or len(token) > 18:
+        refuse("invalid_params", "page_token is not one of ours", field="page_token")
+    return int(token)
+
+
+def _instant(text: str | None, field: str) -> int | None:
+    if text is None:
+        return None
+    try:
+        return parse_time(text)
+    except BadNumber:
+        refuse("invalid_params", f"{field} is not an RFC 3339 time", field=field)
+
+
+def _rules() -> Any:
+    return {
+        **published(),
+        "reasons": [
+            {
+                "reason": reason.name,
+                "code": reason.code,
+                "retryable": reason.retryable,
+                "advice": reason.advice,
+                "alpaca": {"status": reason.alpaca_status, "code": reason.alpaca_code, "message": reason.alpaca_text},
+            }
+            for reason in REASONS.values()
+        ],
+    }
+
+
+def _rule_error(reason: str, **numbers: str) -> RpcError:
+    from actors.book.rules.reasons import refuse as refusal_of
+    from mbtd.service.refusals import rpc_error
+
+    return rpc_error(refusal_of(reason, **numbers))
+
+
+def _not_found(order_id: str) -> RpcError:
+    return _rule_error("order_not_found", order_id=order_id[:64])

@@ -1,0 +1,146 @@
+"""Parameters of the methods that only read. Unknown fields are refused by name."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+Limit = Annotated[int, Meta(ge=1, le=500)]
+
+
+class Params(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of all."""
+
+
+class NoParams(Params, frozen=True, kw_only=True):
+    """Nothing."""
+
+
+class OfAccount(Params, frozen=True, kw_only=True):
+    """One account, by id or name."""
+
+    account: str
+
+
+class Page(Params, frozen=True, kw_only=True):
+    """A page of a list."""
+
+    limit: Limit = 100
+    page_token: str | None = None
+
+
+class OrderGet(OfAccount, frozen=True, kw_only=True):
+    """One order, by its id or client id."""
+
+    order_id: str | None = None
+    client_order_id: str | None = None
+
+
+class OrderList(OfAccount, frozen=True, kw_only=True):
+    """Orders (alpaca-api §1, GET /orders)."""
+
+    status: Literal["open", "closed", "all"] = "open"
+    symbols: tuple[str, ...] | None = None
+    side: Literal["buy", "sell"] | None = None
+    after: str | None = None
+    until: str | None = None
+    direction: Literal["asc", "desc"] = "desc"
+    limit: Limit = 50
+    page_token: str | None = None
+
+
+class PositionList(OfAccount, frozen=True, kw_only=True):
+    """Positions, by symbol."""
+
+    limit: Limit = 500
+    page_token: str | None = None
+
+
+class SymbolOf(OfAccount, frozen=True, kw_only=True):
+    """A position."""
+
+    symbol: str
+
+
+class FillList(OfAccount, frozen=True, kw_only=True):
+    """Fills, newest first."""
+
+    order_id: str | None = None
+    limit: Limit = 100
+    page_token: str | None = None
+
+
+class FillWhy(Params, frozen=True, kw_only=True):
+    """A fill's receipt."""
+
+    fill_id: str
+    account: str | None = None
+
+
+class OrderWhy(Params, frozen=True, kw_only=True):
+    """Why an order has not filled, or how it ended."""
+
+    order_id: str
+    account: str | None = None
+
+
+class ActivityList(OfAccount, frozen=True, kw_only=True):
+    """Activities (alpaca-api §4.5)."""
+
+    activity_types: tuple[str, ...] | None = None
+    after: str | None = None
+    until: str | None = None
+    direction: Literal["asc", "desc"] = "desc"
+    limit: Limit = 100
+    page_token: str | None = None
+
+
+class Symbol(Params, frozen=True, kw_only=True):
+    """An instrument."""
+
+    symbol: str
+
+
+class AssetList(Page, frozen=True, kw_only=True):
+    """Instruments, by symbol."""
+
+    asset_class: Literal["us_equity", "us_option", "us_index"] | None = "us_equity"
+
+
+class CalendarList(Params, frozen=True, kw_only=True):
+    """Trading days, both ends included, as YYYY-MM-DD."""
+
+    start: str
+    end: str
+
+
+class Subscribe(Params, frozen=True, kw_only=True):
+    """Streams: ``account:<id or name>`` and ``quotes:<symbol>``."""
+
+    topics: tuple[str, ...]
+    from_n: int | None = None
+
+
+READS: dict[str, type[Params]] = {
+    "session.hello": NoParams,
+    "account.get": OfAccount,
+    "account.list": Page,
+    "order.get": OrderGet,
+    "order.list": OrderList,
+    "order.rules": NoParams,
+    "order.why": OrderWhy,
+    "position.list": PositionList,
+    "position.get": SymbolOf,
+    "fill.list": FillList,
+    "fill.why": FillWhy,
+    "activity.list": ActivityList,
+    "quote.get": Symbol,
+    "asset.list": AssetList,
+    "asset.get": Symbol,
+    "calendar.list": CalendarList,
+    "clock.get": NoParams,
+    "stream.subscribe": Subscribe,
+    "stream.unsubscribe": NoParams,
+    "health.get": NoParams,
+}

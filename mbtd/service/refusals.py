@@ -1,0 +1,22 @@
+"""From the rules' refusals to the protocol's errors: one mapping for every surface."""
+
+from __future__ import annotations
+
+from actors.book.rules.reasons import REASONS, Refusal, advice_text, alpaca_text
+from mbtd.rpc.errors import AlpacaError, RpcError, order_refusal
+
+
+def rpc_error(refusal: Refusal) -> RpcError:
+    """The error of a refusal of the rules."""
+    reason = REASONS[refusal.reason]
+    text = alpaca_text(refusal)
+    return order_refusal(
+        reason.code,
+        reason.name,
+        text,
+        alpaca=AlpacaError(status=reason.alpaca_status, code=reason.alpaca_code, message=text),
+        field=refusal.field or None,
+        numbers=dict(refusal.numbers) or None,
+        retryable=reason.retryable,
+        remedy=advice_text(refusal),
+    )

@@ -1,0 +1,197 @@
+"""Starting streams: a snapshot with its number, or the events that were missed (operations §4).
+
+Invariants: the snapshot and the first event after it leave no gap and no overlap, because both are decided in
+one turn of the account; a resume beyond what is kept answers ``resync_required``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+
+from actors.book.events import Event
+from actors.inputs import Section
+from mbtd.core import Core
+from mbtd.records.accounts import render_account, render_position
+from mbtd.records.lines import Lines
+from mbtd.records.market import render_quote
+from mbtd.records.orders import record_of, render_order
+from mbtd.rpc.errors import Refusal, make_error, refuse
+from mbtd.rpc.session import RequestId, Session
+from mbtd.service.reads import Subscribe
+from storage.history import History
+
+_encode = msgspec.json.Encoder().encode
+_event_decoder = msgspec.msgpack.Decoder(Event)
+RESUME_MAX_EVENTS = 5_000
+SUBSCRIPTIONS_MAX = {"service": 4096}
+SUBSCRIPTIONS_MAX_OTHERS = 32
+
+
+class Subscriber:
+    """One ``stream.subscribe`` request."""
+
+    def __init__(
+        self,
+        core: Core,
+        history: History,
+        account_no: Callable[[Session, str, str], int],
+        spawn: Callable[[Callable[[], Awaitable[None]]], None],
+    ) -> None:
+        self._core = core
+        self._history = history
+        self._account_no = account_no
+        self._spawn = spawn
+
+    def run(self, session: Session, request_id: RequestId, params: Subscribe) -> None:
+        """Subscribe to all topics, or to none."""
+        if not params.topics:
+            refuse("invalid_params", "topics is empty", field="topics")
+        most = SUBSCRIPTIONS_MAX.get(session.peer.role, SUBSCRIPTIONS_MAX_OTHERS)
+        if self._core.hub.count(session) + len(params.topics) > most:
+            refuse("too_many_subscriptions", field="topics")
+        accounts: list[tuple[int, str]] = []
+        symbols: list[tuple[str, str]] = []
+        for topic in params.topics:
+            kind, _, name = topic.partition(":")
+            if kind == "account" and name:
+                accounts.append((self._account_no(session, "read", name), topic))
+            elif kind == "quotes" and name:
+                if name not in self._core.engine.world.instruments.by_symbol:
+                    refuse("invalid_params", f"unknown symbol {name[:24]}", field="topics")
+                symbols.append((name, topic))
+            else:
+                refuse("invalid_params", "a topic is account:<id> or quotes:<symbol>", field="topics")
+        if params.from_n is not None and (len(accounts) != 1 or symbols):
+            refuse("invalid_params", "from_n goes with exactly one account topic", field="from_n")
+        self._start(session, request_id, accounts, symbols, params.from_n)
+
+    def _start(
+        self,
+        session: Session,
+        request_id: RequestId,
+        accounts: list[tuple[int, str]],
+        symbols: list[tuple[str, str]],
+        from_n: int | None,
+    ) -> None:
+        core = self._core
+        first = accounts[0][0] if accounts else 0
+
+        def turn() -> None:
+            topics: dict[str, Any] = {}
+            for account_no, topic in accounts:
+                if not core.residency.bring(account_no):
+                    session.refuse(request_id, make_error("unknown_account", field="topics"))
+                    return
+                book = core.engine.books[account_no]
+                if from_n is not None and not book.n - RESUME_MAX_EVENTS <= from_n <= book.n:
+                    session.refuse(request_id, make_error("resync_required", field="from_n"))
+                    return
+                topics[topic] = {"n": book.n if from_n is None else from_n}
+                if from_n is None:
+                    topics[topic]["snapshot"] = self._snapshot(account_no)
+            for symbol, topic in symbols:
+                slot = core.engine.world.board.slots.get(symbol)
+                topics[topic] = {
+                    "n": slot.quote_seq if slot else 0,
+                    "snapshot": {"quote": render_quote(slot) if slot else None},
+                }
+                core.hub.subscribe_quotes(session, symbol, topic)
+            if from_n is not None:
+                self._resume(session, request_id, accounts[0], from_n, topics)
+                return
+            for account_no, topic in accounts:
+                core.hub.subscribe_account(session, account_no, topic)
+            body = _encode({"topics": topics})
+            core.outbox.put(core.engine.seq, lambda: session.reply(request_id, body))
+
+        if not core.mailroom.put(first, turn):
+            refuse("mailbox_full")
+        core.pump.wake()
+
+    def _snapshot(self, account_no: int) -> Any:
+        engine = self._core.engine
+        book = engine.books[account_no]
+        user = engine.house.users.get(book.user_id)
+        name = self._core.lines.names.get(account_no, "")
+        return {
+            "account": render_account(book, name, user.tier if user else "free", engine.world),
+            "orders": [render_order(record_of(book, book.orders[no])) for no in sorted(book.orders)],
+            "positions": [render_position(book, book.positions[s], engine.world) for s in sorted(book.positions)],
+        }
+
+    def _resume(
+        self, session: Session, request_id: RequestId, account: tuple[int, str], from_n: int, topics: dict[str, Any]
+    ) -> None:
+        """Send what was missed from history, then what gathered meanwhile, then live."""
+        core = self._core
+        account_no, topic = account
+        until_n = core.engine.books[account_no].n
+        seq = core.engine.seq
+        held = Held(session)
+        core.hub.subscribe_account(held, account_no, topic)  # type: ignore[arg-type]
+
+        async def run() -> None:
+            try:
+                await core.wait_projected(seq)
+                rows = await self._history.events(account_no, from_n + 1, RESUME_MAX_EVENTS)
+                missed = self._missed(account_no, topic, rows, until_n)
+                if missed is None:
+                    session.refuse(request_id, make_error("resync_required", field="from_n"))
+                    return
+                session.reply(request_id, _encode({"topics": topics}))
+                for body in missed:
+                    session.event(body)
+                held.release()
+                core.hub.drop(held)  # type: ignore[arg-type]
+                core.hub.subscribe_account(session, account_no, topic)
+            except Refusal as refusal:
+                session.refuse(request_id, refusal.error)
+            finally:
+                core.hub.drop(held)  # type: ignore[arg-type]
+
+        self._spawn(run)
+
+    def _missed(self, account_no: int, topic: str, rows: list[Any], until_n: int) -> list[bytes] | None:
+        """The lines of archived events up to ``until_n``; ``None`` when one of them is gone."""
+        lines = Lines()
+        lines.names = self._core.lines.names
+        bodies = []
+        expected = rows[0][1] if rows else until_n + 1
+        for row in rows:
+            n = row[1]
+            if n > until_n:
+                break
+            if n != expected:
+                return None
+            expected += 1
+            event = _event_decoder.decode(row[6])
+            line = lines.line(Section(account_no, n, (event,)), event, row[2], row[3])
+            if line is not None:
+                bodies.append(_encode({"topic": topic, "n": n, **line}))
+        return bodies
+
+
+class Held:
+    """Stands in for a session while what it missed is being read; keeps the events that come meanwhile."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._bodies: list[bytes] = []
+        self._through = False
+
+    def event(self, body: bytes, *, merge_key: str | None = None) -> None:
+        """Keep an event, or pass it on once released."""
+        if self._through:
+            self._session.event(body, merge_key=merge_key)
+        else:
+            self._bodies.append(body)
+
+    def release(self) -> None:
+        """Send what was kept."""
+        self._through = True
+        for body in self._bodies:
+            self._session.event(body)
+        self._bodies.clear()

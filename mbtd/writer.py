@@ -1,0 +1,22 @@
+"""The writer process of the daemon: ``python -m mbtd.writer FD DIRECTORY``. Started by the daemon only."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from mbtd.records.projection import project
+from storage.writer import run
+
+
+def main() -> int:
+    """Serve one daemon until it is gone."""
+    return run(int(sys.argv[1]), Path(sys.argv[2]), project)
+
+
+if __name__ == "__main__":
+    status = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
