@@ -107,7 +107,7 @@ def _other(d: _Dice) -> Any:
         return ConfigureAccount(
             profile=d.choice((None, None, "realistic", "brisk", "alpaca-parity", "none")),
             no_shorting=d.choice((None, True, False)),
-            suspend_trade=True if d.rarely(10) else False,
+            suspend_trade=d.rarely(10),
             fractional_trading=d.choice((None, True, True, False)),
             max_margin_multiplier=d.choice((None, None, "1", "2", "4")),
         )
@@ -194,8 +194,12 @@ def _script(items: list[Any]) -> list[Any]:
     script: list[Any] = [session("core", OPEN)]
     for symbol in ("AAA", "BBB", "CCC"):
         script.append(Quote(symbol, 99_900, 5, 100_100, 5, OPEN + 1, received_at=OPEN + 1))
+    day = 0
     for step, what in items:
         at += step
+        if (at - START) // DAY != day:
+            day = (at - START) // DAY
+            script.append(session("core", at, day))
         if isinstance(what[0], int):
             account_no, action, order_no = what
             aims = isinstance(action, CancelOrder | ReplaceOrder)
