@@ -320,7 +320,7 @@ class Naive:
 
     def fill(self, a: Any, o: Any, price: int, wanted: int, reason: str) -> None:
         qty = self.payable(a, o, price, wanted)
-        if qty <= 0 or (o.tif == "fok" and qty < o.qty):
+        if qty <= 0 or (o.tif == "fok" and qty < o.qty - o.filled):
             self.end(a, o, "canceled", "buying_power")
             return
         value = money(price, qty)

@@ -19,10 +19,11 @@ from actors.book.state.book import Book
 from actors.book.state.fold import fold
 from actors.engine import Engine
 from actors.house.state import HOUSE_NO, House
-from actors.inputs import Step, encode
+from actors.inputs import Step, decode_steps, encode
 from actors.market.messages import Quote
 from mbtd.groups import GroupCutter, restore, resume_at
 from storage.records import Group, Head
+from tests.oracle.ledger import replay_events, same_books
 from tests.oracle.rig import CUSTOM, INSTRUMENTS, RUN_SEED, SECOND, Do, Wait, feed, open_engine
 from tests.oracle.scripts import ACCOUNTS, profile, scripts
 
@@ -84,6 +85,7 @@ def test_a_restart_between_any_two_inputs_changes_nothing(script: list[Any], dat
     groups.append(cutter.cut())
     again = restarted(groups, all_messages(script), books, house)
     assert again.books == whole.books
+    same_books(replay_events(step for group in groups if group.body for step in decode_steps(group.body)), again.books)
     assert len(again.waits.timers) <= len(whole.waits.timers)
     for item in script[cut_at:]:
         feed(whole, item)
