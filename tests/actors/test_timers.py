@@ -9,7 +9,9 @@ from actors.timers import NEVER, Entry, Timers
 from tests.oracle.scripts import profile
 
 ENTRY = st.tuples(st.integers(1, 3), st.integers(1, 3), st.integers(0, 4))
-OPS = st.lists(st.tuples(st.sampled_from(("add", "add", "add", "remove", "pop")), st.integers(1, 6), ENTRY), max_size=60)
+OPS = st.lists(
+    st.tuples(st.sampled_from(("add", "add", "add", "remove", "pop")), st.integers(1, 6), ENTRY), max_size=60
+)
 
 
 @profile(100)

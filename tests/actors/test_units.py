@@ -23,7 +23,9 @@ def test_written_numbers_are_read_again(value: int, decimals: int, least: int) -
     assert Decimal(text).scaleb(decimals) == value
 
 
-@pytest.mark.parametrize("text", ["", " 1", "1 ", "+1", "1e3", ".5", "1.", "1,0", "٣", "0x1", "nan", "--1", "1\n", "1_0"])
+@pytest.mark.parametrize(
+    "text", ["", " 1", "1 ", "+1", "1e3", ".5", "1.", "1,0", "٣", "0x1", "nan", "--1", "1\n", "1_0"]
+)
 def test_only_plain_decimals_are_numbers(text: str) -> None:
     with pytest.raises(u.BadNumber):
         u.parse_scaled(text, 4)

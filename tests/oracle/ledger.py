@@ -139,7 +139,8 @@ def replay_events(steps: Iterable[Step]) -> dict[int, Any]:
             if not section.account_no:
                 continue
             book = books.setdefault(
-                section.account_no, SimpleNamespace(n=0, cash=0, positions={}, orders={}, quarantined="", status="ACTIVE")
+                section.account_no,
+                SimpleNamespace(n=0, cash=0, positions={}, orders={}, quarantined="", status="ACTIVE"),
             )
             assert section.n_first == book.n + 1
             for event in section.events:
@@ -171,9 +172,16 @@ def _apply(book: Any, event: Any) -> None:
         case e.OrderActivated():
             order["before" if order["status"] in PENDING else "status"] = "new"
         case e.OrderTriggered():
-            order |= {"triggered": True, "live_at": event.live_at, "limit_price": event.limit_price or order["limit_price"]}
+            order |= {
+                "triggered": True,
+                "live_at": event.live_at,
+                "limit_price": event.limit_price or order["limit_price"],
+            }
         case e.OrderFilled():
-            order |= {name: getattr(event, name) for name in ("filled_qty", "filled_money", "reserved_money", "reserved_qty")}
+            order |= {
+                name: getattr(event, name)
+                for name in ("filled_qty", "filled_money", "reserved_money", "reserved_qty")
+            }
             order["before" if order["status"] in PENDING else "status"] = event.status
             if event.status == "filled":
                 del book.orders[event.order_no]
@@ -203,7 +211,12 @@ def same_books(plain: dict[int, Any], books: dict[int, Any]) -> None:
     assert set(plain) == set(books)
     for account_no, book in books.items():
         mine = plain[account_no]
-        assert (mine.n, mine.cash, mine.quarantined, mine.status) == (book.n, book.cash, book.quarantined, book.status)
+        assert (mine.n, mine.cash, mine.quarantined, mine.status) == (
+            book.n,
+            book.cash,
+            book.quarantined,
+            book.status,
+        )
         assert mine.positions == {s: (p.qty, p.basis_money) for s, p in book.positions.items()}
         assert set(mine.orders) == set(book.orders)
         for order_no, theirs in book.orders.items():

@@ -274,7 +274,7 @@ def take_effect(n: Any, a: Any, o: Any) -> None:
     new.reserved_qty = min(new.reserved_qty, left)
     new.filled, new.paid, new.fills, new.arrived, new.live_at = o.filled, o.paid, o.fills, True, n.now
     o.over, o.reserved_money, o.reserved_qty = True, 0, 0
-    a.orders.append(new)
+    a.orders = sorted([*a.orders, new], key=lambda x: x.no)
     n.say(a, "replaced", o.no, new.no, new.reserved_money, new.reserved_qty)
     if not new.stop:
         n.judge(a, new, taking=True, new=False)

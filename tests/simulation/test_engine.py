@@ -85,7 +85,9 @@ def test_a_restart_between_any_two_inputs_changes_nothing(script: list[Any], dat
     groups.append(cutter.cut())
     again = restarted(groups, all_messages(script), books, house)
     assert again.books == whole.books
-    same_books(replay_events(step for group in groups if group.body for step in decode_steps(group.body)), again.books)
+    same_books(
+        replay_events(step for group in groups if group.body for step in decode_steps(group.body)), again.books
+    )
     assert len(again.waits.timers) <= len(whole.waits.timers)
     for item in script[cut_at:]:
         feed(whole, item)
