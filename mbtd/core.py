@@ -69,6 +69,8 @@ def recover(engine: Engine, directory: Path) -> tuple[Recovered, dict[int, int]]
 
         steps = restore(engine, store.groups(store.trimmed_seq()), load)
         resume_at(engine, head)
+        # A live tape goes on counting where it stood; what came before is not on the board any more.
+        engine.world.tape_seq = head.tape_pos
     finally:
         store.close()
     return Recovered(head, len(engine.books), steps), covered

@@ -8,6 +8,7 @@ Invariant: the process ends in ``os._exit`` after its logs are flushed, so nothi
 from __future__ import annotations
 
 import gc
+import grp
 import os
 import signal
 import sys
@@ -32,6 +33,7 @@ from mbtd.feeds import FeedRefused, make_feed
 from mbtd.rpc.errors import make_error
 from mbtd.rpc.limits import ConnectionLimits, ServerLimits
 from mbtd.rpc.server import Access, ListenError, Server
+from mbtd.rpc.session import Role
 from mbtd.service.app import App
 from mbtd.service.queries import Queries
 from mbtd.systemd import Notifier, inherited_sockets
@@ -211,11 +213,7 @@ class Daemon:
 
     async def _listen(self, app: App) -> None:
         settings = self._config.server
-        access = Access(
-            users=dict.fromkeys(settings.viewer_uids, "viewer")
-            | dict.fromkeys(settings.service_uids, "service")
-            | dict.fromkeys(settings.operator_uids, "operator")
-        )
+        access = _access(settings)
         limits = ServerLimits(
             connections_max=settings.connections_max,
             connections_per_uid_max=settings.connections_per_uid_max,
@@ -269,7 +267,8 @@ class Daemon:
         for server in self._servers:
             server.stop_listening()
         with anyio.move_on_after(self._config.server.drain_max_ms / 1000):
-            while core.mailroom.waiting:
+            # The pump does not say when the last mail is gone.
+            while core.mailroom.waiting:  # noqa: ASYNC110
                 await anyio.sleep(0.002)
         status = await core.stop()
         goodbye = make_error("shutting_down", retry_after_ms=self._config.server.reconnect_after_ms)
@@ -277,6 +276,23 @@ class Daemon:
             await server.close(goodbye)
         log.info("daemon.stopped", writer_status=status)
         return core.failed if core.failed is not None else status
+
+
+def _access(settings: Any) -> Access:
+    users: dict[int, Role] = dict.fromkeys(settings.viewer_uids, "viewer")
+    users |= dict.fromkeys(settings.service_uids, "service")
+    users |= dict.fromkeys(settings.operator_uids, "operator")
+    groups: dict[int, Role] = {_gid(name): "viewer" for name in settings.viewer_groups}
+    groups |= {_gid(name): "service" for name in settings.service_groups}
+    groups |= {_gid(name): "operator" for name in settings.operator_groups}
+    return Access(users=users, groups=groups)
+
+
+def _gid(name: str) -> int:
+    try:
+        return grp.getgrnam(name).gr_gid
+    except KeyError:
+        raise ListenError(f"server: there is no group {name!r} on this host") from None
 
 
 def _connection_limits(settings: Any) -> ConnectionLimits:
