@@ -51,7 +51,8 @@ def parse_scaled(text: str, decimals: int) -> int:
     ``decimals``, and for what does not fit 64 bits.
     """
     if text.isascii() and text.isdigit() and len(text) <= 9:
-        return int(text) * 10**decimals
+        whole_only: int = int(text) * 10**decimals
+        return whole_only
     match = _DECIMAL.match(text)
     if match is None:
         raise BadNumber("not a plain decimal number")
