@@ -35,6 +35,8 @@ from storage.remote import RemoteStore
 from storage.sqlite import SqliteStore
 
 log = get_logger(subsystem="core")
+OUTCOME_UNKNOWN_AFTER_NS = 2_000_000_000
+"""How long callers of a tail that cannot be committed wait before they hear so."""
 MOVED_LATEST_NS = 1_000_000_000
 """State that moved without an event is at most this late on disk."""
 
@@ -111,6 +113,7 @@ class Core:
         self.hub = Hub(engine, self.outbox, self.lines)
         self.readers: TapeReaders | None = None
         self.storage_state: str = "ok"
+        self._full_since = 0
         self.failed: int | None = None
         """Exit status once the process cannot go on."""
         self.failure = anyio.Event()
@@ -221,6 +224,8 @@ class Core:
         if self.pump.tape_paused and not paused:
             self.pump.drop_tape()
             self.gap("storage_pause")
+        if paused and self.storage_state == "ok":
+            self._full_since = self.monotonic()
         self.storage_state = "full" if paused else "ok"
         self.pump.tape_paused = paused
         log.warning("storage.space_changed", state=state)
@@ -274,6 +279,10 @@ class Core:
         while True:
             await anyio.sleep(interval_s)
             self._maybe_cut()
+            if self.storage_state != "ok" and self.monotonic() - self._full_since > OUTCOME_UNKNOWN_AFTER_NS:
+                unknown = self.outbox.give_up()
+                if unknown:
+                    log.warning("storage.outcomes_unknown", requests=unknown)
             if self.storage_state != "ok" or self._pending:
                 continue
             snapshots = self.residency.take_snapshots(self.engine.seq)

@@ -55,6 +55,7 @@ JOURNAL_KEEP_EVENTS = 20_000
 
 def main(options: ServeOptions) -> int:
     """Run the daemon; returns (in fact exits with) the status of contracts §1."""
+    os.umask(0o077)
     flags = _flags(options)
     path = str(options.config) if options.config is not None else None
     try:
@@ -189,12 +190,11 @@ class Daemon:
         gc.freeze()
         gc.set_threshold(50_000, 20, 100)
         storage = self._config.storage
-        session = core.engine.world
         core.readers = TapeReaders(
             open_files(self._directory, storage.tape_day_max_bytes, storage.tape_max_days),
             lambda: core.hub.quote_symbols,
             core.hub.publish_quotes,
-            lambda: session.session.trade_date if session.session is not None else 19700101,
+            lambda: self._feed.calendar.session_at(self._feed.now()).trade_date,
         )
         async with History.open(self._directory) as history, anyio.create_task_group() as tasks:
             app = self._make_app(history, tasks, started_at)
