@@ -20,6 +20,7 @@ from actors.timers import NEVER
 
 TURNS_PER_ROUND = 32
 MESSAGES_PER_ROUND = 256
+TIMERS_PER_ROUND = 32
 
 
 class Pump:
@@ -117,6 +118,12 @@ class Pump:
 
     def _round(self) -> bool:
         worked = False
+        if not self.tape_paused:
+            now = self.now()
+            if self.engine.waits.timers.next_due <= now:
+                worked = True
+                if self.engine.run_due(now, TIMERS_PER_ROUND):
+                    return True
         if not self.commands_paused:
             take = self.mailroom.take
             for _ in range(TURNS_PER_ROUND):
@@ -127,10 +134,6 @@ class Pump:
                 worked = True
         if not self.tape_paused:
             worked = self._run_tape() or worked
-            now = self.now()
-            if self.engine.waits.timers.next_due <= now:
-                self.engine.run_timers_through(now)
-                worked = True
         return worked
 
     def _run_tape(self) -> bool:
