@@ -47,6 +47,7 @@ from actors.market.world import World
 from actors.turns import Turns
 
 _TAPE = TapeInput()
+_ALL = 1 << 62
 
 
 class Created(Struct, frozen=True):
@@ -318,15 +319,24 @@ class Engine(Turns):
         """
         timers = self.waits.timers
         while timers.next_due < before:
-            self._run_due()
+            self._run_due(_ALL)
 
     def run_timers_through(self, until: int) -> None:
         """Run every timer due at or before ``until`` and move the time there."""
         self.run_timers(until + 1)
         self.world.now = max(self.world.now, until)
 
-    def _run_due(self) -> None:
-        due, entries = self.waits.timers.pop()
+    def run_due(self, until: int, most: int) -> bool:
+        """Run up to ``most`` timers due at or before ``until``; whether more are left.
+
+        Many orders can fall due at one instant: this is how a sweep over them is cut into slices.
+        """
+        if self.waits.timers.next_due <= until:
+            self._run_due(most)
+        return self.waits.timers.next_due <= until
+
+    def _run_due(self, most: int) -> None:
+        due, entries = self.waits.timers.take(most)
         self.world.now = max(self.world.now, due)
         for account_no, order_no, purpose in entries:
             book = self.books.get(account_no)

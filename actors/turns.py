@@ -68,10 +68,12 @@ class Turns:
         arm = self.waits.arm
         for order_no in touched:
             arm(book, order_no)
+        armed = 0
         for event in events:
             order_no = getattr(event, "order_no", 0)
-            if order_no:
+            if order_no and order_no != armed:
                 arm(book, order_no)
+                armed = order_no
             if type(event) is e.OrderReplaced:
                 arm(book, event.terms.order_no)
         return good

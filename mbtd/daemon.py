@@ -8,6 +8,7 @@ Invariant: the process ends in ``os._exit`` after its logs are flushed, so nothi
 from __future__ import annotations
 
 import gc
+import grp
 import os
 import signal
 import sys
@@ -32,9 +33,11 @@ from mbtd.feeds import FeedRefused, make_feed
 from mbtd.rpc.errors import make_error
 from mbtd.rpc.limits import ConnectionLimits, ServerLimits
 from mbtd.rpc.server import Access, ListenError, Server
+from mbtd.rpc.session import Role
 from mbtd.service.app import App
 from mbtd.service.queries import Queries
 from mbtd.systemd import Notifier, inherited_sockets
+from mbtd.tape import TapeReaders, open_files
 from storage.errors import AlreadyRunning, Corrupt, StorageError, WrongDatabase
 from storage.history import History
 from storage.lock import StateLock
@@ -52,6 +55,7 @@ JOURNAL_KEEP_EVENTS = 20_000
 
 def main(options: ServeOptions) -> int:
     """Run the daemon; returns (in fact exits with) the status of contracts §1."""
+    os.umask(0o077)
     flags = _flags(options)
     path = str(options.config) if options.config is not None else None
     try:
@@ -157,7 +161,14 @@ class Daemon:
         engine.world.data_class = feed.data_class
         mailroom = Mailroom(config.engine.mailbox_max, config.engine.mailbox_reserved)
         budget = config.engine.command_budget_us + config.engine.tape_budget_us
-        self._core = Core(engine, mailroom, now=feed.now, monotonic=self._clock.monotonic_ns, slice_ns=budget * 1_000)
+        self._core = Core(
+            engine,
+            mailroom,
+            now=feed.now,
+            monotonic=self._clock.monotonic_ns,
+            slice_ns=budget * 1_000,
+            tape_max=config.market.tape_waiting_max_messages,
+        )
         self._notifier = Notifier.from_environ(os.environ)
         self._stopping = anyio.Event()
         self._servers: list[Server] = []
@@ -178,6 +189,13 @@ class Daemon:
         gc.collect()
         gc.freeze()
         gc.set_threshold(50_000, 20, 100)
+        storage = self._config.storage
+        core.readers = TapeReaders(
+            open_files(self._directory, storage.tape_day_max_bytes, storage.tape_max_days),
+            lambda: core.hub.quote_symbols,
+            core.hub.publish_quotes,
+            lambda: self._feed.calendar.session_at(self._feed.now()).trade_date,
+        )
         async with History.open(self._directory) as history, anyio.create_task_group() as tasks:
             app = self._make_app(history, tasks, started_at)
             await self._listen(app)
@@ -211,11 +229,7 @@ class Daemon:
 
     async def _listen(self, app: App) -> None:
         settings = self._config.server
-        access = Access(
-            users=dict.fromkeys(settings.viewer_uids, "viewer")
-            | dict.fromkeys(settings.service_uids, "service")
-            | dict.fromkeys(settings.operator_uids, "operator")
-        )
+        access = _access(settings)
         limits = ServerLimits(
             connections_max=settings.connections_max,
             connections_per_uid_max=settings.connections_per_uid_max,
@@ -269,7 +283,8 @@ class Daemon:
         for server in self._servers:
             server.stop_listening()
         with anyio.move_on_after(self._config.server.drain_max_ms / 1000):
-            while core.mailroom.waiting:
+            # The pump does not say when the last mail is gone.
+            while core.mailroom.waiting:  # noqa: ASYNC110
                 await anyio.sleep(0.002)
         status = await core.stop()
         goodbye = make_error("shutting_down", retry_after_ms=self._config.server.reconnect_after_ms)
@@ -277,6 +292,23 @@ class Daemon:
             await server.close(goodbye)
         log.info("daemon.stopped", writer_status=status)
         return core.failed if core.failed is not None else status
+
+
+def _access(settings: Any) -> Access:
+    users: dict[int, Role] = dict.fromkeys(settings.viewer_uids, "viewer")
+    users |= dict.fromkeys(settings.service_uids, "service")
+    users |= dict.fromkeys(settings.operator_uids, "operator")
+    groups: dict[int, Role] = {_gid(name): "viewer" for name in settings.viewer_groups}
+    groups |= {_gid(name): "service" for name in settings.service_groups}
+    groups |= {_gid(name): "operator" for name in settings.operator_groups}
+    return Access(users=users, groups=groups)
+
+
+def _gid(name: str) -> int:
+    try:
+        return grp.getgrnam(name).gr_gid
+    except KeyError:
+        raise ListenError(f"server: there is no group {name!r} on this host") from None
 
 
 def _connection_limits(settings: Any) -> ConnectionLimits:
