@@ -11,10 +11,9 @@ import re
 from types import SimpleNamespace
 from typing import Any
 
-from actors import commands as c
-from actors.book.ids import derive_order_ids, draw_u64
+from actors.book.ids import draw_u64
 from actors.market.messages import FeedState, Quote, Session, Status, Trade
-from tests.oracle.rig import DAY, INSTRUMENTS, MS, Do, Wait
+from tests.oracle.rig import INSTRUMENTS, MS, Do, Wait
 
 SHARE, DOLLAR, PPM = 10**9, 10**6, 10**6
 LIVE, DWELL, CANCEL, REPLACE, EXPIRE = range(5)
@@ -53,8 +52,8 @@ class Naive:
         self.accounts = {
             no: SimpleNamespace(
                 no=no, type=kind, profile=profile, cash=number(cash, 6), seed=engine.books[no].seed, orders=[],
-                positions={}, taken={}, numbers=1, promised_orders=[], fractional=True, no_shorting=False, suspended=False,
-                closed=False, multiplier=1 if kind == "cash" else 4,
+                positions={}, taken={}, numbers=1, promised_orders=[], fractional=True, no_shorting=False,
+                suspended=False, closed=False, multiplier=1 if kind == "cash" else 4,
             )
             for no, (kind, profile, cash) in enumerate(accounts, 1)
         }  # fmt: skip
@@ -375,7 +374,7 @@ class Naive:
         return a.cash + sum(money(self.mark(s), q) for s, q in a.positions.items())
 
     def buying_power(self, a: Any) -> int:
-        """Regulation T: half of the long value of marginable stock, all of other stock, one and a half times shorts."""
+        """Regulation T: half of long marginable stock, all of other stock, one and a half times shorts."""
         if a.type == "cash":
             return max(0, a.cash - self.reserved(a))
         excess = a.cash
@@ -399,6 +398,3 @@ class Naive:
         from tests.oracle.orders import take_effect
 
         take_effect(self, a, o)
-
-
-__all__ = ["DAY", "Naive", "c", "derive_order_ids"]

@@ -122,7 +122,8 @@ def read(n: Any, p: Any) -> Any:
         return None
     return SimpleNamespace(
         symbol=p.symbol, asset=asset, side=p.side, buy=p.side == "buy", type=p.type, tif=tif, qty=qty,
-        notional=notional, limit=limit, stop=stop, extended=p.extended_hours, asked=p.position_intent, part=bool(part),
+        notional=notional, limit=limit, stop=stop, extended=p.extended_hours, asked=p.position_intent,
+        part=bool(part),
         same=(p.symbol, p.side, p.type, tif, qty, notional, limit, stop, p.extended_hours, p.position_intent),
     )  # fmt: skip
 
@@ -183,7 +184,8 @@ def expires_at(n: Any, w: Any) -> int:
 def build(n: Any, a: Any, w: Any, client: str | None, rules: Any) -> Any:
     no, a.numbers = a.numbers, a.numbers + 1
     return SimpleNamespace(
-        **vars(w), no=no, id=derive_order_ids(a.seed, 0, no)[0], client=client, rules=rules, over=False, arrived=False,
+        **vars(w), no=no, id=derive_order_ids(a.seed, 0, no)[0], client=client, rules=rules, over=False,
+        arrived=False,
         asleep=False, travelling=False, triggered=False, filled=0, paid=0, fills=0, slices=0, last_fill=0, since=0,
         due=0, worst=0, cancel_at=0, replace_at=0, replacement=None, live_at=0, expires_at=0, reserved_money=0,
         reserved_qty=0, check=0, collar=0, intent="",

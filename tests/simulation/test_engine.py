@@ -82,6 +82,8 @@ def test_a_restart_between_any_two_inputs_changes_nothing(script: list[Any], dat
         if index == from_snapshot:
             books = {no: encode(book) for no, book in whole.books.items()}
             house = whole.house.encode()
+    for _ in range(data.draw(st.integers(0, 4), "slices of a sweep")):
+        whole.run_due(whole.world.now + SECOND, data.draw(st.integers(1, 2)))
     groups.append(cutter.cut())
     again = restarted(groups, all_messages(script), books, house)
     assert again.books == whole.books
@@ -184,6 +186,18 @@ def test_others_and_repeated_quotes_change_nothing(script: list[Any], data: st.D
     expected = sections_of(script, account_no, end)
     assert sections_of(alone, account_no, end) == expected
     assert sections_of(twice, account_no, end) == expected
+
+
+@profile(30)
+@given(scripts(10, 60), st.integers(1, 3))
+def test_sweeps_in_slices_do_what_whole_ones_do(script: list[Any], most: int) -> None:
+    sliced = open_engine(ACCOUNTS)
+    for item in script:
+        if isinstance(item, Wait):
+            while sliced.run_due(item.until, most):
+                pass
+        feed(sliced, item)
+    assert encode(sliced.steps) == encode(run(script).steps)
 
 
 @profile(30)
