@@ -14,7 +14,7 @@ from tests.oracle.rig import feed, open_engine
 from tests.oracle.scripts import ACCOUNTS, profile, scripts
 
 
-@profile(60)
+@profile(200)
 @given(scripts(20, 100))
 def test_the_ledger_equals_the_books_after_every_input(script: list[Any]) -> None:
     engine = open_engine(ACCOUNTS)
@@ -30,7 +30,7 @@ def test_the_ledger_equals_the_books_after_every_input(script: list[Any]) -> Non
         feed(engine, item)
 
 
-@profile(60)
+@profile(200)
 @given(scripts(20, 100))
 def test_plain_books_from_the_journal_equal_the_engines(script: list[Any]) -> None:
     engine = open_engine(ACCOUNTS)

@@ -86,7 +86,7 @@ def same_state(engine: Any, naive: Naive) -> None:
         assert not book.quarantined
 
 
-@profile(150)
+@profile(800)
 @given(scripts(20, 100))
 def test_the_engine_does_what_the_naive_broker_does(script: list[Any]) -> None:
     engine = open_engine(ACCOUNTS)

@@ -65,7 +65,7 @@ def check_fill(fill: e.OrderFilled, terms: e.OrderAccepted, limit: int) -> None:
     assert fill.qty > 0
 
 
-@profile(80)
+@profile(200)
 @given(scripts(30, 100))
 def test_every_fill_keeps_its_limit_its_quote_and_its_quantity(script: list[Any]) -> None:
     engine = open_engine(ACCOUNTS)
@@ -95,7 +95,7 @@ def test_every_fill_keeps_its_limit_its_quote_and_its_quantity(script: list[Any]
                 ended.add(order_no)
 
 
-@profile(60)
+@profile(150)
 @given(scripts(30, 100))
 def test_one_quote_gives_an_account_no_more_than_it_shows(script: list[Any]) -> None:
     """Conservation: while a quote stands, and before anything decays, fills never exceed depth x displayed."""
@@ -178,7 +178,7 @@ def test_timers_run_at_their_own_time_before_what_comes_later_and_after_the_tape
     assert kinds[-2:] == ["PositionChanged", "ActivityBooked"]
 
 
-@profile(60)
+@profile(150)
 @given(
     st.lists(st.tuples(st.integers(990, 1005), st.integers(1, 3), st.integers(50, 900)), min_size=3, max_size=25),
     st.integers(990, 1004),
@@ -219,7 +219,7 @@ def mirrored(message: Any, middle: int) -> Any:
     )
 
 
-@profile(60)
+@profile(150)
 @given(
     st.lists(
         st.tuples(st.integers(-4, 4), st.integers(1, 3), st.integers(1, 9), st.integers(10, 700)),
