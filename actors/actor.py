@@ -14,6 +14,7 @@ from actors import timers as t
 from actors.book import decide, replace, trade
 from actors.book import events as e
 from actors.book.draft import Draft
+from actors.book.rules.matching.market_state import eligible_phases
 from actors.book.rules.matching.model import FAR_REASONS, SESSION_REASONS
 from actors.book.rules.matching.profiles import Profiles
 from actors.book.rules.reasons import Refusal, refuse
@@ -140,13 +141,14 @@ class Waits:
         board, terms = self.world.board, order.terms
         watch = book.watch.get(key[1])
         reason = watch.reason if watch is not None else ""
-        if reason in SESSION_REASONS:
+        if reason in SESSION_REASONS or not order.activated or reason == trade.LATENCY:
             board.disarm(key)
-            self.phase_waiters[key] = None
-            return
-        if not order.activated or reason == trade.LATENCY:
-            board.disarm(key)
-            self.timers.add(order.live_at, (*key, t.LIVE))
+            if self.world.now < order.live_at:
+                self.timers.add(order.live_at, (*key, t.LIVE))
+            elif self.world.phase in eligible_phases(terms.extended_hours):
+                self.timers.add(self.world.now, (*key, t.LIVE))
+            else:
+                self.phase_waiters[key] = None
             return
         self.phase_waiters.pop(key, None)
         if terms.stop_price and not order.triggered:

@@ -13,8 +13,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from actors import timers as t
 from actors.actor import fall_due, intend, perform
 from actors.book import events as e
 from actors.book import trade
@@ -47,6 +47,7 @@ from actors.market.world import World
 from actors.turns import Turns
 
 _TAPE = TapeInput()
+_ALL = 1 << 62
 
 
 class Created(Struct, frozen=True):
@@ -86,8 +87,8 @@ class Engine(Turns):
         else:
             book = self.books[account_no]
             box: list[Outcome] = []
-            self.turn(book, lambda draft: box.append(perform(draft, action, self.world, self.profiles)))
-            outcome = box[0] if box else Refusal("account_quarantined")
+            good = self.turn(book, lambda draft: box.append(perform(draft, action, self.world, self.profiles)))
+            outcome = box[0] if good else Refusal("account_quarantined")
         self.close_step(CommandInput(account_no, action, envelope, issued))
         return outcome
 
@@ -159,7 +160,10 @@ class Engine(Turns):
         self.close_step(_TAPE)
 
     def quote(self, quote: Quote) -> None:
-        """Apply one quote. The usual case, in which nobody is concerned, is two comparisons and a few stores."""
+        """Apply one quote. The usual case, in which nobody is concerned, is two comparisons and a few stores.
+
+        The same quote once more is no new quote event and changes nothing (fill model §8, §20.6).
+        """
         world = self.world
         stamp = quote.received_at or quote.at
         if stamp > world.now:
@@ -172,6 +176,9 @@ class Engine(Turns):
         slot = board.slots.get(quote.symbol)
         if slot is None:
             slot = board.slot(quote.symbol)
+        old = slot.quote
+        if old is not None and old.at == quote.at and old == quote and slot.quote_epoch == board.feed_epoch:
+            return
         slot.quote = quote
         slot.quote_seq = world.tape_seq
         slot.quote_epoch = board.feed_epoch
@@ -197,13 +204,13 @@ class Engine(Turns):
                     entry = book.consumed.get(key)
                     if entry is None:
                         continue
-                    before = entry.used_qty
-                    if follow(entry, price, size):
-                        kept = True
-                        if entry.used_qty != before:
-                            self.side_moved(account_no, key)
-                    else:
+                    after = follow(entry, price, size, self.world.now)
+                    if after is None:
                         del book.consumed[key]
+                    else:
+                        kept = True
+                        book.consumed[key] = after
+                    if after is not entry:
                         self.side_moved(account_no, key)
             if not kept:
                 self.world.board.drop_consumer(slot, account_no)
@@ -219,19 +226,29 @@ class Engine(Turns):
     def _status(self, message: Status) -> None:
         slot = self.world.board.slot(message.symbol)
         slot.status = message
-        self.wake(sorted(slot.near), lambda draft, no: trade.meet_quote(draft, no, self.world, self.profiles))
+        self.wake(sorted(slot.near), lambda draft, no: trade.meet_change(draft, no, self.world, self.profiles))
 
     def _session(self, message: Session) -> None:
         self.world.session = message
         waiters = sorted(self.waits.phase_waiters)
         self.waits.phase_waiters.clear()
         for account_no, order_no in waiters:
-            self.waits.timers.add(self.world.now, (account_no, order_no, t.LIVE))
+            book = self.books.get(account_no)
+            if book is not None:
+                self.waits.arm(book, order_no)
+        self._look_again()
 
     def _feed(self, message: FeedState) -> None:
         self._note_feed(message)
         if message.state == "gap":
             self._gap(message)
+        else:
+            self._look_again()
+
+    def _look_again(self) -> None:
+        """What a quote is worth may have changed: judge every order that stands at its level."""
+        near = [key for slot in self.world.board.slots.values() for key in slot.near]
+        self.wake(sorted(near), lambda draft, no: trade.meet_change(draft, no, self.world, self.profiles))
 
     def _note_feed(self, message: FeedState) -> None:
         """What the board learns from the feed: a new subscription makes every older quote unusable."""
@@ -259,6 +276,8 @@ class Engine(Turns):
         touched: dict[int, list[int]] = {}
         for account_no in sorted(self.books):
             book = self.books[account_no]
+            if book.quarantined:
+                continue
             for order_no in sorted(book.orders):
                 if not symbols or book.orders[order_no].terms.symbol in symbols:
                     touched.setdefault(account_no, []).append(order_no)
@@ -269,8 +288,7 @@ class Engine(Turns):
                 for order_no in order_nos:
                     watch = draft.book.watch.get(order_no)
                     if watch is not None:
-                        watch.cond_since = watch.due_at = 0
-                        draft.moved.append(order_no)
+                        draft.watch(order_no, replace(watch, cond_since=0, due_at=0))
 
             self.turn(self.books[account_no], restart)
 
@@ -281,7 +299,8 @@ class Engine(Turns):
         if isinstance(message, Quote | Trade | Status):
             slot = world.board.slot(message.symbol)
             if isinstance(message, Quote):
-                slot.quote, slot.quote_seq, slot.quote_epoch = message, world.tape_seq, world.board.feed_epoch
+                if message != slot.quote or slot.quote_epoch != world.board.feed_epoch:
+                    slot.quote, slot.quote_seq, slot.quote_epoch = message, world.tape_seq, world.board.feed_epoch
             elif isinstance(message, Trade):
                 slot.last, slot.last_seq = message, world.tape_seq
             else:
@@ -294,30 +313,43 @@ class Engine(Turns):
     # ── timers ──────────────────────────────────────────────────────────────────────────────────────────
 
     def run_timers(self, before: int) -> None:
-        """Run every timer due before ``before``, each as an input of its own at its due time."""
+        """Run every timer due before ``before``, each as an input of its own at its due time.
+
+        One that leads to no event takes no number: a restarted engine has not the timers that came to nothing.
+        """
         timers = self.waits.timers
         while timers.next_due < before:
-            self._run_due()
+            self._run_due(_ALL)
 
     def run_timers_through(self, until: int) -> None:
         """Run every timer due at or before ``until`` and move the time there."""
         self.run_timers(until + 1)
         self.world.now = max(self.world.now, until)
 
-    def _run_due(self) -> None:
-        due, entries = self.waits.timers.pop()
+    def run_due(self, until: int, most: int) -> bool:
+        """Run up to ``most`` timers due at or before ``until``; whether more are left.
+
+        Many orders can fall due at one instant: this is how a sweep over them is cut into slices.
+        """
+        if self.waits.timers.next_due <= until:
+            self._run_due(most)
+        return self.waits.timers.next_due <= until
+
+    def _run_due(self, most: int) -> None:
+        due, entries = self.waits.timers.take(most)
         self.world.now = max(self.world.now, due)
         for account_no, order_no, purpose in entries:
             book = self.books.get(account_no)
-            if book is None:
+            if book is None or book.quarantined:
                 continue
-            self.input_seq += 1
 
             def run(draft: Draft, order_no: int = order_no, purpose: int = purpose) -> None:
                 fall_due(draft, order_no, purpose, self.world, self.profiles)
 
             self.turn(book, run, (order_no,))
-            self.close_step(TimerInput(account_no, order_no, purpose))
+            if self.has_sections:
+                self.input_seq += 1
+                self.close_step(TimerInput(account_no, order_no, purpose))
 
     def reference(self, instruments: Iterable[Instrument], at: int) -> None:
         """Take in new or changed instruments."""

@@ -15,18 +15,20 @@ import anyio.lowlevel
 
 from actors.engine import Engine
 from actors.mailbox import Mailroom
-from actors.market.messages import Quote, TapeMessage
+from actors.market.messages import Quote, TapeMessage, Trade
 from actors.timers import NEVER
 
 TURNS_PER_ROUND = 32
 MESSAGES_PER_ROUND = 256
+TIMERS_PER_ROUND = 32
 
 
 class Pump:
     """Feeds the engine from the mailroom and the tape.
 
     ``now`` gives engine time for commands and timers, ``monotonic`` time for budgets, both in nanoseconds;
-    ``after`` is called after every burst of work.
+    ``after`` is called after every burst of work, ``applied`` with tape messages that the engine has applied and
+    the number of the first.
     """
 
     def __init__(
@@ -37,6 +39,7 @@ class Pump:
         now: Callable[[], int],
         monotonic: Callable[[], int],
         after: Callable[[], None],
+        applied: Callable[[Sequence[TapeMessage], int], None] | None = None,
         slice_ns: int = 1_000_000,
     ) -> None:
         self.engine = engine
@@ -44,6 +47,7 @@ class Pump:
         self.now = now
         self._monotonic = monotonic
         self._after = after
+        self._applied = applied
         self._slice_ns = slice_ns
         self._tape: deque[Sequence[TapeMessage]] = deque()
         self._wakeup: anyio.Event | None = None
@@ -60,6 +64,19 @@ class Pump:
             self._tape.append(messages)
             self.backlog += len(messages)
             self.wake()
+
+    def drop_tape(self) -> int:
+        """Forget waiting quotes and prints; returns how many. Whoever does this owes the engine a gap.
+
+        Sessions, statuses and feed states are kept: what they say cannot be learnt again from the next quote.
+        """
+        kept = [m for batch in self._tape for m in batch if not isinstance(m, Quote | Trade)]
+        dropped = self.backlog - len(kept)
+        self._tape.clear()
+        self.backlog = len(kept)
+        if kept:
+            self._tape.append(kept)
+        return dropped
 
     def wake(self) -> None:
         """There is something to do."""
@@ -101,6 +118,12 @@ class Pump:
 
     def _round(self) -> bool:
         worked = False
+        if not self.tape_paused:
+            now = self.now()
+            if self.engine.waits.timers.next_due <= now:
+                worked = True
+                if self.engine.run_due(now, TIMERS_PER_ROUND):
+                    return True
         if not self.commands_paused:
             take = self.mailroom.take
             for _ in range(TURNS_PER_ROUND):
@@ -111,10 +134,6 @@ class Pump:
                 worked = True
         if not self.tape_paused:
             worked = self._run_tape() or worked
-            now = self.now()
-            if self.engine.waits.timers.next_due <= now:
-                self.engine.run_timers_through(now)
-                worked = True
         return worked
 
     def _run_tape(self) -> bool:
@@ -126,9 +145,12 @@ class Pump:
             self._tape.appendleft(batch[MESSAGES_PER_ROUND:])
             batch = batch[:MESSAGES_PER_ROUND]
         self.backlog -= len(batch)
+        first_seq = engine.world.tape_seq + 1
         for message in batch:
             if type(message) is Quote:
                 quote(message)
             else:
                 engine.tape(message)
+        if self._applied is not None:
+            self._applied(batch, first_seq)
         return True

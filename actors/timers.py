@@ -6,6 +6,7 @@ they were put in, so the history of memory does not show. Taking an entry out co
 
 from __future__ import annotations
 
+from collections import deque
 from heapq import heappop, heappush
 
 LIVE, DWELL, CANCEL, REPLACE, EXPIRE = range(5)
@@ -20,16 +21,19 @@ NEVER = 1 << 63
 class Timers:
     """All timers of one engine, in nanoseconds UTC."""
 
-    __slots__ = ("_buckets", "_heap", "next_due")
+    __slots__ = ("_buckets", "_current", "_current_due", "_heap", "next_due")
 
     def __init__(self) -> None:
         self._heap: list[int] = []
         self._buckets: dict[int, dict[Entry, None]] = {}
+        self._current: deque[Entry] = deque()
+        """What is left of the instant that is being worked off."""
+        self._current_due = 0
         self.next_due = NEVER
         """Instant of the earliest bucket; :data:`NEVER` when there is none."""
 
     def __len__(self) -> int:
-        return sum(len(bucket) for bucket in self._buckets.values())
+        return len(self._current) + sum(len(bucket) for bucket in self._buckets.values())
 
     def add(self, due: int, entry: Entry) -> None:
         """Have ``entry`` fall due at ``due``."""
@@ -48,9 +52,15 @@ class Timers:
         if bucket is not None:
             bucket.pop(entry, None)
 
-    def pop(self) -> tuple[int, list[Entry]]:
-        """The earliest instant and its entries, in order; call only when ``next_due`` is not NEVER."""
-        due = heappop(self._heap)
-        bucket = self._buckets.pop(due)
-        self.next_due = self._heap[0] if self._heap else NEVER
-        return due, sorted(bucket)
+    def take(self, most: int) -> tuple[int, list[Entry]]:
+        """The earliest instant and up to ``most`` of its entries, in order; only while ``next_due`` is not NEVER.
+
+        The others come with the next calls, before anything that was added meanwhile for the same instant.
+        """
+        if not self._current:
+            self._current_due = heappop(self._heap)
+            self._current = deque(sorted(self._buckets.pop(self._current_due)))
+        due, current = self._current_due, self._current
+        entries = [current.popleft() for _ in range(min(most, len(current)))]
+        self.next_due = due if current else self._heap[0] if self._heap else NEVER
+        return due, entries

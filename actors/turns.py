@@ -39,14 +39,16 @@ class Turns:
         self._moved: dict[int, dict[int, None]] = {}
         self._moved_sides: dict[int, dict[str, None]] = {}
 
-    def turn(self, book: Book, run: Callable[[Draft], None], touched: Iterable[int] = ()) -> None:
-        """One account's part of a step, all or nothing."""
+    def turn(self, book: Book, run: Callable[[Draft], None], touched: Iterable[int] = ()) -> bool:
+        """One account's part of a step, all or nothing; ``False`` when it failed and nothing of it stands."""
         first = book.n + 1
         draft = Draft(book, self.world.now)
+        good = True
         try:
             run(draft)
             draft.check()
         except Exception as error:
+            good = False
             draft.discard()
             draft = Draft(book, self.world.now)
             self._quarantine(draft, error)
@@ -66,12 +68,15 @@ class Turns:
         arm = self.waits.arm
         for order_no in touched:
             arm(book, order_no)
+        armed = 0
         for event in events:
             order_no = getattr(event, "order_no", 0)
-            if order_no:
+            if order_no and order_no != armed:
                 arm(book, order_no)
+                armed = order_no
             if type(event) is e.OrderReplaced:
                 arm(book, event.terms.order_no)
+        return good
 
     def _quarantine(self, draft: Draft, error: Exception) -> None:
         reason = f"{type(error).__name__}: {error}"[:200]
@@ -118,6 +123,11 @@ class Turns:
         for event in events:
             self.house.fold(event)
         self._sections.append(Section(HOUSE_NO, first, events))
+
+    @property
+    def has_sections(self) -> bool:
+        """Whether the input in hand has led to events so far."""
+        return bool(self._sections)
 
     def take_steps(self) -> list[Step]:
         """Hand over the gathered steps."""

@@ -18,7 +18,7 @@ from actors.engine import Engine
 from actors.house.state import HOUSE_NO, House
 from actors.inputs import Step
 from actors.mailbox import Mailroom
-from actors.market.messages import TapeMessage
+from actors.market.messages import FeedState, TapeMessage
 from actors.pump import Pump
 from mbtd.failpoints import reach
 from mbtd.groups import GroupCutter, restore, resume_at
@@ -27,6 +27,7 @@ from mbtd.outbox import Outbox
 from mbtd.records.lines import Lines
 from mbtd.residency import Residency, book_of
 from mbtd.streams import Hub
+from mbtd.tape import TapeReaders
 from storage.frames import FailureKind, SpaceState
 from storage.lock import StateLock
 from storage.reader import SnapshotReader
@@ -35,6 +36,8 @@ from storage.remote import RemoteStore
 from storage.sqlite import SqliteStore
 
 log = get_logger(subsystem="core")
+OUTCOME_UNKNOWN_AFTER_NS = 2_000_000_000
+"""How long callers of a tail that cannot be committed wait before they hear so."""
 MOVED_LATEST_NS = 1_000_000_000
 """State that moved without an event is at most this late on disk."""
 
@@ -88,16 +91,30 @@ class Core:
         now: Callable[[], int],
         monotonic: Callable[[], int],
         slice_ns: int,
+        tape_max: int,
     ) -> None:
         self.engine = engine
         self.mailroom = mailroom
         self.now = now
         self.monotonic = monotonic
-        self.pump = Pump(engine, mailroom, now=now, monotonic=monotonic, after=self._after, slice_ns=slice_ns)
+        self.tape_max = tape_max
+        """Messages that may wait for the engine before the tape overflows."""
+        self.overflows = 0
+        self.pump = Pump(
+            engine,
+            mailroom,
+            now=now,
+            monotonic=monotonic,
+            after=self._after,
+            applied=self._applied,
+            slice_ns=slice_ns,
+        )
         self.outbox = Outbox(0)
         self.lines = Lines()
         self.hub = Hub(engine, self.outbox, self.lines)
+        self.readers: TapeReaders | None = None
         self.storage_state: str = "ok"
+        self._full_since = 0
         self.failed: int | None = None
         """Exit status once the process cannot go on."""
         self.failure = anyio.Event()
@@ -132,6 +149,8 @@ class Core:
             book = self.engine.books[account_no]
             self.lines.prime(book)
             self.engine.waits.arm_all(book)
+        if head.seq:
+            self.gap("restart")
         return recovered
 
     @property
@@ -139,6 +158,10 @@ class Core:
         """The writer's near end."""
         assert self._store is not None
         return self._store
+
+    def _applied(self, messages: Sequence[TapeMessage], first_seq: int) -> None:
+        if self.readers is not None:
+            self.readers(messages, first_seq)
 
     # ── the engine's products ────────────────────────────────────────────────────────────────────────────
 
@@ -199,8 +222,14 @@ class Core:
 
     def on_space(self, state: SpaceState) -> None:
         """The disk filled up or has room again: no matching and no new commands meanwhile."""
-        self.storage_state = "ok" if state == "ok" else "full"
-        self.pump.tape_paused = state != "ok"
+        paused = state != "ok"
+        if self.pump.tape_paused and not paused:
+            self.pump.drop_tape()
+            self.gap("storage_pause")
+        if paused and self.storage_state == "ok":
+            self._full_since = self.monotonic()
+        self.storage_state = "full" if paused else "ok"
+        self.pump.tape_paused = paused
         log.warning("storage.space_changed", state=state)
         self.pump.wake()
 
@@ -224,9 +253,17 @@ class Core:
 
     def push(self, messages: Sequence[TapeMessage]) -> None:
         """The feed's end of the tape."""
+        if self.pump.backlog + len(messages) > self.tape_max:
+            dropped = self.pump.drop_tape()
+            self.overflows += 1
+            log.warning("tape.overflowed", dropped=dropped)
+            self.gap("overflow")
         self.pump.push(messages)
-        if self.hub.quote_symbols:
-            self.hub.publish_quotes({message.symbol for message in messages if hasattr(message, "symbol")})
+
+    def gap(self, reason: str) -> None:
+        """Messages were lost on the way to the engine: what was measured on the tape starts again."""
+        world = self.engine.world
+        self.pump.push([FeedState("gap", max(world.now, self.now()), world.feed, (), reason)])
 
     def push_reference(self, instruments: Sequence[Instrument]) -> None:
         """New or changed instruments."""
@@ -244,6 +281,10 @@ class Core:
         while True:
             await anyio.sleep(interval_s)
             self._maybe_cut()
+            if self.storage_state != "ok" and self.monotonic() - self._full_since > OUTCOME_UNKNOWN_AFTER_NS:
+                unknown = self.outbox.give_up()
+                if unknown:
+                    log.warning("storage.outcomes_unknown", requests=unknown)
             if self.storage_state != "ok" or self._pending:
                 continue
             snapshots = self.residency.take_snapshots(self.engine.seq)

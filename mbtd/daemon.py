@@ -37,6 +37,7 @@ from mbtd.rpc.session import Role
 from mbtd.service.app import App
 from mbtd.service.queries import Queries
 from mbtd.systemd import Notifier, inherited_sockets
+from mbtd.tape import TapeReaders, open_files
 from storage.errors import AlreadyRunning, Corrupt, StorageError, WrongDatabase
 from storage.history import History
 from storage.lock import StateLock
@@ -54,6 +55,7 @@ JOURNAL_KEEP_EVENTS = 20_000
 
 def main(options: ServeOptions) -> int:
     """Run the daemon; returns (in fact exits with) the status of contracts §1."""
+    os.umask(0o077)
     flags = _flags(options)
     path = str(options.config) if options.config is not None else None
     try:
@@ -159,7 +161,14 @@ class Daemon:
         engine.world.data_class = feed.data_class
         mailroom = Mailroom(config.engine.mailbox_max, config.engine.mailbox_reserved)
         budget = config.engine.command_budget_us + config.engine.tape_budget_us
-        self._core = Core(engine, mailroom, now=feed.now, monotonic=self._clock.monotonic_ns, slice_ns=budget * 1_000)
+        self._core = Core(
+            engine,
+            mailroom,
+            now=feed.now,
+            monotonic=self._clock.monotonic_ns,
+            slice_ns=budget * 1_000,
+            tape_max=config.market.tape_waiting_max_messages,
+        )
         self._notifier = Notifier.from_environ(os.environ)
         self._stopping = anyio.Event()
         self._servers: list[Server] = []
@@ -180,6 +189,13 @@ class Daemon:
         gc.collect()
         gc.freeze()
         gc.set_threshold(50_000, 20, 100)
+        storage = self._config.storage
+        core.readers = TapeReaders(
+            open_files(self._directory, storage.tape_day_max_bytes, storage.tape_max_days),
+            lambda: core.hub.quote_symbols,
+            core.hub.publish_quotes,
+            lambda: self._feed.calendar.session_at(self._feed.now()).trade_date,
+        )
         async with History.open(self._directory) as history, anyio.create_task_group() as tasks:
             app = self._make_app(history, tasks, started_at)
             await self._listen(app)

@@ -19,6 +19,8 @@ def health(core: Core, feed: Feed, started_at: int, stopping: Callable[[], bool]
         reasons.append(f"feed_{status.state}")
     if core.storage_state != "ok":
         reasons.append(f"storage_{core.storage_state}")
+    if core.readers is not None and core.readers.files_problem:
+        reasons.append("tape_files_stopped")
     quarantined = sum(1 for book in core.engine.books.values() if book.quarantined)
     if quarantined:
         reasons.append("accounts_quarantined")
@@ -55,6 +57,7 @@ def health(core: Core, feed: Feed, started_at: int, stopping: Callable[[], bool]
             "waiting_commands": core.mailroom.waiting,
             "waiting_commands_max": core.mailroom.waiting_max,
             "tape_backlog": core.pump.backlog,
+            "tape_overflows": core.overflows,
             "tape_seq": core.engine.world.tape_seq,
             "longest_slice_ms": core.pump.longest_slice_ns / 1e6,
             "session": core.engine.world.phase,

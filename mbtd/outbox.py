@@ -12,6 +12,10 @@ from collections.abc import Callable
 Delivery = Callable[[], None]
 
 
+def _nothing() -> None:
+    """What happens when nobody waits for a delivery's outcome."""
+
+
 class Outbox:
     """Deliveries in order, each behind an event number."""
 
@@ -19,19 +23,33 @@ class Outbox:
 
     def __init__(self, durable_seq: int) -> None:
         self.durable_seq = durable_seq
-        self._waiting: deque[tuple[int, Delivery]] = deque()
+        self._waiting: deque[tuple[int, Delivery, Delivery]] = deque()
         self.sealed = False
         """Nothing leaves: what is durable is unknown."""
 
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def put(self, seq: int, deliver: Delivery) -> None:
-        """Deliver once ``seq`` is durable, after everything put in before."""
+    def put(self, seq: int, deliver: Delivery, give_up: Delivery = _nothing) -> None:
+        """Deliver once ``seq`` is durable, after everything put in before.
+
+        ``give_up`` tells whoever waits that the outcome is unknown, when the disk stays full.
+        """
         if seq <= self.durable_seq and not self._waiting and not self.sealed:
             deliver()
         else:
-            self._waiting.append((seq, deliver))
+            self._waiting.append((seq, deliver, give_up))
+
+    def give_up(self) -> int:
+        """Tell everybody who waits that the outcome is unknown; returns how many there were.
+
+        The deliveries stay: an answer to a request that was answered is dropped by its connection.
+        """
+        for _, _, give_up in self._waiting:
+            give_up()
+        count = len(self._waiting)
+        self._waiting = deque((seq, deliver, _nothing) for seq, deliver, _ in self._waiting)
+        return count
 
     def on_durable(self, seq: int) -> None:
         """Everything up to ``seq`` is on disk."""

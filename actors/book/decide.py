@@ -65,7 +65,8 @@ def latency_ns(draft: Draft, profiles: Profiles, profile: Profile, order_id: str
     return profile.latency_base_ms * NS_PER_MS + jitter
 
 
-def _expires_at(order: Parsed, world: World) -> int:
+def time_in_force_ends_at(order: Parsed, world: World) -> int:
+    """When the time in force of an order placed now ends; 0 when that is not a moment."""
     session = world.session
     if session is None or order.time_in_force in ("ioc", "fok"):
         return 0
@@ -106,6 +107,8 @@ def _place(draft: Draft, action: PlaceOrder, world: World, profiles: Profiles) -
     if action.client_order_id is not None:
         key = client_key(action.client_order_id)
         known = book.recent.get(key)
+        if known is None and (live_no := book.by_client.get(action.client_order_id)) is not None:
+            known = live_no << 25 | book.orders[live_no].terms.fingerprint
         if known is not None:
             if known & 0x1FFFFFF != order.fingerprint:
                 return refuse("client_order_id_not_unique", "client_order_id")
@@ -124,7 +127,7 @@ def _place(draft: Draft, action: PlaceOrder, world: World, profiles: Profiles) -
         order.instrument.symbol, order.instrument.asset_id, order.side, order.type, order.time_in_force,
         order.qty, order.notional, order.limit_price, order.stop_price, order.extended_hours, need.intent, "",
         draft.at, draft.at + latency_ns(draft, profiles, profile, order_id, b"latency"),
-        _expires_at(order, world), need.money, need.qty, need.check_price, need.collar_price, book.profile,
+        time_in_force_ends_at(order, world), need.money, need.qty, need.check_price, need.collar_price, book.profile,
     )  # fmt: skip
     draft.emit(terms)
     return Placed(terms, order_no)

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from actors.book.events import Event
-from actors.book.state.book import Book, Undo
-from actors.book.state.fold import SCALARS, fold, take_back
+from actors.book.state.book import Book, Undo, Watch
+from actors.book.state.fold import SCALARS, drop, fold, put, take_back
 
 
 class BrokenInvariant(Exception):
@@ -42,6 +42,14 @@ class Draft:
         """Record a fact and fold it."""
         self.events.append(event)
         fold(self.book, event, self.at, self.undo)
+
+    def watch(self, order_no: int, watch: Watch | None) -> None:
+        """Set or drop what an order remembers of the tape; it can be taken back and is named as moved."""
+        if watch is None:
+            drop(self.book.watch, order_no, self.undo)
+        else:
+            put(self.book.watch, order_no, watch, self.undo)
+        self.moved.append(order_no)
 
     def discard(self) -> None:
         """Put the book back as it was."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import msgspec
 
 from actors.book import events as e
-from actors.book.decide import Outcome, Placed, find_live, latency_ns
+from actors.book.decide import Outcome, Placed, find_live, latency_ns, time_in_force_ends_at
 from actors.book.draft import Draft
 from actors.book.ids import client_key, derive_order_ids
 from actors.book.rules.admission.check import Need, account_refusal, check
@@ -19,7 +19,7 @@ from actors.book.rules.matching.profiles import Profiles
 from actors.book.rules.reasons import Refusal, refuse
 from actors.book.state.book import Order
 from actors.book.trade import judge
-from actors.book.units import format_price, format_qty
+from actors.book.units import format_price, format_qty, value_money
 from actors.commands import PlaceOrder, ReplaceOrder
 from actors.market.world import World
 
@@ -40,7 +40,7 @@ def replace(draft: Draft, action: ReplaceOrder, world: World, profiles: Profiles
             )
         )
         return outcome
-    return _ask(draft, order, action, outcome[0], outcome[1], profiles)
+    return _ask(draft, order, action, outcome[0], outcome[1], world, profiles)
 
 
 def _prepare(draft: Draft, order: Order, action: ReplaceOrder, world: World) -> tuple[Parsed, Need] | Refusal:
@@ -60,7 +60,8 @@ def _prepare(draft: Draft, order: Order, action: ReplaceOrder, world: World) -> 
     if action.stop_price is not None and not terms.stop_price:
         return refuse("price_not_accepted", "stop_price")
     new_client_id = action.client_order_id if action.order_id is not None else None
-    if new_client_id is not None and client_key(new_client_id) in draft.book.recent:
+    book = draft.book
+    if new_client_id is not None and (client_key(new_client_id) in book.recent or new_client_id in book.by_client):
         return refuse("client_order_id_not_unique", "client_order_id")
     order_new = parse(
         PlaceOrder(
@@ -97,7 +98,9 @@ def _compare(draft: Draft, order: Order, new: Parsed, world: World) -> tuple[Par
     return new, need
 
 
-def _ask(draft: Draft, order: Order, action: ReplaceOrder, new: Parsed, need: Need, profiles: Profiles) -> Outcome:
+def _ask(
+    draft: Draft, order: Order, action: ReplaceOrder, new: Parsed, need: Need, world: World, profiles: Profiles
+) -> Outcome:
     book, old = draft.book, order.terms
     profile = profiles.get(old.profile)
     assert profile is not None
@@ -118,6 +121,7 @@ def _ask(draft: Draft, order: Order, action: ReplaceOrder, new: Parsed, need: Ne
         stop_price=new.stop_price,
         submitted_at=draft.at,
         live_at=effective_at,
+        expires_at=(old.expires_at if new.time_in_force == old.time_in_force else time_in_force_ends_at(new, world)),
         reserved_money=need.money,
         reserved_qty=need.qty,
         check_price=need.check_price,
@@ -137,25 +141,28 @@ def _ask(draft: Draft, order: Order, action: ReplaceOrder, new: Parsed, need: Ne
 
 
 def finish_replace(draft: Draft, order_no: int, world: World, profiles: Profiles) -> None:
-    """A pending replace takes effect, or is refused because the order filled meanwhile."""
+    """A pending replace takes effect, or is refused because the order filled or was elected meanwhile."""
     order = draft.book.orders.get(order_no)
     if order is None or order.status != "pending_replace" or draft.at < order.replace_at:
         return
     new = order.replacement
     assert new is not None
+    reason = "order_not_replaceable" if order.triggered else ""
     if new.qty <= order.filled_qty:
+        reason = "qty_not_above_filled"
+    if reason:
         draft.emit(
             e.OrderReplaceRejected(
                 order_no,
                 order.terms.order_id,
-                "qty_not_above_filled",
-                order.reserved_money,
-                order.reserved_qty,
+                reason,
+                min(order.reserved_money, value_money(order.terms.check_price, order.leaves_qty)),
+                min(order.reserved_qty, order.leaves_qty),
             )
         )
         return
     leaves_share = new.qty - order.filled_qty
-    money = min(order.reserved_money, new.reserved_money)
+    money = min(order.reserved_money, value_money(new.check_price, leaves_share)) if new.reserved_money else 0
     qty = min(new.reserved_qty, leaves_share) if new.reserved_qty else 0
     terms = msgspec.structs.replace(
         new,

@@ -38,16 +38,20 @@ def go_live(draft: Draft, order_no: int, world: World, profiles: Profiles) -> No
         if terms.time_in_force in ("ioc", "fok"):
             _end_at_once(draft, order)
         else:
-            _wait(draft, order, "session")
+            watch = draft.book.watch.get(order_no)
+            if watch is None or watch.reason != LATENCY:
+                _wait(draft, order, "session")
         return
     fresh = not order.activated
     if fresh:
         draft.emit(e.OrderActivated(order_no, _collar(order, world, profiles)))
         order = draft.book.orders[order_no]
     if terms.stop_price and not order.triggered:
-        draft.book.watch.pop(order_no, None)
+        draft.watch(order_no, None)
         return
-    judge(draft, order, world, profiles, taking=fresh or order.triggered, quote_is_new=False)
+    watch = draft.book.watch.get(order_no)
+    arriving = fresh or (watch is not None and watch.reason == LATENCY)
+    judge(draft, order, world, profiles, taking=arriving, quote_is_new=False)
 
 
 def _collar(order: Order, world: World, profiles: Profiles) -> int:
@@ -81,20 +85,24 @@ def meet_trade(draft: Draft, order_no: int, slot: Slot, world: World, profiles: 
         limit = order.terms.collar_price
     wait = latency_ns(draft, profiles, profile, order.terms.order_id, b"latency/trigger")
     draft.emit(e.OrderTriggered(order_no, trade.price, world.tape_seq, draft.at + wait, limit))
-    put(draft.book.watch, order_no, Watch(reason=LATENCY), draft.undo)
-    draft.moved.append(order_no)
+    draft.watch(order_no, Watch(reason=LATENCY))
     if not wait:
         go_live(draft, order_no, world, profiles)
 
 
-def meet_quote(draft: Draft, order_no: int, world: World, profiles: Profiles) -> None:
+def meet_quote(draft: Draft, order_no: int, world: World, profiles: Profiles, quote_is_new: bool = True) -> None:
     """A new quote that concerns a live order."""
     order = draft.book.orders.get(order_no)
     if order is None or not order.activated or world.now < order.live_at:
         return
     if order.terms.stop_price and not order.triggered:
         return
-    judge(draft, order, world, profiles, taking=False, quote_is_new=True)
+    judge(draft, order, world, profiles, taking=False, quote_is_new=quote_is_new)
+
+
+def meet_change(draft: Draft, order_no: int, world: World, profiles: Profiles) -> None:
+    """The standing quote may be worth something else now (status, phase, feed); it is no new quote."""
+    meet_quote(draft, order_no, world, profiles, quote_is_new=False)
 
 
 def situation(
@@ -177,14 +185,16 @@ def _wait(draft: Draft, order: Order, reason: str, verdict: Verdict | None = Non
         if reason == "not_marketable":
             return
         watch = Watch()
-        put(book.watch, order_no, watch, draft.undo)
-    watch.reason = reason
-    watch.evaluations += 1
-    watch.cond_since = (watch.cond_since or now) if condition else 0
-    watch.due_at = verdict.due_at if verdict is not None else 0
-    if condition:
-        watch.near_misses += 1
-    draft.moved.append(order_no)
+    draft.watch(
+        order_no,
+        Watch(
+            (watch.cond_since or now) if condition else 0,
+            reason,
+            verdict.due_at if verdict is not None else 0,
+            watch.near_misses + condition,
+            watch.evaluations + 1,
+        ),
+    )
 
 
 def _end_at_once(draft: Draft, order: Order) -> None:
@@ -194,7 +204,9 @@ def _end_at_once(draft: Draft, order: Order) -> None:
 
 
 def _affordable(draft: Draft, order: Order, verdict: Verdict, world: World, fraction: bool) -> int:
-    """Quantity of this fill that the account can pay: all of it unless the price ran away."""
+    """Quantity of this fill that the account can pay or deliver: all of it unless the price ran away."""
+    if order.terms.position_intent.endswith("_to_close"):
+        return min(verdict.qty, order.reserved_qty)
     if order.terms.position_intent != "buy_to_open":
         return verdict.qty
     cost = value_money(verdict.price, verdict.qty)
@@ -222,8 +234,9 @@ def _fill(
     terms = order.terms
     instrument = world.instruments.by_symbol[terms.symbol]
     qty = _affordable(draft, order, verdict, world, s.fraction)
-    if qty <= 0:
+    if qty <= 0 or (terms.time_in_force == "fok" and qty < order.leaves_qty):
         draft.emit(e.OrderCanceled(terms.order_no, "buying_power"))
+        _refuse_pending(draft, order)
         return
     price = verdict.price
     value = value_money(price, qty, instrument.multiplier)
@@ -234,7 +247,7 @@ def _fill(
         complete = filled_qty >= terms.qty
     reserved_money = reserved_qty = 0
     if not complete:
-        used = value if terms.notional else value_money(terms.check_price, qty)
+        used = value if terms.notional else max(value if s.buying else 0, value_money(terms.check_price, qty))
         reserved_money = max(0, order.reserved_money - used)
         reserved_qty = max(0, order.reserved_qty - qty)
     consumed_after = _consume(draft, order, slot, s, qty, world, profile)
@@ -247,10 +260,10 @@ def _fill(
         )
     )  # fmt: skip
     draft.emit(book_fill(draft.book, instrument, s.buying, qty, price, 0, draft.at, terms.order_no))
-    if complete:
-        _refuse_pending(draft, order)
-    elif qty < verdict.qty:
+    if not complete and qty < verdict.qty:
         draft.emit(e.OrderCanceled(terms.order_no, "buying_power"))
+    if terms.order_no not in draft.book.orders:
+        _refuse_pending(draft, order)
 
 
 def _consume(draft: Draft, order: Order, slot: Slot, s: Situation, qty: int, world: World, profile: Profile) -> int:
@@ -260,7 +273,7 @@ def _consume(draft: Draft, order: Order, slot: Slot, s: Situation, qty: int, wor
     key = side_key(order.terms.symbol, s.buying)
     used = s.used_qty + qty
     far = s.ask if s.buying else s.bid
-    put(draft.book.consumed, key, Consumed(far, used, world.now), draft.undo)
+    put(draft.book.consumed, key, Consumed(far, used, world.now, profile.consume_half_life_ms), draft.undo)
     draft.consumers.append(order.terms.symbol)
     return used
 

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime, timedelta, timezone
+from functools import lru_cache
 from typing import Final
 
 PRICE_PER_DOLLAR: Final = 10_000
@@ -49,6 +50,9 @@ def parse_scaled(text: str, decimals: int) -> int:
     Raises :class:`BadNumber` for anything but ``-?digits[.digits]``, for non-zero digits beyond
     ``decimals``, and for what does not fit 64 bits.
     """
+    if text.isascii() and text.isdigit() and len(text) <= 9:
+        whole_only: int = int(text) * 10**decimals
+        return whole_only
     match = _DECIMAL.match(text)
     if match is None:
         raise BadNumber("not a plain decimal number")
@@ -66,6 +70,8 @@ def format_scaled(value: int, decimals: int, least: int = 0) -> str:
     """Write an integer of ``10**-decimals`` as plain decimal text with at least ``least`` decimals."""
     sign = "-" if value < 0 else ""
     whole, rest = divmod(abs(value), 10**decimals)
+    if not rest and not least:
+        return f"{sign}{whole}"
     fraction = str(rest).rjust(decimals, "0").rstrip("0").ljust(least, "0") if decimals else ""
     return f"{sign}{whole}.{fraction}" if fraction else f"{sign}{whole}"
 
@@ -141,10 +147,15 @@ def parse_time(text: str) -> int:
     return seconds * NS_PER_SECOND + int((fraction or "").ljust(9, "0"))
 
 
+@lru_cache(maxsize=1024)
+def _format_second(seconds: int) -> str:
+    return (_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S")
+
+
 def format_time(at: int) -> str:
     """Nanoseconds UTC as RFC 3339 with ``Z``, as few of nine decimals as needed."""
     seconds, nanos = divmod(at, NS_PER_SECOND)
-    text = (_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S")
+    text = _format_second(seconds)
     if nanos:
-        text += "." + f"{nanos:09d}".rstrip("0")
+        return f"{text}.{nanos:09d}".rstrip("0") + "Z"
     return text + "Z"

@@ -162,7 +162,7 @@ class App:
             return
         if isinstance(outcome, RuleRefusal):
             error = rpc_error(outcome)
-            core.outbox.put(seq, lambda: session.refuse(request_id, error))
+            core.outbox.put(seq, lambda: session.refuse(request_id, error), _unknown(session, request_id))
             return
         if isinstance(outcome, Created) and key is not None:
             body = _encode(
@@ -175,7 +175,7 @@ class App:
             )
         else:
             body = self._done_body(account_no, method, outcome)
-        core.outbox.put(seq, lambda: session.reply(request_id, body))
+        core.outbox.put(seq, lambda: session.reply(request_id, body), _unknown(session, request_id))
 
     def _answer_placed(
         self, session: Session, request_id: RequestId, account_no: int, placed: Placed, method: str, seq: int
@@ -194,7 +194,7 @@ class App:
         else:
             result = {"order": order, "seq": seq, "duplicate": placed.duplicate}
         body = _encode(result)
-        core.outbox.put(seq, lambda: session.reply(request_id, body))
+        core.outbox.put(seq, lambda: session.reply(request_id, body), _unknown(session, request_id))
 
     def _answer_old(self, session: Session, request_id: RequestId, account_no: int, order_no: int, seq: int) -> None:
         """A repeat of an order that has ended: its record comes from history."""
@@ -243,6 +243,10 @@ class App:
         if not core.mailroom.put(account_no, turn):
             refuse("mailbox_full")
         core.pump.wake()
+
+
+def _unknown(session: Session, request_id: RequestId) -> Callable[[], None]:
+    return lambda: session.refuse(request_id, make_error("outcome_unknown"))
 
 
 def raise_refusal(refusal: RuleRefusal) -> None:

@@ -139,7 +139,7 @@ REASONS: Final[dict[str, Reason]] = dict(
         _r(3303, "insufficient_cash", 403, _FORBIDDEN, "insufficient cash (available: {available})",
            "Only {available} can be taken out."),
         _r(3304, "number_too_large", 422, _INVALID, "{field} is too large",
-           "Quantity times price must stay below 9,000,000,000,000 dollars."),
+           "Quantity times price must stay below 9,000,000,000 dollars."),
         _r(3401, "shorting_not_allowed", 403, _FORBIDDEN, "account is not allowed to short",
            "Short sales need a margin account with 2,000 dollars of equity and shorting switched on."),
         _r(3402, "account_closed", 403, _FORBIDDEN, "account is not authorized to trade",

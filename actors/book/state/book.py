@@ -68,7 +68,7 @@ class Position(Struct, frozen=True, gc=False, array_like=True):
     realized_money: int
 
 
-class Watch(Struct, array_like=True):
+class Watch(Struct, frozen=True, array_like=True):
     """What an order remembers of the tape between events."""
 
     cond_since: int = 0
@@ -82,12 +82,14 @@ class Watch(Struct, array_like=True):
     evaluations: int = 0
 
 
-class Consumed(Struct, array_like=True):
+class Consumed(Struct, frozen=True, array_like=True):
     """How much of the displayed size of one side this account has taken (fill model §8)."""
 
     price: int
     used_qty: int
     updated_at: int
+    half_life_ms: int = 0
+    """Of the profile under which it was taken."""
 
 
 class Book(Struct, array_like=True):

@@ -301,6 +301,7 @@ def _replace_pending(book: Book, v: e.OrderReplacePending, at: int, undo: Undo |
     put(book.orders, v.order_no, changed, undo)
     book.reserved_money += v.reserved_money - o.reserved_money
     _hold(book, o.terms.symbol, v.reserved_qty - o.reserved_qty, undo)
+    _remember(book, v.terms, at, undo)
     if v.terms.order_no >= book.next_order_no:
         book.next_order_no = v.terms.order_no + 1
 

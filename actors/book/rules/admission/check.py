@@ -60,6 +60,8 @@ def check(book: Book, order: Parsed, world: World, freed_money: int = 0, freed_q
         return refuse("fractional_disabled", "qty")
     if order.qty and order.qty > INT64_MAX // 4:
         return refuse("number_too_large", "qty")
+    if max(order.limit_price, order.stop_price) > INT64_MAX // 4:
+        return refuse("number_too_large", "limit_price" if order.limit_price else "stop_price")
     if (refusal := _stop_refusal(order, world)) is not None:
         return refusal
     if order.side == "buy":

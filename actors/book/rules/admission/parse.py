@@ -27,7 +27,6 @@ from actors.commands import PlaceOrder
 
 _CENT_PRICE = PRICE_PER_DOLLAR // 100
 _encoder = msgspec.msgpack.Encoder()
-_NOT_SERVED = ("trail_price", "trail_percent", "take_profit", "stop_loss", "legs")
 
 
 class Parsed(Struct, frozen=True, gc=False):
@@ -55,11 +54,8 @@ def parse(action: PlaceOrder, instruments: Instruments) -> Parsed | Refusal:
     """Read an order, or say what is wrong with it."""
     if action.client_order_id is not None and not 0 < len(action.client_order_id) <= CLIENT_ORDER_ID_MAX:
         return refuse("client_order_id_too_long", "client_order_id")
-    for name in _NOT_SERVED:
-        if getattr(action, name) is not None:
-            return refuse("not_supported", name)
-    if (action.order_class or "") not in ORDER_CLASSES:
-        return refuse("invalid_order_class", "order_class")
+    if (unserved := _unserved(action)) is not None:
+        return unserved
     if action.side not in SIDES:
         return refuse("invalid_side", "side")
     rule = RULES.get(action.type or "")
@@ -99,6 +95,22 @@ def parse(action: PlaceOrder, instruments: Instruments) -> Parsed | Refusal:
         instrument, action.side, rule.type, time_in_force, qty, notional, prices[0], prices[1],
         action.extended_hours, action.position_intent or "", int.from_bytes(digest, "big") >> 7,
     )  # fmt: skip
+
+
+def _unserved(action: PlaceOrder) -> Refusal | None:
+    """The first field that no rule here serves."""
+    for name, value in (
+        ("trail_price", action.trail_price),
+        ("trail_percent", action.trail_percent),
+        ("take_profit", action.take_profit),
+        ("stop_loss", action.stop_loss),
+        ("legs", action.legs),
+    ):
+        if value is not None:
+            return refuse("not_supported", name)
+    if action.order_class and action.order_class not in ORDER_CLASSES:
+        return refuse("invalid_order_class", "order_class")
+    return None
 
 
 def _amount(action: PlaceOrder) -> tuple[int, int] | Refusal:

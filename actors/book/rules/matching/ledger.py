@@ -23,11 +23,11 @@ def used_qty(entry: Consumed | None, price: int, now: int, half_life_ms: int) ->
     return entry.used_qty >> halvings if halvings < 64 else 0
 
 
-def follow(entry: Consumed, price: int, size: int) -> bool:
-    """Have an entry follow a new quote of its side; ``False`` when it is void."""
+def follow(entry: Consumed, price: int, size: int, now: int) -> Consumed | None:
+    """The entry after a new quote of its side; ``None`` when it is void. What counts never exceeds what is shown."""
     if price != entry.price:
-        return False
+        return None
     shown = size * QTY_PER_SHARE
-    if entry.used_qty > shown:
-        entry.used_qty = shown
-    return True
+    if used_qty(entry, price, now, entry.half_life_ms) > shown:
+        return Consumed(price, shown, now, entry.half_life_ms)
+    return entry
