@@ -21,6 +21,7 @@ from actors.mailbox import Mailroom
 from actors.market.messages import FeedState, TapeMessage
 from actors.pump import Pump
 from mbtd.groups import GroupCutter, restore, resume_at
+from mbtd.interest import Interest
 from mbtd.logs import get_logger
 from mbtd.outbox import Outbox
 from mbtd.records.lines import Lines
@@ -112,6 +113,7 @@ class Core:
         self.lines = Lines()
         self.hub = Hub(engine, self.outbox, self.lines)
         self.readers: TapeReaders | None = None
+        self.interest: Interest | None = None
         self.storage_state: str = "ok"
         self._full_since = 0
         self.failed: int | None = None
@@ -171,6 +173,8 @@ class Core:
             self._pending.extend(steps)
             self.residency.note(steps)
             self.hub.publish(steps)
+            if self.interest is not None:
+                self.interest.note(steps)
             if engine.failures:
                 self._report_failures()
         self._maybe_cut()
