@@ -22,6 +22,7 @@ from actors.market.messages import FeedState, TapeMessage
 from actors.pump import Pump
 from mbtd.failpoints import reach
 from mbtd.groups import GroupCutter, restore, resume_at
+from mbtd.interest import Interest
 from mbtd.logs import get_logger
 from mbtd.outbox import Outbox
 from mbtd.records.lines import Lines
@@ -113,6 +114,7 @@ class Core:
         self.lines = Lines()
         self.hub = Hub(engine, self.outbox, self.lines)
         self.readers: TapeReaders | None = None
+        self.interest: Interest | None = None
         self.storage_state: str = "ok"
         self._full_since = 0
         self.failed: int | None = None
@@ -172,6 +174,8 @@ class Core:
             self._pending.extend(steps)
             self.residency.note(steps)
             self.hub.publish(steps)
+            if self.interest is not None:
+                self.interest.note(steps)
             if engine.failures:
                 self._report_failures()
         self._maybe_cut()

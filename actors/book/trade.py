@@ -287,7 +287,7 @@ def _evidence(
         quote.bid, quote.bid_size, quote.ask, quote.ask_size, quote.at, world.tape_seq, slot.quote_seq,
         quote.bid_exchange, quote.ask_exchange, quote.condition, quote.received_at,
         last.price if last is not None else 0, last.at if last is not None else 0, world.phase,
-        world.data_class, world.feed, verdict.near, verdict.far, verdict.theta_ppm, verdict.theta_take_ppm,
+        world.data_class, slot.feed or world.feed, verdict.near, verdict.far, verdict.theta_ppm, verdict.theta_take_ppm,
         verdict.available_qty, s.used_qty, used_after, s.leaves_qty or s.leaves_money, s.slice_no, s.cond_since,
         s.tick_price, order.limit_price, s.draw, profile.name, world.profile_hashes[profile.name], _MODEL,
         s.collar_price, verdict.qty,

@@ -2,20 +2,30 @@
 
 Invariants: instruments are sorted by symbol and symbols are unique; what is kept carries the time at which
 its source said so; a source that fails leaves what is known untouched; stored bytes that cannot be read are
-as good as none, and say why.
+as good as none, and say why. What is kept is compressed and bounded (:data:`KEPT_BYTES_MAX`).
 """
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Final, Protocol
 
+import anyio
+import anyio.lowlevel
+import anyio.to_thread
 import msgspec
 from msgspec import Struct
 
 from actors.book.instruments import Instrument
 
+KEPT_BYTES_MAX: Final = 32 * 1024 * 1024
 _VERSION: Final = 1
+_RETRY_FIRST_S: Final = 30.0
+_LOOK_EVERY_S: Final = 60.0
+"""The longest sleep: the trade date may change and the wall clock may be set meanwhile."""
+_HANDED_OVER_AT_ONCE: Final = 1_000
 _Loader = Callable[[], Awaitable[Iterable[Instrument]]]
 
 
@@ -134,6 +144,165 @@ class ReferenceCache:
         self._instruments, self._as_of, self._problem = tuple(after.values()), now, ""
         await self._store.put(self._source, msgspec.msgpack.encode(_Kept(_VERSION, self._instruments)), now)
         return [*changed, *gone]
+
+
+class MetaValues(Protocol):
+    """Reads named values of the store."""
+
+    def meta(self, key: str) -> bytes | None:
+        """The value, if there is one."""
+
+    def close(self) -> None:
+        """Close."""
+
+
+class MetaStore:
+    """Reference data as named values of the daemon's own store: read past the writer, written through it."""
+
+    def __init__(self, reader: Callable[[], MetaValues], put: Callable[[str, bytes], None]) -> None:
+        self._reader = reader
+        self._put = put
+
+    async def get(self, name: str) -> tuple[bytes, int] | None:
+        """The bytes kept under a name and their time; what cannot be read comes back as empty bytes."""
+        reader = self._reader()
+        try:
+            value = reader.meta(_key(name))
+        finally:
+            reader.close()
+        if value is None:
+            return None
+        try:
+            return zlib.decompress(value[8:]), int.from_bytes(value[:8], "big")
+        except zlib.error:
+            return b"", 0
+
+    async def put(self, name: str, body: bytes, at: int) -> None:
+        """Keep bytes in place of what was there; too many of them are not kept, and the old ones stay."""
+        value = at.to_bytes(8, "big") + await anyio.to_thread.run_sync(zlib.compress, body, 1)
+        if len(value) > KEPT_BYTES_MAX:
+            raise ReferenceTooLarge(f"{len(value)} bytes of reference data are too many to be kept over a restart")
+        self._put(_key(name), value)
+
+
+class ReferenceTooLarge(ValueError):
+    """It is in use, but not kept."""
+
+
+class ReferenceSink(Protocol):
+    """Who wants to know."""
+
+    def push_reference(self, instruments: Sequence[Instrument]) -> None:
+        """Add or replace records. Never waits."""
+
+
+class ReferenceKeeper:
+    """Keeps a live feed's reference data fresh: from the store at the start, from its source then and daily.
+
+    ``load`` gets what is known and brings everything, or raises; ``problem`` is what it says beside it. A new
+    trade date makes the data old at once, for the previous closes go with it. A failure is tried again after
+    a delay that doubles up to the interval.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        load: Callable[[Sequence[Instrument], int], Awaitable[tuple[Sequence[Instrument], str]]],
+        learn: Callable[[Sequence[Instrument]], None],
+        *,
+        now: Callable[[], int],
+        trade_date: Callable[[], int],
+        interval_s: float,
+    ) -> None:
+        self._source = source
+        self._load = load
+        self._learn = learn
+        self._now = now
+        self._trade_date = trade_date
+        self._interval_s = interval_s
+        self._cache: ReferenceCache | None = None
+        self._partial = ""
+        self._asked = False
+        self.refreshes = 0
+        self.failures = 0
+
+    @property
+    def instruments(self) -> int:
+        """How many are known."""
+        return len(self._cache.instruments) if self._cache is not None else 0
+
+    @property
+    def problem(self) -> str:
+        """Why the data is not as fresh as it should be; empty when it is."""
+        if self._cache is None or not self._asked:
+            return "" if self.instruments else "not loaded yet"
+        return self._cache.problem or self._partial
+
+    def age_s(self) -> int | None:
+        """Seconds since the source said so; ``None`` when nothing is known."""
+        age = self._cache.age_ns(self._now()) if self._cache is not None else None
+        return max(0, age // 1_000_000_000) if age is not None else None
+
+    async def begin(self, store: ReferenceStore, sink: ReferenceSink) -> None:
+        """Hand over what an earlier run kept."""
+        cache = self._cache = ReferenceCache(store, self._source)
+        if await cache.load():
+            await self._hand_over(cache.instruments, sink)
+
+    async def run(self, sink: ReferenceSink, heard: Callable[[str], None] = lambda _problem: None) -> None:
+        """Refresh until cancelled; after each try ``heard`` gets the problem, or an empty text."""
+        delay_s = _RETRY_FIRST_S
+        while True:
+            trade_date = self._trade_date()
+            if await self._refresh(sink, trade_date):
+                delay_s, wait_s = _RETRY_FIRST_S, self._interval_s
+            else:
+                wait_s = min(delay_s, self._interval_s)
+                delay_s = min(2 * delay_s, self._interval_s)
+            heard(self.problem)
+            until = self._now() + int(wait_s * 1e9)
+            # Neither the wall clock nor the trade date says when it changes.
+            while self._now() < until and self._trade_date() == trade_date:  # noqa: ASYNC110
+                await anyio.sleep(min(_LOOK_EVERY_S, max(0.0, (until - self._now()) / 1e9)))
+
+    async def _refresh(self, sink: ReferenceSink, trade_date: int) -> bool:
+        cache = self._cache
+        assert cache is not None
+        partial = ""
+
+        async def load() -> Sequence[Instrument]:
+            nonlocal partial
+            instruments, partial = await self._load(cache.instruments, trade_date)
+            return instruments
+
+        try:
+            changed = await cache.refresh(load, self._now())
+        except ReferenceTooLarge as error:
+            changed, partial = list(cache.instruments), str(error)
+        except Exception:
+            self._asked, self.failures = True, self.failures + 1
+            return False
+        self._asked, self._partial = True, partial
+        await self._hand_over(changed, sink)
+        self.refreshes += 1
+        return not cache.problem and not partial
+
+    async def _hand_over(self, instruments: Sequence[Instrument], sink: ReferenceSink) -> None:
+        self._learn(instruments)
+        for start in range(0, len(instruments), _HANDED_OVER_AT_ONCE):
+            sink.push_reference(instruments[start : start + _HANDED_OVER_AT_ONCE])
+            await anyio.lowlevel.checkpoint()
+
+
+def open_meta(directory: Path) -> MetaValues:
+    """A read-only connection to the store of a state directory."""
+    from storage.reader import SnapshotReader
+
+    return SnapshotReader(directory)
+
+
+def _key(name: str) -> str:
+    return f"reference/{name}"
 
 
 def _sorted(instruments: Iterable[Instrument]) -> tuple[Instrument, ...]:

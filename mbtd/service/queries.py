@@ -310,6 +310,8 @@ class Queries:
         }
 
     def _quote(self, session: Session, params: r.Symbol) -> Any:
+        if self._core.interest is not None:
+            self._core.interest.ask(params.symbol)
         slot = self._core.engine.world.board.slots.get(params.symbol)
         if slot is None or (slot.quote is None and slot.last is None):
             refuse("no_quote", field="symbol")

@@ -99,6 +99,8 @@ class Subscriber:
                     "snapshot": {"quote": render_quote(slot) if slot else None},
                 }
                 core.hub.subscribe_quotes(session, symbol, topic)
+                if core.interest is not None:
+                    core.interest.ask(symbol)
             if from_n is not None:
                 self._resume(session, request_id, accounts[0], from_n, topics)
                 return
