@@ -146,7 +146,7 @@ class Run:
         else:
             await self._pace(begin)
         drain_until = time.perf_counter() + 10
-        while any(client.waiting for client in self.clients) and time.perf_counter() < drain_until and not self.lost:
+        while any(c.waiting for c in self.clients) and time.perf_counter() < drain_until and not self.lost:  # noqa: ASYNC110
             await asyncio.sleep(0.002)
         drained_s = time.perf_counter() - self.until
         ordered = sorted(self._latencies)
