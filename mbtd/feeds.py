@@ -104,7 +104,7 @@ def make_reference(config: Config, feed: Feed) -> ReferenceKeeper | None:
     from mbtd.market.alpaca_reference import AlpacaReference, Wishes
     from mbtd.market.calendar import to_date
     from mbtd.market.feeds.alpaca import AlpacaFeed
-    from mbtd.market.reference import ReferenceKeeper
+    from mbtd.market.reference import ReferenceKeeper, work_in_thread
 
     assert isinstance(feed, AlpacaFeed)
     wanted = config.market.alpaca
@@ -132,6 +132,7 @@ def make_reference(config: Config, feed: Feed) -> ReferenceKeeper | None:
         now=feed.now,
         trade_date=lambda: feed.calendar.session_at(feed.now()).trade_date,
         interval_s=wanted.reference_refresh_s,
+        work=work_in_thread,
     )
 
 

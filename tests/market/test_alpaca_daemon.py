@@ -150,7 +150,7 @@ class Rig:
 
 async def until(condition: Callable[[], Awaitable[Any]], patience_s: float = 5) -> Any:
     async with asyncio.timeout(patience_s):
-        while not (found := await condition()):
+        while not (found := await condition()):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     return found
 
