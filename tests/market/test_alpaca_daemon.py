@@ -101,10 +101,10 @@ class Rig:
         try:
             socket = self.state / "mbtd.sock"
             async with AsyncClient(socket) as client:
-                await until(lambda: self._answers(client), 10)
+                await until(lambda: self._answers(client))
                 yield client
             process.send_signal(signal.SIGTERM)
-            assert await asyncio.wait_for(process.wait(), 10) == 0, self.log.read_text()
+            assert await asyncio.wait_for(process.wait(), 20) == 0, self.log.read_text()
         finally:
             if process.returncode is None:
                 process.kill()
@@ -148,7 +148,7 @@ class Rig:
         return [name for name, text in places.items() if SECRET.encode() in text or KEY.encode() in text]
 
 
-async def until(condition: Callable[[], Awaitable[Any]], patience_s: float = 5) -> Any:
+async def until(condition: Callable[[], Awaitable[Any]], patience_s: float = 20) -> Any:
     async with asyncio.timeout(patience_s):
         while not (found := await condition()):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
@@ -211,6 +211,7 @@ async def test_from_the_first_quote_through_every_trouble_to_a_restart(tmp_path:
             await is_dead_while_silent(it, client)
             assert await status(client, resting) == "new"
             listening.cancel()
+            await asyncio.gather(listening, return_exceptions=True)
         it.rest.status = 503
         connections = len(it.server.history)
         async with it.serving() as client:
