@@ -20,6 +20,7 @@ from actors.inputs import Step
 from actors.mailbox import Mailroom
 from actors.market.messages import FeedState, TapeMessage
 from actors.pump import Pump
+from mbtd.failpoints import reach
 from mbtd.groups import GroupCutter, restore, resume_at
 from mbtd.interest import Interest
 from mbtd.logs import get_logger
@@ -203,6 +204,7 @@ class Core:
         self.groups += 1
         if commit_ns > self.commit_ns_max:
             self.commit_ns_max = commit_ns
+        reach("release.before")
         self.outbox.on_durable(seq_last)
         self._maybe_cut()
 

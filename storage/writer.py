@@ -97,9 +97,11 @@ def run(
     *,
     take_epoch: bool = True,
     ballast_bytes: int = BALLAST_BYTES,
+    store_type: type[SqliteStore] = SqliteStore,
 ) -> int:
     """Serve the daemon at the other end of the socket ``fd`` until it stops us or is gone.
 
+    ``store_type`` lets crash tests hand in a store that dies at a named place.
     Returns the exit status: 0, or that of the failure whose ``Failed`` was sent last.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -107,7 +109,7 @@ def run(
     with socket.socket(fileno=fd) as sock:
         link = Link(sock)
         try:
-            store = SqliteStore.open(directory, take_epoch=take_epoch, ballast_bytes=ballast_bytes)
+            store = store_type.open(directory, take_epoch=take_epoch, ballast_bytes=ballast_bytes)
             with contextlib.closing(store):
                 return Writer(link, store, project).serve()
         except StorageError as error:
