@@ -58,7 +58,7 @@ class Rig:
         """Every answer of ``health.get``."""
         self.events: list[dict[str, Any]] = []
 
-    def configure(self, underlyings: str = "[]") -> Path:
+    def configure(self, underlyings: str, max_symbols: int) -> Path:
         path = self.directory / "mbtd.toml"
         path.write_text(
             f"""
@@ -73,6 +73,7 @@ class Rig:
             partial_ppm = 0
             [market]
             feed_dead_ms = {FEED_DEAD_MS}
+            interest_max_symbols = {max_symbols}
             [market.alpaca]
             stocks_url = "{self.server.url("/v2/iex")}"
             options_url = "{self.server.url("/v1beta1/indicative")}"
@@ -88,9 +89,9 @@ class Rig:
         return path
 
     @asynccontextmanager
-    async def serving(self, underlyings: str = "[]") -> AsyncIterator[AsyncClient]:
+    async def serving(self, underlyings: str = "[]", max_symbols: int = 10) -> AsyncIterator[AsyncClient]:
         environ = {**os.environ, "APCA_API_KEY_ID": KEY, "APCA_API_SECRET_KEY": SECRET}
-        config = str(self.configure(underlyings))
+        config = str(self.configure(underlyings, max_symbols))
         with self.log.open("ab") as log:
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "mbtd.cli", "serve", "--feed", "alpaca", "--config", config),
@@ -336,3 +337,19 @@ async def test_with_option_underlyings_both_streams_feed_one_tape(tmp_path: Path
         placed = await buy(client, "AAPL")
         await it.server.publish(quote("AAPL", 188.5))
         assert (await filled(client, placed))["price"] in ("187.27", "188.5")
+
+
+async def test_beyond_the_bound_orders_wait_and_the_health_says_so(tmp_path: Path) -> None:
+    async with rig(tmp_path) as it, it.serving(max_symbols=1) as client:
+        await it.until_health(client, lambda h: h["reference"]["instruments"] == 3)
+        await open_account(client)
+        first = await buy(client, "AAPL")
+        await it.server.subscribed("AAPL")
+        waiting = await buy(client, "MSFT")
+        full = await it.until_health(client, lambda h: "interest_full" in h["reasons"])
+        assert (full["interest"]["symbols"], full["interest"]["left_out"]) == (1, 1)
+        await client.call("order.cancel", account="alice", order_id=first["order"]["id"])
+        await it.server.subscribed("MSFT")
+        await it.server.publish(quote("MSFT", 402.5))
+        assert (await filled(client, waiting))["price"] == "402.5"
+        assert "interest_full" not in (await it.health(client))["reasons"]
