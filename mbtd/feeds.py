@@ -104,7 +104,7 @@ def make_reference(config: Config, feed: Feed) -> ReferenceKeeper | None:
     from mbtd.market.alpaca_reference import AlpacaReference, Wishes
     from mbtd.market.calendar import to_date
     from mbtd.market.feeds.alpaca import AlpacaFeed
-    from mbtd.market.reference import ReferenceKeeper
+    from mbtd.market.reference import ReferenceKeeper, work_in_thread
 
     assert isinstance(feed, AlpacaFeed)
     wanted = config.market.alpaca
@@ -122,7 +122,7 @@ def make_reference(config: Config, feed: Feed) -> ReferenceKeeper | None:
         everything = await source.everything(Wishes(trade_date, wanted.option_underlyings, first, last), known)
         problems = list(everything.problems)
         if wanted.session == "xnys":
-            problems += await _calendar_problems(source, feed.calendar, first)
+            problems += await calendar_problems(source, feed.calendar, first)
         return everything.instruments, "; ".join(problems)
 
     return ReferenceKeeper(
@@ -132,10 +132,11 @@ def make_reference(config: Config, feed: Feed) -> ReferenceKeeper | None:
         now=feed.now,
         trade_date=lambda: feed.calendar.session_at(feed.now()).trade_date,
         interval_s=wanted.reference_refresh_s,
+        work=work_in_thread,
     )
 
 
-async def _calendar_problems(source: AlpacaReference, calendar: Calendar, first: date) -> list[str]:
+async def calendar_problems(source: AlpacaReference, calendar: Calendar, first: date) -> list[str]:
     """Where the broker's next trading days are not ours: a closure that our data does not know."""
     from mbtd.market.alpaca_reference import ReferenceUnavailable
     from mbtd.market.calendar import to_int

@@ -1,11 +1,11 @@
 """Which symbols matter: what live orders, positions and listeners need is subscribed, the rest is let go.
 
-Invariants: a symbol is subscribed as soon as an order, a quote stream or a question names it, and at a start
-for everything recovered; only symbols of known instruments are; never more than the configured numbers of
-stocks and of option contracts. Where the room ends, what nobody needs any more gives way to what is needed,
-and what finds no room is counted (``interest_full`` in the health) and tried again at every sweep. A symbol
-that nothing needs is let go after :data:`RELEASE_AFTER_NS`. An order whose symbol is not subscribed waits with
-``no_live_quote``: the feed sees to it that no quote outlives its subscription.
+Invariants: a symbol is subscribed as soon as an order, a quote stream or a question names it (an order refused for
+want of a price is one), and at a start for everything recovered; only symbols of known instruments are; never
+more than the configured numbers of stocks and of option contracts. Where the room ends, what nobody needs any
+more gives way to what is needed, and what finds no room is counted (``interest_full`` in the health) and tried
+again at every sweep. A symbol that nothing needs is let go after :data:`RELEASE_AFTER_NS`. An order whose symbol
+is not subscribed waits with ``no_live_quote``: the feed sees to it that no quote outlives its subscription.
 
 Known limit: positions of accounts that are not in memory are followed once their account wakes.
 """
@@ -18,7 +18,7 @@ from typing import Final
 import anyio
 import anyio.lowlevel
 
-from actors.book.events import OrderAccepted, PositionChanged
+from actors.book.events import OrderAccepted, OrderRejected, PositionChanged
 from actors.book.state.book import Book
 from actors.engine import Engine
 from actors.inputs import Step
@@ -66,6 +66,8 @@ class Interest:
                 for event in section.events:
                     if isinstance(event, _NAMES_A_SYMBOL):
                         fresh.add(event.symbol)
+                    elif isinstance(event, OrderRejected) and event.reason == "no_market_price":
+                        self.ask(event.symbol)
         if fresh:
             self._since_sweep |= fresh
             fresh -= self._needed
@@ -147,15 +149,14 @@ class Interest:
     # ── the inside ───────────────────────────────────────────────────────────────────────────────────────
 
     def _need(self, symbols: Iterable[str]) -> None:
-        subscribe = []
+        fresh = []
         for symbol in sorted(symbols):
-            if symbol in self._needed:
-                continue
-            if self._idle.pop(symbol, None) is None:
-                if not self._admit(symbol, evict=True):
-                    continue
-                subscribe.append(symbol)
-            self._needed.add(symbol)
+            if self._idle.pop(symbol, None) is not None:
+                self._needed.add(symbol)
+            elif symbol not in self._needed:
+                fresh.append(symbol)
+        subscribe = [symbol for symbol in fresh if self._admit(symbol, evict=True)]
+        self._needed.update(subscribe)
         if subscribe:
             self._feed.subscribe(subscribe)
 

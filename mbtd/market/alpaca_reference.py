@@ -8,7 +8,8 @@ alpaca-py is imported late and runs in a thread: it brings pandas and takes seco
 session has no timeout, so a call that takes too long is abandoned with its thread. Raw answers are used, not
 its models: one value that a model does not know would lose the whole list.
 
-Known limits: leverage of funds is not in Alpaca's data; the tick of a contract is a cent in the penny program
+Known limits: previous closes are those of the feed (the IEX feed's are not the listing exchange's official ones);
+leverage of funds is not in Alpaca's data; the tick of a contract is a cent in the penny program
 and five cents outside it, whatever its price.
 """
 

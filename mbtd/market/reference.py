@@ -10,7 +10,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import anyio
 import anyio.lowlevel
@@ -27,6 +27,18 @@ _LOOK_EVERY_S: Final = 60.0
 """The longest sleep: the trade date may change and the wall clock may be set meanwhile."""
 _HANDED_OVER_AT_ONCE: Final = 1_000
 _Loader = Callable[[], Awaitable[Iterable[Instrument]]]
+Work = Callable[[Callable[[], Any]], Awaitable[Any]]
+"""Runs a computation that takes tens of milliseconds: here or in a thread."""
+
+
+async def work_here(computation: Callable[[], Any]) -> Any:
+    """At once."""
+    return computation()
+
+
+async def work_in_thread(computation: Callable[[], Any]) -> Any:
+    """Beside the event loop, which then loses only the interpreter's switching interval at a time."""
+    return await anyio.to_thread.run_sync(computation)
 
 
 class ReferenceStore(Protocol):
@@ -71,8 +83,9 @@ class _Kept(Struct, array_like=True, frozen=True):
 class ReferenceCache:
     """The instruments of one source, remembered in a store under the source's name."""
 
-    def __init__(self, store: ReferenceStore, source: str) -> None:
+    def __init__(self, store: ReferenceStore, source: str, work: Work = work_here) -> None:
         self._store = store
+        self._work = work
         self._source = source
         self._instruments: tuple[Instrument, ...] = ()
         self._as_of = 0
@@ -105,7 +118,7 @@ class ReferenceCache:
             return False
         body, as_of = found
         try:
-            kept = msgspec.msgpack.decode(body, type=_Kept)
+            kept: _Kept = await self._work(lambda: msgspec.msgpack.decode(body, type=_Kept))
         except msgspec.DecodeError as error:
             self._problem = f"what is stored cannot be read: {error}"
             return False
@@ -122,7 +135,7 @@ class ReferenceCache:
         a failure. Whatever the source raises is raised again, after it has been noted as the problem.
         """
         try:
-            fresh = _sorted(await load())
+            fresh = list(await load())
         except Exception as error:
             self._problem = f"{self._source} did not answer: {error}"
             raise
@@ -133,17 +146,27 @@ class ReferenceCache:
 
     async def keep(self, fresh: Iterable[Instrument], now: int) -> list[Instrument]:
         """Replace what is known and store it; returns the records that are new or changed."""
-        before = {instrument.symbol: instrument for instrument in self._instruments}
-        after = {instrument.symbol: instrument for instrument in _sorted(fresh)}
-        gone = [
-            msgspec.structs.replace(instrument, active=False, tradable=False)
-            for symbol, instrument in before.items()
-            if symbol not in after and instrument.active
-        ]
-        changed = [instrument for symbol, instrument in after.items() if before.get(symbol) != instrument]
-        self._instruments, self._as_of, self._problem = tuple(after.values()), now, ""
-        await self._store.put(self._source, msgspec.msgpack.encode(_Kept(_VERSION, self._instruments)), now)
-        return [*changed, *gone]
+        before = self._instruments
+        after, changed, body = await self._work(lambda: _compare(before, fresh))
+        self._instruments, self._as_of, self._problem = after, now, ""
+        await self._store.put(self._source, body, now)
+        return list(changed)
+
+
+def _compare(
+    known: Sequence[Instrument], fresh: Iterable[Instrument]
+) -> tuple[tuple[Instrument, ...], list[Instrument], bytes]:
+    """All there are now, those of them that are new or changed with those that are gone, and all as bytes."""
+    before = {instrument.symbol: instrument for instrument in known}
+    ordered = _sorted(fresh)
+    after = {instrument.symbol: instrument for instrument in ordered}
+    gone = [
+        msgspec.structs.replace(instrument, active=False, tradable=False)
+        for symbol, instrument in before.items()
+        if symbol not in after and instrument.active
+    ]
+    changed = [instrument for instrument in ordered if before.get(instrument.symbol) != instrument]
+    return ordered, [*changed, *gone], msgspec.msgpack.encode(_Kept(_VERSION, ordered))
 
 
 class MetaValues(Protocol):
@@ -213,7 +236,9 @@ class ReferenceKeeper:
         now: Callable[[], int],
         trade_date: Callable[[], int],
         interval_s: float,
+        work: Work = work_here,
     ) -> None:
+        self._work = work
         self._source = source
         self._load = load
         self._learn = learn
@@ -245,7 +270,7 @@ class ReferenceKeeper:
 
     async def begin(self, store: ReferenceStore, sink: ReferenceSink) -> None:
         """Hand over what an earlier run kept."""
-        cache = self._cache = ReferenceCache(store, self._source)
+        cache = self._cache = ReferenceCache(store, self._source, self._work)
         if await cache.load():
             await self._hand_over(cache.instruments, sink)
 

@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from actors.book.instruments import Deliverable, Instrument
+from mbtd.feeds import calendar_problems
 from mbtd.market.alpaca_credentials import AlpacaCredentials
 from mbtd.market.alpaca_reference import AlpacaReference, ReferenceUnavailable, TradingDay, Wishes, close_before
+from mbtd.market.calendar import NEW_YORK, Calendar
 from tests.standin.alpaca_server import KEY, SECRET, AlpacaRestStandIn
 
 pytestmark = pytest.mark.anyio
@@ -183,6 +185,35 @@ async def test_a_part_that_fails_keeps_what_was_known(server: AlpacaRestStandIn,
     assert [problem.split(":")[0] for problem in answer.problems] == ["option contracts", "previous closes"]
     without_contracts = await reference.everything(Wishes(20261124), known)
     assert [i.symbol for i in without_contracts.instruments] == ["AAPL"]
+
+
+async def test_a_closure_that_our_calendar_does_not_know_is_named(
+    server: AlpacaRestStandIn, reference: AlpacaReference
+) -> None:
+    calendar = Calendar()
+
+    def wall(at: int) -> str:
+        return datetime.fromtimestamp(at // 10**9, NEW_YORK).strftime("%H:%M")
+
+    days = [calendar.trading_day(day) for day in range(20261124, 20261131) if calendar.is_trading_day(day)]
+    days += [calendar.trading_day(day) for day in range(20261201, 20261209) if calendar.is_trading_day(day)]
+    server.calendar = [
+        {
+            "date": f"{day.trade_date // 10_000}-{day.trade_date // 100 % 100:02}-{day.trade_date % 100:02}",
+            "open": wall(day.core_opens_at),
+            "close": wall(day.core_closes_at),
+        }
+        for day in days
+    ]
+    first = date(2026, 11, 24)
+    assert await calendar_problems(reference, calendar, first) == []
+    assert server.calendar.pop(2)["close"] == "13:00"
+    server.calendar[3]["close"] = "12:00"
+    problems = await calendar_problems(reference, calendar, first)
+    assert [problem.split()[4] for problem in problems] == ["20261127", "20261201"]
+    server.status = 500
+    (problem,) = await calendar_problems(reference, calendar, first)
+    assert "500" in problem
 
 
 async def test_a_failure_is_told_without_keys(server: AlpacaRestStandIn, reference: AlpacaReference) -> None:
