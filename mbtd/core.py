@@ -105,7 +105,7 @@ class Core:
             mailroom,
             now=now,
             monotonic=monotonic,
-            after=self._after,
+            after=self.hand_on,
             applied=self._applied,
             slice_ns=slice_ns,
         )
@@ -165,7 +165,12 @@ class Core:
 
     # ── the engine's products ────────────────────────────────────────────────────────────────────────────
 
-    def _after(self) -> None:
+    def hand_on(self) -> None:
+        """Hand what the engine has done so far to streams and journal.
+
+        The pump does so after every burst; whoever starts a stream does so first, so that the stream begins
+        behind everything that the account holds already.
+        """
         engine = self.engine
         if engine.steps:
             steps = engine.take_steps()
@@ -296,7 +301,7 @@ class Core:
 
     async def stop(self) -> int:
         """Commit what there is, store every snapshot, end the writer; returns its exit status."""
-        self._after()
+        self.hand_on()
         while self._pending or self.store.in_flight:
             if self.failed is not None:
                 break
