@@ -34,7 +34,6 @@ class Wire:
         self._reader, self.writer = reader, writer
         self._waiting: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._next = 0
-        self.ended = False
         self.events: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
         self._reading = asyncio.create_task(self._read())
 
@@ -60,7 +59,6 @@ class Wire:
             if not future.done():
                 future.set_exception(Died("the connection ended"))
         self._waiting.clear()
-        self.ended = True
         self.events.put_nowait(None)
 
     def send(self, method: str, params: dict[str, Any]) -> asyncio.Future[dict[str, Any]]:
@@ -79,6 +77,17 @@ class Wire:
         """One request, one answer. A silence is a failure of the daemon."""
         async with asyncio.timeout(PATIENCE_S):
             return await self.send(method, params)
+
+    async def rest(self) -> list[dict[str, Any]]:
+        """The events that nobody took, once the other end is gone."""
+        async with asyncio.timeout(PATIENCE_S):
+            await self._reading
+        left = []
+        while not self.events.empty():
+            event = self.events.get_nowait()
+            if event is not None:
+                left.append(event)
+        return left
 
     async def close(self) -> None:
         """Hang up."""

@@ -23,12 +23,12 @@ from tests.crash.processes import PATIENCE_S, STORAGE_FAULT, DaemonProcess, Died
 
 SYMBOLS = ("AAPL", "MSFT", "NVDA", "SPY", "QQQ")
 FAIL_POINTS = (
-    ("commit.before", 200),
-    ("commit.after", 200),
-    ("release.before", 200),
-    ("snapshot.middle", 4),
-    ("project.middle", 60),
-    ("account.create.middle", 3),
+    ("commit.before", 60),
+    ("commit.after", 60),
+    ("release.before", 60),
+    ("snapshot.middle", 3),
+    ("project.middle", 30),
+    ("account.create.middle", 2),
 )
 ROUNDS_PER_DIRECTORY = 50
 
@@ -198,13 +198,17 @@ class Trader:
             assert "result" in answer, answer
             self.n = answer["result"]["topics"][topic]["n"]
         while (event := await wire.events.get()) is not None:
-            if "n" not in event:
-                continue
-            assert event["n"] == self.n + 1, f"{self.name}: event {event['n']} follows {self.n}"
-            self.n += 1
-            self.seen[self.n] = event
-            self.tally.stream_events += 1
+            if "n" in event:
+                self.take(event)
         raise Died
+
+    def take(self, event: dict[str, Any]) -> None:
+        """The next event of the stream."""
+        assert self.n is not None
+        assert event["n"] == self.n + 1, f"{self.name}: event {event['n']} follows {self.n}"
+        self.n += 1
+        self.seen[self.n] = event
+        self.tally.stream_events += 1
 
     # ── after a death ────────────────────────────────────────────────────────────────────────────────────
 
@@ -300,16 +304,9 @@ class ServeLoop:
                 await wire.close()
 
     async def _drain(self, trader: Trader, wire: Wire) -> None:
-        # The end may have been met by whoever followed the stream.
-        while (
-            trader.n is not None
-            and not (wire.ended and wire.events.empty())
-            and (event := await asyncio.wait_for(wire.events.get(), PATIENCE_S)) is not None
-        ):
-            if "n" in event:
-                assert event["n"] == trader.n + 1
-                trader.n += 1
-                trader.seen[trader.n] = event
+        for event in await wire.rest():
+            if trader.n is not None and "n" in event:
+                trader.take(event)
 
     async def _kill(self, daemon: DaemonProcess) -> None:
         if not daemon.alive:
