@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from random import Random
 from typing import Any
@@ -50,17 +51,18 @@ METHODS: dict[str, dict[str, Any]] = {
     "admin.stop": {},
 }
 TEXTS = (
-    "", "0", "-1", "1", "1.5", "0.0000000001", "1e5", "1e400", "NaN", "Infinity", "-0", "+1", " 1", "1\n", "١٢٣", "１",
-    "9" * 30, "9007199254740993", "9223372036854775807", "9223372036854775808", "0x10", "1_000", "1,000", "buy", "sell",
-    "market", "stop", "stop_limit", "gtc", "ioc", "fok", "AAPL", "SPY", "NOSUCH", "AAPL261218C00100000", "fuzz-0",
+    "", "0", "-1", "1", "1.5", "0.0000000001", "1e5", "1e400", "NaN", "Infinity", "-0", "+1", " 1", "1\n", "١٢٣",
+    "１",     "9" * 30, "9007199254740993", "9223372036854775807", "9223372036854775808", "0x10", "1_000", "1,000", "buy",
+    "sell", "market", "stop", "stop_limit", "gtc", "ioc", "fok", "AAPL", "SPY", "NOSUCH", "AAPL261218C00100000", "fuzz-0",
     "fuzz-1", "fuzz-2", "\u0000", "\ud83d\ude00", "\u202e", "é" * 70, "a" * 200, "2026-02-30", "2026-11-24T25:00:00Z",
-    "2026-11-24T10:00:00.1234567890Z", "9999-12-31", "0001-01-01T00:00:00Z", "quotes:AAPL", "account:", "account:fuzz-0",
-    "'; DROP TABLE journal; --", "%s%n", "../../etc/passwd", "{field}", "null", "c1", "c2",
+    "2026-11-24T10:00:00.1234567890Z", "9999-12-31", "0001-01-01T00:00:00Z", "quotes:AAPL", "account:",
+    "account:fuzz-0",     "'; DROP TABLE journal; --", "%s%n", "../../etc/passwd", "{field}", "null", "c1", "c2",
 )  # fmt: skip
 NUMBERS = (0, 1, -1, 500, 501, 2**31, 2**53, 2**53 + 1, 2**63 - 1, 2**63, 2**64, 10**40, -(2**63), 0.1, -0.0, 1e308)
 EXTRA = (
     "account", "qty", "notional", "limit_price", "stop_price", "trail_percent", "order_class", "legs", "take_profit",
-    "extended_hours", "client_order_id", "position_intent", "page_token", "direction", "until", "from_n", "do", "", "x",
+    "extended_hours", "client_order_id", "position_intent", "page_token", "direction", "until", "from_n",
+    "do", "", "x",
 )  # fmt: skip
 
 
@@ -166,4 +168,4 @@ class Grammar:
             return [data]
         cuts = sorted(dice.randrange(len(data) + 1) for _ in range(dice.randint(1, 12)))
         edges = [0, *cuts, len(data)]
-        return [data[start:end] for start, end in zip(edges, edges[1:], strict=False) if end > start]
+        return [data[start:end] for start, end in itertools.pairwise(edges) if end > start]
