@@ -155,6 +155,8 @@ class Trader:
         return client_id, wire.send("order.place", {"account": self.name, **params})
 
     def _took(self, what: str, answer: dict[str, Any]) -> None:
+        if "error" in answer and answer["error"]["data"]["reason"] in ("outcome_unknown", "shutting_down"):
+            return
         if what.startswith("@"):
             assert "result" in answer, answer
             del self.opens_accounts[what[1:]]
@@ -170,8 +172,6 @@ class Trader:
 
     def _answered(self, client_id: str, answer: dict[str, Any]) -> None:
         if "error" in answer:
-            if answer["error"]["data"]["reason"] in ("outcome_unknown", "shutting_down"):
-                return
             assert 3000 <= answer["error"]["code"] < 4000, answer
             self.refused.add(client_id)
             self.tally.refused += 1

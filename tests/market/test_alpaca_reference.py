@@ -174,9 +174,7 @@ async def test_the_calendar_is_new_yorks(server: AlpacaRestStandIn, reference: A
     ]
 
 
-async def test_the_previous_close_is_of_the_day_before(
-    server: AlpacaRestStandIn, reference: AlpacaReference
-) -> None:
+async def test_the_previous_close_is_of_the_day_before(server: AlpacaRestStandIn, reference: AlpacaReference) -> None:
     monday = {"t": "2026-11-23T05:00:00Z", "c": 187.2501}
     friday = {"t": "2026-11-20T05:00:00Z", "c": 185}
     server.snapshots = {

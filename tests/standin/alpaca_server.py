@@ -80,9 +80,7 @@ class Client:
                 for m in messages
             ]
             return bytes(msgpack.packb(stamped))
-        return json.dumps(
-            [{**m, "t": format_time(m["t"])} if isinstance(m.get("t"), int) else m for m in messages]
-        )
+        return json.dumps([{**m, "t": format_time(m["t"])} if isinstance(m.get("t"), int) else m for m in messages])
 
     def wants(self, message: Mapping[str, Any]) -> bool:
         """Whether a message belongs to what is subscribed."""
@@ -96,9 +94,7 @@ class Client:
 
     async def fail(self, code: int, text: str | None = None) -> None:
         """Send an error."""
-        await self.send(
-            {"T": "error", "code": code, "msg": MESSAGES.get(code, "?") if text is None else text}
-        )
+        await self.send({"T": "error", "code": code, "msg": MESSAGES.get(code, "?") if text is None else text})
 
 
 class AlpacaStandIn:

@@ -270,9 +270,7 @@ def test_an_orphan_finishes_what_it_read_leaves_and_frees_the_lock(tmp_path: Pat
         with pytest.raises(AlreadyRunning):
             StateLock.acquire(tmp_path)
         daemon.kill()
-        reported += [
-            int(line) for line in daemon.stdout.read().splitlines(keepends=True) if line.endswith("\n")
-        ]
+        reported += [int(line) for line in daemon.stdout.read().splitlines(keepends=True) if line.endswith("\n")]
     with StateLock.acquire(tmp_path, wait_s=PATIENCE_S):
         with pytest.raises(ProcessLookupError):
             os.kill(_zombie_free(writer_pid), 0)
