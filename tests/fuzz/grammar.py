@@ -109,6 +109,9 @@ class Grammar:
                 params.pop(dice.choice(list(params)))
             else:
                 params[dice.choice(EXTRA)] = self.value()
+        if method in ("account.close", "account.reset") and "account" in params:
+            # The other accounts stay open, so that their orders meet more than a closed account.
+            params["account"] = "fuzz-2"
         return params if dice.random() < 0.97 else self.value()
 
     def request(self, request_id: int) -> bytes:
