@@ -115,7 +115,7 @@ class Core:
             mailroom,
             now=now,
             monotonic=monotonic,
-            after=self._after,
+            after=self.hand_on,
             applied=self._applied,
             slice_ns=slice_ns,
         )
@@ -183,7 +183,12 @@ class Core:
 
     # ── the engine's products ────────────────────────────────────────────────────────────────────────────
 
-    def _after(self) -> None:
+    def hand_on(self) -> None:
+        """Hand what the engine has done so far to streams and journal.
+
+        The pump does so after every burst; whoever starts a stream does so first, so that the stream begins
+        behind everything that the account holds already.
+        """
         engine = self.engine
         if engine.steps:
             steps = engine.take_steps()
@@ -377,7 +382,7 @@ class Core:
         """Commit what there is, store every snapshot, end the writer; returns its exit status."""
         journal = self._journal
         assert journal is not None
-        self._after()
+        self.hand_on()
         self._maybe_cut()
         journal.pass_on(0, at_once=True)
         while self.failed is None and (chunk := self.residency.take_snapshots(self.engine.seq, everything=True)):
