@@ -37,6 +37,9 @@ from storage.sqlite import SqliteStore
 log = get_logger(subsystem="core")
 OUTCOME_UNKNOWN_AFTER_NS = 2_000_000_000
 """How long callers of a tail that cannot be committed wait before they hear so."""
+STOP_WRITER_MAX_S = 20.0
+TAIL_MAX_S = 10.0
+"""How long a stop waits for a disk that is full; what is not committed then was never confirmed."""
 MOVED_LATEST_NS = 1_000_000_000
 """State that moved without an event is at most this late on disk."""
 
@@ -295,12 +298,14 @@ class Core:
     async def stop(self) -> int:
         """Commit what there is, store every snapshot, end the writer; returns its exit status."""
         self._after()
-        while self._pending or self.store.in_flight:
-            if self.failed is not None:
-                break
-            await anyio.sleep(0.001)
-            self._maybe_cut()
+        with anyio.move_on_after(TAIL_MAX_S):
+            while (self._pending or self.store.in_flight) and self.failed is None:
+                await anyio.sleep(0.001)
+                self._maybe_cut()
+        if self.failed is None and (self._pending or self.store.in_flight):
+            log.error("storage.tail_lost", unconfirmed=self.outbox.seal())
+            self.failed = 74
         while self.failed is None and (chunk := self.residency.take_snapshots(self.engine.seq, everything=True)):
             self.store.put_snapshots_nowait(chunk)
             await anyio.lowlevel.checkpoint()
-        return await self.store.stop()
+        return await self.store.stop(STOP_WRITER_MAX_S)

@@ -55,6 +55,14 @@ class Lines:
         for order_no, order in book.orders.items():
             self._terms[book.account_no, order_no] = order.terms
 
+    def knows(self, account_no: int, order_no: int) -> bool:
+        """Whether the terms of an order are at hand."""
+        return (account_no, order_no) in self._terms
+
+    def recall(self, account_no: int, terms: e.OrderAccepted) -> None:
+        """Take over the terms of one order, whatever became of it."""
+        self._terms[account_no, terms.order_no] = terms
+
     def render(self, step: Step) -> list[dict[str, Any]]:
         """The lines of one step."""
         lines = []

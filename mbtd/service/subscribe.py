@@ -18,16 +18,16 @@ from mbtd.records.accounts import render_account, render_position
 from mbtd.records.lines import Lines
 from mbtd.records.market import render_quote
 from mbtd.records.orders import record_of, render_order
+from mbtd.records.projection import decode_order
 from mbtd.rpc.errors import Refusal, make_error, refuse
 from mbtd.rpc.session import RequestId, Session
 from mbtd.service.reads import Subscribe
+from mbtd.service.turns import queue_turn
 from storage.history import History
 
 _encode = msgspec.json.Encoder().encode
 _event_decoder = msgspec.msgpack.Decoder(Event)
 RESUME_MAX_EVENTS = 5_000
-SUBSCRIPTIONS_MAX = {"service": 4096}
-SUBSCRIPTIONS_MAX_OTHERS = 32
 
 
 class Subscriber:
@@ -49,8 +49,7 @@ class Subscriber:
         """Subscribe to all topics, or to none."""
         if not params.topics:
             refuse("invalid_params", "topics is empty", field="topics")
-        most = SUBSCRIPTIONS_MAX.get(session.peer.role, SUBSCRIPTIONS_MAX_OTHERS)
-        if self._core.hub.count(session) + len(params.topics) > most:
+        if self._core.hub.count(session) + len(params.topics) > session.limits.subscriptions_max:
             refuse("too_many_subscriptions", field="topics")
         accounts: list[tuple[int, str]] = []
         symbols: list[tuple[str, str]] = []
@@ -79,16 +78,14 @@ class Subscriber:
         core = self._core
         first = accounts[0][0] if accounts else 0
 
-        def turn() -> None:
+        def work() -> None:
             topics: dict[str, Any] = {}
             for account_no, topic in accounts:
                 if not core.residency.bring(account_no):
-                    session.refuse(request_id, make_error("unknown_account", field="topics"))
-                    return
+                    refuse("unknown_account", field="topics")
                 book = core.engine.books[account_no]
                 if from_n is not None and not book.n - RESUME_MAX_EVENTS <= from_n <= book.n:
-                    session.refuse(request_id, make_error("resync_required", field="from_n"))
-                    return
+                    refuse("resync_required", field="from_n")
                 topics[topic] = {"n": book.n if from_n is None else from_n}
                 if from_n is None:
                     topics[topic]["snapshot"] = self._snapshot(account_no)
@@ -107,9 +104,7 @@ class Subscriber:
             body = _encode({"topics": topics})
             core.outbox.put(core.engine.seq, lambda: session.reply(request_id, body))
 
-        if not core.mailroom.put(first, turn):
-            refuse("mailbox_full")
-        core.pump.wake()
+        queue_turn(core, session, request_id, first, work)
 
     def _snapshot(self, account_no: int) -> Any:
         engine = self._core.engine
@@ -137,7 +132,7 @@ class Subscriber:
             try:
                 await core.wait_projected(seq)
                 rows = await self._history.events(account_no, from_n + 1, RESUME_MAX_EVENTS)
-                missed = self._missed(account_no, topic, rows, until_n)
+                missed = await self._missed(account_no, topic, rows, from_n, until_n)
                 if missed is None:
                     session.refuse(request_id, make_error("resync_required", field="from_n"))
                     return
@@ -146,7 +141,8 @@ class Subscriber:
                     session.event(body)
                 held.release()
                 core.hub.drop(held)  # type: ignore[arg-type]
-                core.hub.subscribe_account(session, account_no, topic)
+                if session.close_reason is None:
+                    core.hub.subscribe_account(session, account_no, topic)
             except Refusal as refusal:
                 session.refuse(request_id, refusal.error)
             finally:
@@ -154,24 +150,28 @@ class Subscriber:
 
         self._spawn(run)
 
-    def _missed(self, account_no: int, topic: str, rows: list[Any], until_n: int) -> list[bytes] | None:
-        """The lines of archived events up to ``until_n``; ``None`` when one of them is gone."""
+    async def _missed(
+        self, account_no: int, topic: str, rows: list[Any], from_n: int, until_n: int
+    ) -> list[bytes] | None:
+        """The lines of archived events up to ``until_n``, as they were sent; ``None`` when one of them is gone."""
         lines = Lines()
         lines.names = self._core.lines.names
         bodies = []
-        expected = rows[0][1] if rows else until_n + 1
-        for row in rows:
-            n = row[1]
-            if n > until_n:
-                break
-            if n != expected:
+        n = from_n
+        for row in rows[: until_n - from_n]:
+            n += 1
+            if row[1] != n:
                 return None
-            expected += 1
             event = _event_decoder.decode(row[6])
+            order_no = getattr(event, "order_no", 0)
+            if order_no and not lines.knows(account_no, order_no):
+                order = await self._history.order(account_no, order_no)
+                if order is not None:
+                    lines.recall(account_no, decode_order(order[-1]).terms)
             line = lines.line(Section(account_no, n, (event,)), event, row[2], row[3])
             if line is not None:
                 bodies.append(_encode({"topic": topic, "n": n, **line}))
-        return bodies
+        return bodies if n == until_n else None
 
 
 class Held:
