@@ -26,7 +26,7 @@ from actors.mailbox import Mailroom
 from mbtd import health as health_of
 from mbtd import logs
 from mbtd.clock import SystemClock
-from mbtd.config import Config, ConfigError, find_config
+from mbtd.config import Config, ConfigError, environment_switches, find_config
 from mbtd.core import Core
 from mbtd.entropy import SystemEntropy
 from mbtd.feeds import FeedRefused, make_feed
@@ -50,6 +50,7 @@ log = logs.get_logger(subsystem="daemon")
 SEED_FILE = "seed"
 UPKEEP_S = 0.25
 ORPHAN_WAIT_S = 10.0
+LOCK_WAIT_S = 1.0
 JOURNAL_KEEP_EVENTS = 20_000
 
 
@@ -77,7 +78,7 @@ def main(options: ServeOptions) -> int:
         return _say(f"cannot use the state directory {directory}: {error.strerror}", 78)
     try:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = StateLock.acquire(directory, wait_s=ORPHAN_WAIT_S if _left_over(directory) else 0.5, inheritable=True)
+        lock = StateLock.acquire(directory, wait_s=_lock_wait_s(directory), inheritable=True)
     except AlreadyRunning as error:
         return _say(str(error), 75)
     except OSError as error:
@@ -129,9 +130,14 @@ def _flags(options: ServeOptions) -> dict[str, object]:
     return flags
 
 
-def _left_over(directory: Path) -> bool:
-    """Whether an earlier daemon was here: then its writer may need a moment to leave."""
-    return (directory / "mbtd.lock").exists()
+def _lock_wait_s(directory: Path) -> float:
+    """How long to wait for the lock: longer when the daemon that took it is gone and only its writer is left."""
+    try:
+        pid = int((directory / "mbtd.lock").read_text())
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (OSError, ValueError, IndexError):
+        return ORPHAN_WAIT_S
+    return ORPHAN_WAIT_S if state in "ZX" else LOCK_WAIT_S
 
 
 def _seed(config: Config, directory: Path, drawn: int) -> int:
@@ -241,7 +247,8 @@ class Daemon:
             return health_of.health(core, feed, started_at, self._stopping.is_set)
 
         queries = Queries(core, history, spawn, feed, say_health)
-        app = App(core, queries, spawn, trading_disabled=self._config.switches.trading_disabled)
+        disabled = self._config.switches.trading_disabled or environment_switches(os.environ).trading_disabled
+        app = App(core, queries, spawn, trading_disabled=disabled)
         app.set_history(queries.order_record)
         queries.account_no = app.account_no
         return app

@@ -280,7 +280,7 @@ class Queries:
         async def work() -> Any:
             row = await self._history.fill_by_id(params.fill_id)
             if row is None:
-                raise Refusal(make_error("fill_not_found"))
+                raise Refusal(make_error("not_found", "There is no fill of this id", field="fill_id"))
             self._check_owner(session, row[0], params.account)
             return receipt(decode_fill(row[_BODY]), self._core.engine.profiles)
 

@@ -15,7 +15,8 @@ from tests.service.running import Daemon, until
 @pytest.fixture(scope="module")
 def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     """The synthetic market with a seed."""
-    running = Daemon(tmp_path_factory.mktemp("serve") / "state", "--seed", "11").start()
+    busy = {"MBTD_MARKET__SYNTHETIC__QUOTES_PER_SECOND": "1000"}
+    running = Daemon(tmp_path_factory.mktemp("serve") / "state", "--seed", "11", **busy).start()
     with running.client() as client:
         until(lambda: _has_quote(client), "a quote")
     yield running

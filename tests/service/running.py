@@ -99,7 +99,7 @@ def run_cli(*words: str, socket: Path | None = None, **environ: str) -> subproce
 
 def printed(result: subprocess.CompletedProcess[str]) -> Any:
     """What a command with ``--json`` printed."""
-    assert result.returncode == 0, result.stderr
+    assert result.returncode == 0, result.stdout + result.stderr
     return json.loads(result.stdout)
 
 
