@@ -43,6 +43,9 @@ GATHER_NS = 4_000_000
 """How long steps wait for others at most while more commands are in the mailboxes."""
 OUTCOME_UNKNOWN_AFTER_NS = 2_000_000_000
 """How long callers of a tail that cannot be committed wait before they hear so."""
+STOP_WRITER_MAX_S = 20.0
+TAIL_MAX_S = 10.0
+"""How long a stop waits for a disk that is full; what is not committed then was never confirmed."""
 MOVED_LATEST_NS = 1_000_000_000
 """State that moved without an event is at most this late on disk."""
 
@@ -383,12 +386,20 @@ class Core:
         journal = self._journal
         assert journal is not None
         self.hand_on()
-        self._maybe_cut()
+        with anyio.move_on_after(TAIL_MAX_S):
+            while (self._pending or self._stuck is not None) and self.failed is None:
+                self._maybe_cut()
+                if self._stuck is not None:
+                    await anyio.sleep(0.1)
+                    self._retry_space(journal)
+        if self.failed is None and (self._pending or self._stuck is not None):
+            log.error("storage.tail_lost", unconfirmed=self.outbox.seal())
+            self.failed = 74
         journal.pass_on(0, at_once=True)
         while self.failed is None and (chunk := self.residency.take_snapshots(self.engine.seq, everything=True)):
             self.store.put_snapshots_nowait(chunk)
             await anyio.lowlevel.checkpoint()
-        status = await self.store.stop()
+        status = await self.store.stop(STOP_WRITER_MAX_S)
         if self.failed is None:
             journal.close()
         return status

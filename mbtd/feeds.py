@@ -29,12 +29,12 @@ class FeedRefused(ValueError):
         self.status = status
 
 
-def make_feed(config: Config, seed: int, recordings: tuple[Path, ...]) -> Feed:
+def make_feed(config: Config, seed: int) -> Feed:
     """The configured feed. Raises :class:`FeedRefused`."""
     if config.market.feed == "synthetic":
         return _synthetic(config, seed)
     if config.market.feed == "replay":
-        return _replay(config, recordings)
+        return _replay(config)
     return _alpaca(config)
 
 
@@ -46,14 +46,12 @@ def _synthetic(config: Config, seed: int) -> Feed:
     return SyntheticFeed(seed, SyntheticSettings(quotes_per_second=wanted.quotes_per_second, sessions=wanted.session))
 
 
-def _replay(config: Config, recordings: tuple[Path, ...]) -> Feed:
+def _replay(config: Config) -> Feed:
     from mbtd.market.calendar import Calendar
     from mbtd.market.feeds.replay import ReplayFeed
     from mbtd.market.recordings import RecordingError, open_recordings
 
-    paths = recordings or tuple(Path(path) for path in config.market.recordings)
-    if not paths:
-        raise FeedRefused("--feed replay needs --recording FILE (or market.recordings)", 2)
+    paths = tuple(Path(path) for path in config.market.recordings)
     try:
         recording = open_recordings(paths)
     except RecordingError as error:
