@@ -30,6 +30,7 @@ from mbtd.records.lines import Lines
 from mbtd.residency import Residency, book_of
 from mbtd.streams import Hub
 from mbtd.tape import TapeReaders
+from storage.ballast import BALLAST_BYTES
 from storage.errors import Corrupt, StorageError, StorageFull
 from storage.frames import FailureKind, SpaceState
 from storage.lock import StateLock
@@ -149,17 +150,21 @@ class Core:
         self.commit_ns_max = 0
         self.data_epoch = ""
 
-    async def start(self, directory: Path, lock: StateLock, snapshot_chunk: int) -> Recovered:
+    async def start(
+        self, directory: Path, lock: StateLock, snapshot_chunk: int, ballast_bytes: int = BALLAST_BYTES
+    ) -> Recovered:
         """Recover, start the writer, and arm every live order."""
         recovered, covered = recover(self.engine, directory)
 
         def command(descriptor: int) -> Sequence[str]:
-            return [sys.executable, "-m", "mbtd.writer", str(descriptor), str(directory)]
+            return [sys.executable, "-m", "mbtd.writer", str(descriptor), str(directory), str(ballast_bytes)]
 
         self._store, far_head = await RemoteStore.spawn(command, self, lock=lock)
         self.data_epoch = far_head.data_epoch
         self.projected_seq = self._store.projected_seq
-        self._journal = Journal(open_front(directory, take_epoch=True), self._store, far_head)
+        self._journal = Journal(
+            open_front(directory, take_epoch=True, ballast_bytes=ballast_bytes), self._store, far_head
+        )
         head = self._journal.head
         self._cutter = GroupCutter(self.engine, head)
         self.outbox.durable_seq = head.seq
@@ -395,8 +400,13 @@ class Core:
         if self.failed is None and (self._pending or self._stuck is not None):
             log.error("storage.tail_lost", unconfirmed=self.outbox.seal())
             self.failed = 74
-        journal.pass_on(0, at_once=True)
-        while self.failed is None and (chunk := self.residency.take_snapshots(self.engine.seq, everything=True)):
+        while self.failed is None:
+            # The pump still runs: what it did meanwhile goes to the writer before any snapshot that covers it.
+            self.hand_on()
+            self._maybe_cut()
+            journal.pass_on(0, at_once=True)
+            if self._pending or not (chunk := self.residency.take_snapshots(self.engine.seq, everything=True)):
+                break
             self.store.put_snapshots_nowait(chunk)
             await anyio.lowlevel.checkpoint()
         status = await self.store.stop(STOP_WRITER_MAX_S)

@@ -204,7 +204,10 @@ class Daemon:
         """Start, serve, stop; the exit status."""
         started_at = self._clock.wall_ns()
         core = self._core
-        recovered = await core.start(self._directory, self._lock, self._config.storage.snapshot_chunk_max_rows)
+        stored = self._config.storage
+        recovered = await core.start(
+            self._directory, self._lock, stored.snapshot_chunk_max_rows, stored.ballast_bytes
+        )
         _keep_seed(self._config, self._directory, self._seed)
         log.info(
             "recovery.finished",

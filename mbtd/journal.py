@@ -11,6 +11,7 @@ up that long, once a group.
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -28,15 +29,20 @@ CHECKPOINT_PAGES = 2_000
 TRIM_GROUPS = 2_000
 LOG_BYTES = 8 * 1024 * 1024
 """What the write-ahead log holds before it is moved home and begun again."""
+ROOMY = 16
+"""The log is given its size in advance only where so many times as much is free."""
+BALLAST_MAX_BYTES = 1024 * 1024
 
 
-def open_front(directory: Path, *, take_epoch: bool) -> SqliteStore:
+def open_front(directory: Path, *, take_epoch: bool, ballast_bytes: int = BALLAST_MAX_BYTES) -> SqliteStore:
     """The journal's own store, below the state directory."""
     path = directory / DIRECTORY
     path.mkdir(mode=0o700, exist_ok=True)
     kind = store_type() if take_epoch else SqliteStore
-    front = kind.open(path, take_epoch=take_epoch)
-    if take_epoch:
+    front = kind.open(
+        path, take_epoch=take_epoch, ballast_bytes=min(ballast_bytes, BALLAST_MAX_BYTES) if take_epoch else 0
+    )
+    if take_epoch and shutil.disk_usage(path).free > ROOMY * LOG_BYTES:
         front.warm(LOG_BYTES)
     return front
 
