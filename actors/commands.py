@@ -7,9 +7,12 @@ rules; ``account`` is the id or name the client used, the engine goes by ``accou
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
+
+Whole = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+"""What the journal can hold; a larger number must not get as far as a step."""
 
 
 class Action(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, tag_field="do"):
@@ -27,7 +30,7 @@ class CreateAccount(Action, tag="account.create", frozen=True, kw_only=True):
     type: Literal["cash", "margin"] = "margin"
     tier: Literal["free", "pro", "pro_plus"] = "free"
     cash: str = "100000"
-    options_level: int = 3
+    options_level: Whole = 3
     profile: str | None = None
     margin_profile: str | None = None
 
@@ -37,7 +40,7 @@ class ConfigureAccount(Action, tag="account.configure", frozen=True, kw_only=Tru
 
     profile: str | None = None
     margin_profile: str | None = None
-    options_level: int | None = None
+    options_level: Whole | None = None
     fractional_trading: bool | None = None
     no_shorting: bool | None = None
     suspend_trade: bool | None = None

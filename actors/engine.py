@@ -261,11 +261,12 @@ class Engine(Turns):
         """What the board learns from the feed: a new subscription makes every older quote unusable."""
         world = self.world
         board = world.board
-        if message.feed:
+        if message.feed and not message.symbols:
             world.feed = message.feed
         if message.symbols:
             for symbol in message.symbols:
                 slot = board.slot(symbol)
+                slot.feed = message.feed or slot.feed
                 if message.state == "down":
                     slot.dead = True
                 elif message.state == "up":

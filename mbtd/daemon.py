@@ -29,7 +29,9 @@ from mbtd.clock import SystemClock
 from mbtd.config import Config, ConfigError, find_config
 from mbtd.core import Core
 from mbtd.entropy import SystemEntropy
-from mbtd.feeds import FeedRefused, make_feed
+from mbtd.feeds import FeedRefused, make_feed, make_reference
+from mbtd.interest import Interest
+from mbtd.market.reference import MetaStore, open_meta
 from mbtd.rpc.errors import make_error
 from mbtd.rpc.limits import ConnectionLimits, ServerLimits
 from mbtd.rpc.server import Access, ListenError, Server
@@ -169,6 +171,7 @@ class Daemon:
             slice_ns=budget * 1_000,
             tape_max=config.market.tape_waiting_max_messages,
         )
+        self._reference = make_reference(config, feed)
         self._notifier = Notifier.from_environ(os.environ)
         self._stopping = anyio.Event()
         self._servers: list[Server] = []
@@ -185,6 +188,7 @@ class Daemon:
             steps=recovered.steps,
             duration_ms=(self._clock.wall_ns() - started_at) // 1_000_000,
         )
+        await self._begin_market()
         # Cyclic garbage is rare here: everything that survived recovery is left out of every collection.
         gc.collect()
         gc.freeze()
@@ -202,6 +206,10 @@ class Daemon:
             tasks.start_soon(self._signals)
             tasks.start_soon(core.pump.run)
             tasks.start_soon(self._run_feed)
+            if core.interest is not None:
+                tasks.start_soon(core.interest.run)
+            if self._reference is not None:
+                tasks.start_soon(self._reference.run, core, self._heard_of_reference)
             tasks.start_soon(core.upkeep, UPKEEP_S, JOURNAL_KEEP_EVENTS)
             tasks.start_soon(self._watch_failure)
             tasks.start_soon(self._ping_watchdog)
@@ -212,6 +220,28 @@ class Daemon:
             tasks.cancel_scope.cancel()
         return status
 
+    async def _begin_market(self) -> None:
+        """What earlier runs knew of the market, and what the recovered accounts need of it."""
+        core, market = self._core, self._config.market
+        if self._reference is not None:
+            store = MetaStore(lambda: open_meta(self._directory), core.store.set_meta_nowait)
+            await self._reference.begin(store, core)
+        core.interest = Interest(
+            core.engine,
+            self._feed,
+            lambda: core.hub.quote_symbols,
+            core.monotonic,
+            max_symbols=market.interest_max_symbols,
+            max_contracts=market.interest_max_contracts,
+        )
+        core.interest.begin()
+
+    def _heard_of_reference(self, problem: str) -> None:
+        if problem:
+            log.warning("reference.problem", problem=problem)
+        else:
+            log.info("reference.refreshed", instruments=len(self._core.engine.world.instruments.by_symbol))
+
     def _make_app(self, history: History, tasks: Any, started_at: int) -> App:
         core, feed = self._core, self._feed
 
@@ -219,7 +249,7 @@ class Daemon:
             tasks.start_soon(work)
 
         def say_health() -> dict[str, Any]:
-            return health_of.health(core, feed, started_at, self._stopping.is_set)
+            return health_of.health(core, feed, started_at, self._stopping.is_set, self._reference)
 
         queries = Queries(core, history, spawn, feed, say_health)
         app = App(core, queries, spawn, trading_disabled=self._config.switches.trading_disabled)

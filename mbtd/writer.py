@@ -6,13 +6,14 @@ import os
 import sys
 from pathlib import Path
 
+from mbtd.failpoints import store_type
 from mbtd.records.projection import project
 from storage.writer import run
 
 
 def main() -> int:
     """Serve one daemon until it is gone."""
-    return run(int(sys.argv[1]), Path(sys.argv[2]), project)
+    return run(int(sys.argv[1]), Path(sys.argv[2]), project, store_type=store_type())
 
 
 if __name__ == "__main__":

@@ -144,7 +144,10 @@ def parse_time(text: str) -> int:
     if sign:
         offset = int(off_hour) * 3600 + int(off_minute) * 60
         seconds -= offset if sign == "+" else -offset
-    return seconds * NS_PER_SECOND + int((fraction or "").ljust(9, "0"))
+    at = seconds * NS_PER_SECOND + int((fraction or "").ljust(9, "0"))
+    if not -INT64_MAX <= at <= INT64_MAX:
+        raise BadNumber("a time must lie between the years 1678 and 2262")
+    return at
 
 
 @lru_cache(maxsize=1024)

@@ -42,6 +42,11 @@ NAMES: dict[type, str] = {
 _ENDS = frozenset({e.OrderCanceled, e.OrderExpired, e.OrderReplaced})
 
 
+def ends(event: Any) -> bool:
+    """Whether an order leaves the book with this event."""
+    return type(event) in _ENDS or (isinstance(event, e.OrderFilled) and event.status == "filled")
+
+
 class Lines:
     """Renders steps, in order. Give it every step since the start, or :meth:`prime` it with the books."""
 
@@ -54,6 +59,10 @@ class Lines:
         """Take over the live orders of a recovered book."""
         for order_no, order in book.orders.items():
             self._terms[book.account_no, order_no] = order.terms
+
+    def take_terms(self, account_no: int, terms: e.OrderAccepted) -> None:
+        """Know an order that is live already."""
+        self._terms[account_no, terms.order_no] = terms
 
     def render(self, step: Step) -> list[dict[str, Any]]:
         """The lines of one step."""
@@ -121,8 +130,7 @@ class Lines:
         line["symbol"] = terms.symbol
         line["side"] = terms.side
         line["type"] = terms.type
-        ended = isinstance(event, e.OrderCanceled | e.OrderExpired | e.OrderReplaced)
-        if ended or (isinstance(event, e.OrderFilled) and event.status == "filled"):
+        if ends(event):
             self._terms.pop((account_no, order_no), None)
         if isinstance(event, e.OrderFilled):
             line["fill_id"] = derive_fill_id(terms.order_id, event.fill_no)

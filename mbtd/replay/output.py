@@ -12,6 +12,7 @@ from typing import BinaryIO
 import msgspec
 
 from actors.inputs import Step
+from mbtd import failpoints
 from mbtd.records.lines import Lines
 
 _encode = msgspec.json.Encoder().encode
@@ -46,6 +47,11 @@ class Output:
 
     def write(self, chunk: bytes) -> None:
         """Append lines whose steps are durable."""
+        if failpoints.armed is not None and chunk:
+            self._file.write(chunk[: len(chunk) // 2])
+            self._file.flush()
+            failpoints.reach("output.middle")
+            chunk = chunk[len(chunk) // 2 :]
         if chunk:
             self._file.write(chunk)
             self._file.flush()

@@ -25,6 +25,7 @@ from actors.house.decide import Defaults
 from actors.inputs import Envelope, Issued, decode_steps
 from actors.market.messages import Quote, TapeMessage
 from mbtd.config import Config, find_config
+from mbtd.failpoints import store_type
 from mbtd.groups import GroupCutter, restore, resume_at
 from mbtd.market.calendar import Calendar
 from mbtd.market.feeds.replay import last_roll, with_sessions
@@ -36,7 +37,6 @@ from mbtd.replay.output import Output, encode_lines
 from mbtd.replay.progress import Progress
 from mbtd.replay.script import Command, Script, read_script
 from storage.lock import StateLock
-from storage.sqlite import SqliteStore
 
 if TYPE_CHECKING:
     from mbtd.cli.options import ReplayOptions
@@ -102,7 +102,7 @@ class Replay:
         self._lock = StateLock.acquire(options.state, wait_s=2.0)
         try:
             claim(options.state, identity)
-            self._store = SqliteStore.open(options.state)
+            self._store = store_type().open(options.state)
         except BaseException:
             self._lock.release()
             raise

@@ -19,6 +19,7 @@ from actors.engine import Created
 from actors.inputs import Envelope, Issued
 from mbtd.core import Core
 from mbtd.entropy import SystemEntropy
+from mbtd.failpoints import reach
 from mbtd.keys import IssuedKey, issue_key
 from mbtd.logs import get_logger
 from mbtd.methods import DECODERS
@@ -153,6 +154,8 @@ class App:
             session.refuse(request_id, make_error("unknown_account", field="account"))
             return
         outcome = engine.command(account_no, action, core.now(), envelope, issued)
+        if account_no == 0:
+            reach("account.create.middle")
         seq = engine.seq
         if type(outcome) is Placed:
             self._answer_placed(session, request_id, account_no, outcome, method, seq)

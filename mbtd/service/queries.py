@@ -23,7 +23,7 @@ from mbtd.records.accounts import render_account, render_position
 from mbtd.records.market import render_asset, render_clock, render_quote
 from mbtd.records.orders import OrderRecord, record_of, render_order
 from mbtd.records.projection import decode_account, decode_fill, decode_order
-from mbtd.rpc.errors import Refusal, RpcError, make_error, refuse
+from mbtd.rpc.errors import Refusal, RpcError, make_error, params_error, refuse
 from mbtd.rpc.session import RequestId, Session
 from mbtd.service import reads as r
 from mbtd.service.activities import render_activity
@@ -105,6 +105,8 @@ class Queries:
                 answer(session, request_id, core.engine.books[account_no], params)
             except Refusal as refusal:
                 session.refuse(request_id, refusal.error)
+            except msgspec.ValidationError as error:
+                session.refuse(request_id, params_error(error))
             except Exception as error:
                 log.exception("read.failed", account_no=account_no)
                 session.refuse(request_id, make_error("internal_error", type(error).__name__))
@@ -127,6 +129,8 @@ class Queries:
                 session.reply(request_id, _encode(await work()))
             except Refusal as refusal:
                 session.refuse(request_id, refusal.error)
+            except msgspec.ValidationError as error:
+                session.refuse(request_id, params_error(error))
             except Exception as error:
                 log.exception("read.failed")
                 session.refuse(request_id, make_error("internal_error", type(error).__name__))
@@ -273,7 +277,7 @@ class Queries:
         async def work() -> Any:
             row = await self._history.fill_by_id(params.fill_id)
             if row is None:
-                raise Refusal(make_error("fill_not_found"))
+                raise Refusal(make_error("not_found", "There is no such fill", field="fill_id"))
             self._check_owner(session, row[0], params.account)
             return receipt(decode_fill(row[_BODY]), self._core.engine.profiles)
 
@@ -310,6 +314,8 @@ class Queries:
         }
 
     def _quote(self, session: Session, params: r.Symbol) -> Any:
+        if self._core.interest is not None:
+            self._core.interest.ask(params.symbol)
         slot = self._core.engine.world.board.slots.get(params.symbol)
         if slot is None or (slot.quote is None and slot.last is None):
             refuse("no_quote", field="symbol")

@@ -11,13 +11,15 @@ from typing import Any
 
 import msgspec
 
+from actors.book import events as e
 from actors.book.events import Event
 from actors.inputs import Section
 from mbtd.core import Core
 from mbtd.records.accounts import render_account, render_position
-from mbtd.records.lines import Lines
+from mbtd.records.lines import Lines, ends
 from mbtd.records.market import render_quote
 from mbtd.records.orders import record_of, render_order
+from mbtd.records.projection import decode_order
 from mbtd.rpc.errors import Refusal, make_error, refuse
 from mbtd.rpc.session import RequestId, Session
 from mbtd.service.reads import Subscribe
@@ -80,6 +82,7 @@ class Subscriber:
         first = accounts[0][0] if accounts else 0
 
         def turn() -> None:
+            core.hand_on()
             topics: dict[str, Any] = {}
             for account_no, topic in accounts:
                 if not core.residency.bring(account_no):
@@ -99,6 +102,8 @@ class Subscriber:
                     "snapshot": {"quote": render_quote(slot) if slot else None},
                 }
                 core.hub.subscribe_quotes(session, symbol, topic)
+                if core.interest is not None:
+                    core.interest.ask(symbol)
             if from_n is not None:
                 self._resume(session, request_id, accounts[0], from_n, topics)
                 return
@@ -137,7 +142,8 @@ class Subscriber:
             try:
                 await core.wait_projected(seq)
                 rows = await self._history.events(account_no, from_n + 1, RESUME_MAX_EVENTS)
-                missed = self._missed(account_no, topic, rows, until_n)
+                lines = await self._lines_before(account_no, rows)
+                missed = _missed(lines, account_no, topic, rows, from_n, until_n)
                 if missed is None:
                     session.refuse(request_id, make_error("resync_required", field="from_n"))
                     return
@@ -154,24 +160,49 @@ class Subscriber:
 
         self._spawn(run)
 
-    def _missed(self, account_no: int, topic: str, rows: list[Any], until_n: int) -> list[bytes] | None:
-        """The lines of archived events up to ``until_n``; ``None`` when one of them is gone."""
+    async def _lines_before(self, account_no: int, rows: list[Any]) -> Lines:
+        """Lines that know the orders which were live before the first of these archived events."""
         lines = Lines()
         lines.names = self._core.lines.names
-        bodies = []
-        expected = rows[0][1] if rows else until_n + 1
+        known: set[int] = set()
         for row in rows:
-            n = row[1]
-            if n > until_n:
-                break
-            if n != expected:
-                return None
-            expected += 1
-            event = _event_decoder.decode(row[6])
-            line = lines.line(Section(account_no, n, (event,)), event, row[2], row[3])
-            if line is not None:
-                bodies.append(_encode({"topic": topic, "n": n, **line}))
-        return bodies
+            event: Any = _event_decoder.decode(row[6])
+            order_no = getattr(event, "order_no", 0)
+            if not order_no or order_no in known:
+                continue
+            known.add(order_no)
+            if isinstance(event, e.OrderAccepted):
+                continue
+            record = await self._history.order(account_no, order_no)
+            if record is not None and not await self._ended_before(account_no, order_no, rows[0][1]):
+                lines.take_terms(account_no, decode_order(record[-1]).terms)
+        return lines
+
+    async def _ended_before(self, account_no: int, order_no: int, n: int) -> bool:
+        return any(
+            row[1] < n and ends(_event_decoder.decode(row[6]))
+            for row in await self._history.order_events(account_no, order_no)
+        )
+
+
+def _missed(
+    lines: Lines, account_no: int, topic: str, rows: list[Any], from_n: int, until_n: int
+) -> list[bytes] | None:
+    """The lines of archived events after ``from_n`` up to ``until_n``; ``None`` when one of them is gone."""
+    bodies = []
+    expected = from_n + 1
+    for row in rows:
+        n = row[1]
+        if n > until_n:
+            break
+        if n != expected:
+            return None
+        expected += 1
+        event = _event_decoder.decode(row[6])
+        line = lines.line(Section(account_no, n, (event,)), event, row[2], row[3])
+        if line is not None:
+            bodies.append(_encode({"topic": topic, "n": n, **line}))
+    return bodies if expected == until_n + 1 else None
 
 
 class Held:

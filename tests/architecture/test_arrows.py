@@ -78,9 +78,7 @@ def test_a_detour_does_not_hide_a_wrong_arrow(tmp_path: Path) -> None:
     (book / "rules").mkdir(parents=True)
     (book / "rules/margin.py").write_text("")
     (book / "helper.py").write_text('"""Neutral ground."""\nfrom actors.book.rules import margin\n')
-    breaches = plant(
-        tmp_path, "actors/book/state/account.py", '"""State."""\nfrom actors.book import helper\n'
-    )
+    breaches = plant(tmp_path, "actors/book/state/account.py", '"""State."""\nfrom actors.book import helper\n')
     assert breaches == ["state must not reach rules (actors.book.rules.margin)"]
 
 

@@ -78,9 +78,7 @@ def figures() -> list[dict[str, Any]]:
             "unit": "quotes/s",
             "anchor": text,
             "anchor_value": round(statistics.median(rates[anchor])),
-            "ratio": round(
-                statistics.median(a / b for a, b in zip(rates["decode"], rates[anchor], strict=True)), 2
-            ),
+            "ratio": round(statistics.median(a / b for a, b in zip(rates["decode"], rates[anchor], strict=True)), 2),
         }
         for name, (anchor, text) in anchors.items()
     ]

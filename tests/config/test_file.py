@@ -94,7 +94,5 @@ def test_check_config_ends_with_78_and_the_reasons(capsys: pytest.CaptureFixture
 )
 def test_a_switch_in_the_environment_fails_to_the_safe_side(text: str, thrown: bool) -> None:
     assert environment_switches({"MBT_NEW_ORDERS_DISABLED": text}) == Switches(new_orders_disabled=thrown)
-    assert environment_switches({"ALPACA_MARKET_DATA_DISABLED": text}) == Switches(
-        market_data_disabled=thrown
-    )
+    assert environment_switches({"ALPACA_MARKET_DATA_DISABLED": text}) == Switches(market_data_disabled=thrown)
     assert environment_switches({}) == Switches()

@@ -100,9 +100,7 @@ def test_a_fraction_in_the_file_never_becomes_a_binary_one(value: Decimal) -> No
         ("[engine\n", ["is not valid TOML", "line 1"]),
     ],
 )
-def test_a_bad_file_is_refused_with_file_key_and_what_is_allowed(
-    tmp_path: Path, text: str, parts: list[str]
-) -> None:
+def test_a_bad_file_is_refused_with_file_key_and_what_is_allowed(tmp_path: Path, text: str, parts: list[str]) -> None:
     path = written(tmp_path, text)
     said = refused(path)
     assert said.startswith(f"{path}: ")
@@ -118,9 +116,7 @@ def test_all_problems_of_all_layers_are_told_at_once(tmp_path: Path) -> None:
     assert "command line: engine.turn_budget_ms" in said
 
 
-@pytest.mark.parametrize(
-    "name", ["MBTD_LOG__LEVEL", "MBTD_ENGINE__SEED", "MBTD_LOG__PASSWORD", "MBTD_MARKET__SPEED"]
-)
+@pytest.mark.parametrize("name", ["MBTD_LOG__LEVEL", "MBTD_ENGINE__SEED", "MBTD_LOG__PASSWORD", "MBTD_MARKET__SPEED"])
 def test_a_refused_value_is_not_repeated(name: str) -> None:
     assert "hunter2" not in refused(None, {name: "hunter2"})
 
@@ -141,9 +137,7 @@ def test_a_missing_or_unreadable_file_is_told(tmp_path: Path) -> None:
 
 
 def test_a_custom_profile_can_be_the_default_one(tmp_path: Path) -> None:
-    path = written(
-        tmp_path, "[engine]\nprofile='thin'\n[profiles.thin]\nbase='realistic'\ndepth_ppm=250000\n"
-    )
+    path = written(tmp_path, "[engine]\nprofile='thin'\n[profiles.thin]\nbase='realistic'\ndepth_ppm=250000\n")
     assert Config.load(path, {}).config.profiles == {"thin": {"base": "realistic", "depth_ppm": 250000}}
 
 

@@ -84,9 +84,7 @@ def test_the_hash_chain_is_the_documented_one(store: Store) -> None:
     assert store.append(second) == next_hash(digest, second)
 
 
-@pytest.mark.parametrize(
-    ("after_seq", "first_index"), [(0, 0), (1, 0), (2, 1), (3, 2), (5, 4), (6, 5), (99, 5)]
-)
+@pytest.mark.parametrize(("after_seq", "first_index"), [(0, 0), (1, 0), (2, 1), (3, 2), (5, 4), (6, 5), (99, 5)])
 def test_groups_after_a_number(store: Store, after_seq: int, first_index: int) -> None:
     # events 1-2 | 3 | none | 4-5 | 6
     written = [append(store, events) for events in (2, 1, 0, 2, 1)]
@@ -184,9 +182,7 @@ def test_a_projection_that_fails_changes_nothing(store: Store) -> None:
     ],
     ids=["unknown table", "wrong width", "name taken", "id taken"],
 )
-def test_rows_that_cannot_be_are_refused_whole(
-    store: Store, rows: list[tuple[str, tuple[object, ...]]]
-) -> None:
+def test_rows_that_cannot_be_are_refused_whole(store: Store, rows: list[tuple[str, tuple[object, ...]]]) -> None:
     append(store)
     with pytest.raises(ProjectionFault):
         store.project(lambda groups, lookup: rows, 10)

@@ -32,8 +32,7 @@ STATUS = {"T": "s", "S": "A", "sc": "H", "sm": "", "rc": "T1", "rm": "", "t": AT
 
 def pack(*messages: dict[str, Any]) -> bytes:
     stamped = [
-        {**m, "t": msgpack.Timestamp.from_unix_nano(m["t"])} if isinstance(m.get("t"), int) else m
-        for m in messages
+        {**m, "t": msgpack.Timestamp.from_unix_nano(m["t"])} if isinstance(m.get("t"), int) else m for m in messages
     ]
     return as_timestamps(msgpack.packb(stamped))
 
@@ -224,9 +223,7 @@ def test_a_status_carries_all_that_is_known() -> None:
     restricted, quoting = {**STATUS, "sc": "E", "t": AT + 2}, {**STATUS, "sc": "Q", "t": AT + 3}
     resumed = {**STATUS, "sc": "T", "rc": "", "t": AT + 4}
     tape, _ = decode(STATUS, bands, restricted, quoting, resumed)
-    assert [
-        (m.state, m.luld_lower, m.luld_upper, m.short_restricted) for m in tape if isinstance(m, Status)
-    ] == [
+    assert [(m.state, m.luld_lower, m.luld_upper, m.short_restricted) for m in tape if isinstance(m, Status)] == [
         ("halted", 0, 0, False),
         ("halted", 95_000, 110_000, False),
         ("halted", 95_000, 110_000, True),

@@ -238,9 +238,7 @@ FRAMES = st.one_of(
 @settings(max_examples=400, deadline=None)
 @given(
     st.lists(
-        FRAMES
-        | SYMBOLS.map(lambda symbols: ("want", symbols))
-        | SYMBOLS.map(lambda symbols: ("forget", symbols)),
+        FRAMES | SYMBOLS.map(lambda symbols: ("want", symbols)) | SYMBOLS.map(lambda symbols: ("forget", symbols)),
         max_size=25,
     ),
     st.booleans(),

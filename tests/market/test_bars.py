@@ -41,9 +41,7 @@ def naive(tape: list[Trade], symbol: str, size: int) -> list[Bar]:
         if prices:
             turnover = sum(t.price * t.size for t in counted)
             volume = sum(t.size for t in counted)
-            found.append(
-                Bar(start, prices[0], max(prices), min(prices), prices[-1], volume, len(counted), turnover)
-            )
+            found.append(Bar(start, prices[0], max(prices), min(prices), prices[-1], volume, len(counted), turnover))
     return found
 
 
@@ -106,9 +104,7 @@ def test_memory_is_bounded_and_symbols_can_be_forgotten() -> None:
 def test_option_prints_follow_their_own_codes() -> None:
     symbol = "AAPL261218C00200000"
     bars = Bars()
-    bars.apply(
-        [Trade(symbol, 500, 2, START, conditions="I"), Trade(symbol, 900, 2, START + 1, conditions="D")]
-    )
+    bars.apply([Trade(symbol, 500, 2, START, conditions="I"), Trade(symbol, 900, 2, START + 1, conditions="D")])
     bars.apply([Quote(symbol, 1, 1, 2, 1, START + 2)])
     (bar,) = bars.minutes(symbol)
     assert (bar.high, bar.volume) == (500, 2)

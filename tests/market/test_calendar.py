@@ -124,11 +124,7 @@ def test_unknown_dates_are_refused(day: int) -> None:
         XNYS.is_trading_day(day)
 
 
-@given(
-    st.dates(
-        datetime(2000, 1, 1, tzinfo=timezone.utc).date(), datetime(2037, 1, 1, tzinfo=timezone.utc).date()
-    )
-)
+@given(st.dates(datetime(2000, 1, 1, tzinfo=timezone.utc).date(), datetime(2037, 1, 1, tzinfo=timezone.utc).date()))
 def test_settlement_never_falls_on_a_closed_day(day: object) -> None:
     trade_date = int(str(day).replace("-", ""))
     settles = XNYS.settlement_date(trade_date)

@@ -10,9 +10,7 @@ import pytest
 from mbtd.market.calendar import Calendar
 from mbtd.market.recordings import open_recordings
 
-DIRECTORY = Path(
-    os.environ.get("MBTD_RECORDINGS") or Path(__file__).parents[2] / ".." / "shared" / "recordings"
-)
+DIRECTORY = Path(os.environ.get("MBTD_RECORDINGS") or Path(__file__).parents[2] / ".." / "shared" / "recordings")
 NAMES = (
     "20131007-equities",
     "20140605-twx-options",

@@ -73,16 +73,12 @@ def test_finer_prices_are_refused(tmp_path_factory: pytest.TempPathFactory, pric
 
 
 @given(st.lists(st.lists(st.integers(0, 120_000), max_size=12), min_size=1, max_size=4), st.integers(0, 50))
-def test_merge_order_and_skip(
-    tmp_path_factory: pytest.TempPathFactory, files: list[list[int]], skip: int
-) -> None:
+def test_merge_order_and_skip(tmp_path_factory: pytest.TempPathFactory, files: list[list[int]], skip: int) -> None:
     base = tmp_path_factory.getbasetemp()
     paths, expected = [], []
     for number, times in enumerate(files):
         ordered = [(ms, number, line) for line, ms in enumerate(sorted(times))]
-        paths.append(
-            write(base / f"{number}.gz", [trade("A", ms, size=number * 100 + n) for ms, _, n in ordered])
-        )
+        paths.append(write(base / f"{number}.gz", [trade("A", ms, size=number * 100 + n) for ms, _, n in ordered]))
         expected += ordered
     if not expected:
         with pytest.raises(RecordingError, match="holds no message"):

@@ -62,9 +62,7 @@ def test_session_comes_before_the_message_of_its_instant(recording: Recording) -
 
 
 @pytest.mark.trio
-async def test_tape_time_moves_between_messages(
-    recording: Recording, sink: Sink, autojump_clock: object
-) -> None:
+async def test_tape_time_moves_between_messages(recording: Recording, sink: Sink, autojump_clock: object) -> None:
     feed = ReplayFeed(recording, CALENDAR, speed=2)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(feed.run, sink)

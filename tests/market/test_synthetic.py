@@ -284,9 +284,7 @@ def test_values_are_monotone_and_convex_in_strike(
 
 @settings(deadline=None)
 @given(positive, st.floats(0.002, 1.0), st.floats(1.01, 3.0), st.floats(-0.5, 0.5))
-def test_total_variance_grows_with_time(
-    at_the_money: float, years: float, longer: float, moneyness: float
-) -> None:
+def test_total_variance_grows_with_time(at_the_money: float, years: float, longer: float, moneyness: float) -> None:
     near = volatility(moneyness, years, at_the_money) ** 2 * years
     far = volatility(moneyness, years * longer, at_the_money) ** 2 * years * longer
     assert far >= near

@@ -129,9 +129,7 @@ def test_a_planted_secret_is_in_no_line_however_it_gets_there() -> None:
         log.exception("login.failed", error=error)
     logging.getLogger("library").warning("key is %s", PLANTED)
     unknown = "never-learnt-1234"
-    log.info(
-        "keys.telling", api_secret=unknown, headers={"Authorization": unknown, "apca_api_key_id": unknown}
-    )
+    log.info("keys.telling", api_secret=unknown, headers={"Authorization": unknown, "apca_api_key_id": unknown})
     whole = stream.getvalue()
     assert len(lines(stream)) == 5
     for form in ("p14nted", "s3cret", unknown):
@@ -199,9 +197,7 @@ def test_the_journal_gets_priorities_and_nobody_else() -> None:
     environ = {**os.environ, "JOURNAL_STREAM": "1:1"}
 
     def run(mode: str) -> list[bytes]:
-        done = subprocess.run(
-            [sys.executable, "-c", code, mode], env=environ, capture_output=True, check=True
-        )
+        done = subprocess.run([sys.executable, "-c", code, mode], env=environ, capture_output=True, check=True)
         assert done.stderr == b""
         return done.stdout.splitlines()
 

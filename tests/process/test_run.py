@@ -45,9 +45,7 @@ def wait_for(path: Path) -> None:
         time.sleep(0.01)
 
 
-def test_the_hint_follows_the_first_answer(
-    tmp_path: Path, start: Callable[..., subprocess.Popen[str]]
-) -> None:
+def test_the_hint_follows_the_first_answer(tmp_path: Path, start: Callable[..., subprocess.Popen[str]]) -> None:
     with start("--seed", "7") as daemon:
         wait_for(tmp_path / "served")
         (tmp_path / "answers").touch()

@@ -69,9 +69,7 @@ def test_without_systemd_nothing_is_said_and_nothing_fails() -> None:
     assert not notifier.ready()
 
 
-def test_a_manager_that_is_gone_or_does_not_read_holds_nobody_up(
-    tmp_path: Path, manager: socket.socket
-) -> None:
+def test_a_manager_that_is_gone_or_does_not_read_holds_nobody_up(tmp_path: Path, manager: socket.socket) -> None:
     gone = Notifier(str(tmp_path / "gone"))
     assert not gone.ready()
     gone.close()
@@ -87,9 +85,7 @@ def test_the_watchdog_of_another_process_is_not_ours() -> None:
     assert Notifier.from_environ({"WATCHDOG_USEC": "soon"}).watchdog_us is None
 
 
-def activated(
-    script: str, sockets: Sequence[socket.socket | int], names: str | None, pid: str = "own"
-) -> bytes:
+def activated(script: str, sockets: Sequence[socket.socket | int], names: str | None, pid: str = "own") -> bytes:
     """Run ``script`` in a process that was handed the sockets from descriptor 3 on, as systemd does it."""
     launcher = textwrap.dedent("""
         import os, sys

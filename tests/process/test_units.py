@@ -78,15 +78,8 @@ def test_directives_that_break_the_daemon_are_absent() -> None:
 
 
 def test_the_groups_of_the_sockets_are_made() -> None:
-    made = {
-        line.split()[1]
-        for line in (UNITS / "mbtd.sysusers").read_text().splitlines()
-        if line.startswith("g ")
-    }
+    made = {line.split()[1] for line in (UNITS / "mbtd.sysusers").read_text().splitlines() if line.startswith("g ")}
     wanted = {
-        value
-        for unit in UNITS.glob("*.socket")
-        for _, key, value in options(unit.name)
-        if key == "SocketGroup"
+        value for unit in UNITS.glob("*.socket") for _, key, value in options(unit.name) if key == "SocketGroup"
     }
     assert made == wanted

@@ -172,9 +172,7 @@ class FakeBroker:
             missed = [event for event in self.events if event["topic"] == topic and event["n"] > from_n]
             self.missed = missed
             return {"topics": {topic: {"n": from_n}}}
-        return {
-            "topics": {topic: {"n": self.count(topic), "snapshot": {"a": 1}} for topic in values["topics"]}
-        }
+        return {"topics": {topic: {"n": self.count(topic), "snapshot": {"a": 1}} for topic in values["topics"]}}
 
     # ---- what tests make happen
 

@@ -64,9 +64,7 @@ async def test_many_tasks_share_a_connection(autojump_clock: object) -> None:
                 tasks.start_soon(create, f"n{number}")
         with pytest.raises(RpcRefusal, match="exists"):
             await client.call("account.create", name="n1")
-    assert {name: result["name"] for name, result in results.items()} == {
-        f"n{n}": f"n{n}" for n in range(100)
-    }
+    assert {name: result["name"] for name, result in results.items()} == {f"n{n}": f"n{n}" for n in range(100)}
     assert len(memory.connections) == 1
 
 

@@ -112,9 +112,7 @@ def test_reads_are_repeated_after_a_loss_and_changes_are_not(running: Running, c
     assert [method for method, _ in running.broker.asked].count("order.cancel") == 1
 
 
-def test_an_idle_connection_that_was_closed_is_replaced_before_a_request(
-    running: Running, client: Client
-) -> None:
+def test_an_idle_connection_that_was_closed_is_replaced_before_a_request(running: Running, client: Client) -> None:
     client.call("health.get")
     running.stop()
     running.start()

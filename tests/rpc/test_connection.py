@@ -104,9 +104,7 @@ def test_an_application_that_breaks_answers_internal_error(caplog: pytest.LogCap
 def test_a_line_of_the_limit_is_taken_and_a_longer_one_ends_the_connection() -> None:
     limits = ConnectionLimits(line_max_bytes=100)
     fits = request_line(1, "echo").rstrip().ljust(100) + b"\n"
-    got, closed = talk(
-        fits, fits.replace(b"1", b"2", 1)[:-1] + b" \n" + request_line(3, "echo"), limits=limits
-    )
+    got, closed = talk(fits, fits.replace(b"1", b"2", 1)[:-1] + b" \n" + request_line(3, "echo"), limits=limits)
     assert got[0]["id"] == 1
     assert reason_of(got[1]) == "line_too_long"
     assert len(got) == 2

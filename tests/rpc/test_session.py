@@ -51,9 +51,7 @@ def test_quotes_are_merged_to_the_newest_of_each_symbol_and_say_so() -> None:
     got = events_of(session.take_output())
     assert [event["n"] for event in got if event["topic"] == "account:a"] == [1]
     quotes = [event for event in got if event["topic"] != "account:a"]
-    assert {event["topic"]: event["n"] for event in quotes} == {
-        f"quotes:S{n % 10}": n for n in range(2991, 3001)
-    }
+    assert {event["topic"]: event["n"] for event in quotes} == {f"quotes:S{n % 10}": n for n in range(2991, 3001)}
     assert sum(event["merged"] for event in quotes) + len(quotes) == 3_000
 
 

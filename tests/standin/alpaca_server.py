@@ -80,9 +80,7 @@ class Client:
                 for m in messages
             ]
             return bytes(msgpack.packb(stamped))
-        return json.dumps(
-            [{**m, "t": format_time(m["t"])} if isinstance(m.get("t"), int) else m for m in messages]
-        )
+        return json.dumps([{**m, "t": format_time(m["t"])} if isinstance(m.get("t"), int) else m for m in messages])
 
     def wants(self, message: Mapping[str, Any]) -> bool:
         """Whether a message belongs to what is subscribed."""
@@ -96,9 +94,7 @@ class Client:
 
     async def fail(self, code: int, text: str | None = None) -> None:
         """Send an error."""
-        await self.send(
-            {"T": "error", "code": code, "msg": MESSAGES.get(code, "?") if text is None else text}
-        )
+        await self.send({"T": "error", "code": code, "msg": MESSAGES.get(code, "?") if text is None else text})
 
 
 class AlpacaStandIn:
@@ -345,6 +341,8 @@ class AlpacaRestStandIn:
         self.page_size = 2
         self.status = 200
         """Anything else is the answer to every request."""
+        self.failing: set[str] = set()
+        """Paths that answer with 500."""
         self.failure_text = '{"code": 50010000, "message": "internal server error occurred"}'
         self.requests: list[tuple[str, dict[str, str]]] = []
         stand_in = self
@@ -386,6 +384,8 @@ class AlpacaRestStandIn:
         self.requests.append((parts.path, query))
         if self.status != 200:
             return self.status, self.failure_text
+        if parts.path in self.failing:
+            return 500, self.failure_text
         if secret != SECRET:
             return 401, '{"message": "unauthorized."}'
         match parts.path:

@@ -30,9 +30,7 @@ def append(store: Store, events: int = 1, body: bytes | None = None, moved: byte
     return group
 
 
-def snapshot(
-    account_no: int, seq: int, *, live: bool = False, next_due: int = 0, body: bytes = b"s"
-) -> Snapshot:
+def snapshot(account_no: int, seq: int, *, live: bool = False, next_due: int = 0, body: bytes = b"s") -> Snapshot:
     return Snapshot(account_no, seq, seq, next_due, live, body)
 
 

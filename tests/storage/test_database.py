@@ -72,9 +72,7 @@ def test_the_first_schema_never_changes(tmp_path: Path) -> None:
     """A released migration is history: an edit here would leave older databases behind without a word."""
     with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
         migrate(db, MIGRATIONS[:1])
-        text = "\n".join(
-            row[0] for row in db.execute("SELECT sql FROM sqlite_schema WHERE sql NOT NULL ORDER BY 1")
-        )
+        text = "\n".join(row[0] for row in db.execute("SELECT sql FROM sqlite_schema WHERE sql NOT NULL ORDER BY 1"))
     assert hashlib.sha256(text.encode()).hexdigest()[:16] == FIRST_SCHEMA
 
 

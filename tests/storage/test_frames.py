@@ -26,9 +26,7 @@ from storage.frames import (
 from storage.records import Group, Snapshot
 
 int64 = st.integers(-(2**63), 2**63 - 1)
-groups = st.builds(
-    Group, int64, int64, int64, int64, int64, int64, st.binary(), st.binary(max_size=300), st.binary()
-)
+groups = st.builds(Group, int64, int64, int64, int64, int64, int64, st.binary(), st.binary(max_size=300), st.binary())
 snapshots = st.builds(Snapshot, int64, int64, int64, int64, st.booleans(), st.binary())
 requests = st.one_of(
     st.builds(Append, groups),

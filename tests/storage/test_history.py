@@ -53,9 +53,7 @@ ACCOUNTS: list[Values] = [
     (account_no, f"id-{account_no}", f"name-{account_no}", f"user-{account_no % 2}", "ACTIVE", b"acc")
     for account_no in range(1, 6)
 ]
-ARCHIVE: list[Values] = [
-    (1, n, n, 100 + n, "order.new", n % 3 if n % 3 else None, b"event") for n in range(1, 20)
-]
+ARCHIVE: list[Values] = [(1, n, n, 100 + n, "order.new", n % 3 if n % 3 else None, b"event") for n in range(1, 20)]
 
 
 @pytest.fixture

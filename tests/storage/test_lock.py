@@ -26,9 +26,7 @@ def test_a_second_opener_learns_who_holds_it(tmp_path: Path) -> None:
 def test_a_child_that_shares_it_keeps_it_and_its_end_frees_it(tmp_path: Path) -> None:
     lock = StateLock.acquire(tmp_path)
     command = [sys.executable, "-c", WAIT_FOR_INPUT]
-    with subprocess.Popen(
-        command, pass_fds=[lock.fileno()], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as child:
+    with subprocess.Popen(command, pass_fds=[lock.fileno()], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
         assert child.stdout is not None
         child.stdout.readline()
         lock.release()

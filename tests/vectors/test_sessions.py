@@ -24,10 +24,7 @@ def load() -> list[Any]:
     if not path.is_file():
         skip = pytest.mark.skip(reason=f"{path} is missing")
         return [pytest.param(None, id=f"{FILE}-missing", marks=skip)]
-    return [
-        pytest.param(vector, id=f"{FILE}-{vector['id']}")
-        for vector in json.loads(path.read_text())["vectors"]
-    ]
+    return [pytest.param(vector, id=f"{FILE}-{vector['id']}") for vector in json.loads(path.read_text())["vectors"]]
 
 
 def number(text: str) -> int:
@@ -46,12 +43,8 @@ def instant(vector: dict[str, Any]) -> dict[str, Any]:
     return {
         "session": PHASES.get(session.phase, session.phase),
         "trade_date": None if closed else text(session.trade_date),
-        "next_regular_open": format_time(
-            session.core_opens_at if before_open else session.next_core_opens_at
-        ),
-        "next_regular_close": format_time(
-            session.core_closes_at if before_close else session.next_core_closes_at
-        ),
+        "next_regular_open": format_time(session.core_opens_at if before_open else session.next_core_opens_at),
+        "next_regular_close": format_time(session.core_closes_at if before_close else session.next_core_closes_at),
         "half_day": not closed and CALENDAR.is_half_day(session.trade_date),
         "market_holiday": CALENDAR.is_market_holiday(to_int(new_york_date(at))),
     }

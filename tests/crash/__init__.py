@@ -1,0 +1,1 @@
+"""Crash loops: processes killed at random and at named places, then started again and checked."""

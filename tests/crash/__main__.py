@@ -1,0 +1,63 @@
+"""Long crash loops: ``python -m tests.crash replay|serve [options]``. Every figure is one JSON line."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from pathlib import Path
+from random import SystemRandom
+
+import msgspec
+
+
+def _replay(args: argparse.Namespace) -> None:
+    from tests.crash.replay_loop import ReplayLoop
+
+    with tempfile.TemporaryDirectory(prefix="mbtd-replay-") as directory:
+        loop = ReplayLoop(Path(directory), args.recording, args.seed, orders=args.orders, accounts=args.accounts)
+        expected, summary = loop.undisturbed()
+        print(json.dumps({"undisturbed": summary, "output_bytes": len(expected)}), flush=True)
+        started = time.monotonic()
+        tally = loop.run(args.kills)
+        seconds = round(time.monotonic() - started, 1)
+    print(json.dumps({"seed": args.seed, "seconds": seconds, **msgspec.to_builtins(tally)}))
+
+
+def _serve(args: argparse.Namespace) -> None:
+    import asyncio
+
+    from tests.crash.serve_loop import ServeLoop
+
+    with tempfile.TemporaryDirectory(prefix="mbtd-serve-") as directory:
+        loop = ServeLoop(Path(directory), args.seed, clients=args.clients, say=True)
+        started = time.monotonic()
+        tally = asyncio.run(loop.run(args.rounds))
+        seconds = round(time.monotonic() - started, 1)
+    print(json.dumps({"seed": args.seed, "seconds": seconds, **msgspec.to_builtins(tally)}))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.crash")
+    seed = SystemRandom().randrange(1 << 32)
+    kinds = parser.add_subparsers(required=True)
+    replay = kinds.add_parser("replay", help="kill replays of a recording")
+    replay.add_argument("--recording", type=Path, required=True)
+    replay.add_argument("--kills", type=int, default=100)
+    replay.add_argument("--orders", type=int, default=500)
+    replay.add_argument("--accounts", type=int, default=50)
+    replay.set_defaults(run=_replay)
+    serve = kinds.add_parser("serve", help="kill a daemon under load")
+    serve.add_argument("--rounds", type=int, default=300)
+    serve.add_argument("--clients", type=int, default=8)
+    serve.set_defaults(run=_serve)
+    for kind in (replay, serve):
+        kind.add_argument("--seed", type=int, default=seed)
+    args = parser.parse_args()
+    print(json.dumps({"seed": args.seed}), flush=True)
+    args.run(args)
+
+
+if __name__ == "__main__":
+    main()
