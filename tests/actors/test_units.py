@@ -70,7 +70,7 @@ def test_the_average_of_one_price_is_that_price(price: int, shares: int) -> None
 
 
 @profile(100)
-@given(st.integers(0, 253_402_300_799 * u.NS_PER_SECOND))
+@given(st.integers(0, u.INT64_MAX))
 def test_written_times_are_read_again(at: int) -> None:
     assert u.parse_time(u.format_time(at)) == at
 
@@ -78,6 +78,12 @@ def test_written_times_are_read_again(at: int) -> None:
 def test_times_with_an_offset_and_times_that_are_none() -> None:
     assert u.parse_time("2026-01-02T09:30:00-05:00") == u.parse_time("2026-01-02T14:30:00Z")
     assert u.parse_time("1970-01-01T00:00:00.000000001Z") == 1
-    for text in ("2026-02-30T00:00:00Z", "2026-01-02", "2026-01-02T00:00:00", "2026-01-02T00:00:00.1234567890Z"):
+    for text in (
+        "2026-02-30T00:00:00Z",
+        "2263-01-01T00:00:00Z",
+        "2026-01-02",
+        "2026-01-02T00:00:00",
+        "2026-01-02T00:00:00.1234567890Z",
+    ):
         with pytest.raises(u.BadNumber):
             u.parse_time(text)

@@ -81,6 +81,9 @@ class Naive:
             self.printed_since.add(item.symbol)
             self.elect(item)
         elif isinstance(item, Status):
+            old = self.status.get(item.symbol)
+            if item.state == "trading" and old and old.state != "trading":
+                self.fresh.discard(item.symbol)
             self.status[item.symbol] = item
             self.look(lambda o: o.symbol == item.symbol)
         elif isinstance(item, Session):

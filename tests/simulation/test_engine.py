@@ -20,7 +20,7 @@ from actors.book.state.fold import fold
 from actors.engine import Engine
 from actors.house.state import HOUSE_NO, House
 from actors.inputs import Step, decode_steps, encode
-from actors.market.messages import FeedState, Quote
+from actors.market.messages import FeedState, Quote, Status
 from mbtd.groups import GroupCutter, restore, resume_at
 from storage.records import Group, Head
 from tests.oracle.ledger import replay_events, same_books
@@ -185,7 +185,7 @@ def test_others_and_repeated_quotes_change_nothing(script: list[Any], data: st.D
         twice += [*standing.values(), item, item] if isinstance(item, Quote) else [*standing.values(), item]
         if isinstance(item, Quote):
             standing[item.symbol] = item
-        elif isinstance(item, FeedState):
+        elif isinstance(item, FeedState | Status):
             standing.clear()
     end = run(script).world.now + 10 * SECOND
     expected = sections_of(script, account_no, end)
