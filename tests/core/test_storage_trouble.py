@@ -126,7 +126,8 @@ def pressed(client: Client) -> RpcRefusal | None:
     try:
         place(client, "ann")
     except RpcRefusal as refused:
-        if refused.reason == "storage_full":
-            return refused
-        assert refused.reason == "outcome_unknown"
-    return None
+        answer = refused
+    else:
+        return None
+    assert answer.reason in ("storage_full", "outcome_unknown")
+    return answer if answer.reason == "storage_full" else None

@@ -50,7 +50,10 @@ class Rig:
         self.put(account_no, lambda: self.engine.command(account_no, order, self.now(), Envelope()))
 
     def put(self, account_no: int, mail: Callable[[], object]) -> None:
-        self.room.put(account_no, lambda: None if mail() is None else None)
+        def turn() -> None:
+            mail()
+
+        self.room.put(account_no, turn)
         self.pump.wake()
 
     def names(self) -> list[str]:
