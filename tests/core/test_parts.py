@@ -25,7 +25,11 @@ from tests.oracle.scripts import ACCOUNTS, profile, scripts
 MARGIN = ("margin", "brisk", "100000")
 
 
-@given(st.lists(st.one_of(st.tuples(st.just("put"), st.integers(0, 20)), st.tuples(st.just("durable"), st.integers(0, 20)))))
+@given(
+    st.lists(
+        st.one_of(st.tuples(st.just("put"), st.integers(0, 20)), st.tuples(st.just("durable"), st.integers(0, 20)))
+    )
+)
 def test_everything_leaves_in_order_and_nothing_before_it_is_durable(calls: list[tuple[str, int]]) -> None:
     outbox = Outbox(0)
     left: list[int] = []

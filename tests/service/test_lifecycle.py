@@ -205,7 +205,7 @@ def test_the_readme_commands_as_a_person_types_them(daemon: Daemon) -> None:
             "--cash",
             "100000",
             "--json",
-        )  # fmt: skip
+        )
     )
     assert set(opened) == {"account_id", "name", "api_key", "api_secret"}
     order = ("order", "place", "--account", "cleo", "--symbol", "AAPL", "--side", "buy", "--qty", "10")
