@@ -392,6 +392,8 @@ class Core:
         """Commit what there is, store every snapshot, end the writer; returns its exit status."""
         journal = self._journal
         assert journal is not None
+        # Nothing more is sequenced: what still waits in a mailbox is truly not done.
+        self.pump.commands_paused = self.pump.tape_paused = True
         self.hand_on()
         with anyio.move_on_after(TAIL_MAX_S):
             while (self._pending or self._stuck is not None) and self.failed is None:
@@ -403,15 +405,13 @@ class Core:
             log.error("storage.tail_lost", unconfirmed=self.outbox.seal())
             self.failed = 74
         while self.failed is None:
-            # The pump still runs: what it did meanwhile goes to the writer before any snapshot that covers it.
-            self.hand_on()
-            self._maybe_cut()
             journal.pass_on(0, at_once=True)
             if self._pending or not (chunk := self.residency.take_snapshots(self.engine.seq, everything=True)):
                 break
             self.store.put_snapshots_nowait(chunk)
             await anyio.lowlevel.checkpoint()
         status = await self.store.stop(STOP_WRITER_MAX_S)
+        self._journal = None
         if self.failed is None:
             journal.close()
         return status

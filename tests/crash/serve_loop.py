@@ -329,7 +329,7 @@ class ServeLoop:
             self.tally.clean_stops += 1
             daemon.process.send_signal(signal.SIGTERM)
             status = await daemon.ended()
-            assert status == 0, f"a clean stop ended with {status}"
+            assert status == 0, f"a clean stop ended with {status}: {daemon.log_tail()}"
         await daemon.ended()
 
     _by_kill = False
