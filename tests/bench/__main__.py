@@ -8,6 +8,8 @@ import json
 import sys
 from typing import Final
 
+from tests.bench.running import BenchError
+
 NAMES: Final = ("orders", "quotes", "idle", "recovery", "decode")
 LATER: Final = ("margin", "backup", "gateway")
 
@@ -25,9 +27,15 @@ def main(arguments: list[str]) -> int:
     module = importlib.import_module(f"tests.bench.{name}")
     parser = argparse.ArgumentParser(prog=f"python -m tests.bench {name}", description=module.__doc__)
     module.add_arguments(parser)
-    for figure in module.run(parser.parse_args(arguments[1:])):
-        print(json.dumps(figure), flush=True)
-    return 0
+    failed = 0
+    try:
+        for figure in module.run(parser.parse_args(arguments[1:])):
+            print(json.dumps(figure), flush=True)
+            failed = 1 if "error" in figure and "value" not in figure else failed
+    except BenchError as error:
+        print(json.dumps({"error": str(error), "name": name}))
+        return 1
+    return failed
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ less. ``decode_consume`` is against the whole of what its receiving loop does wi
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import json
 import statistics
@@ -43,7 +44,17 @@ def frames() -> list[bytes]:
     return out
 
 
-def figures() -> list[dict[str, Any]]:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("--reps", type=int, default=ROUNDS)
+
+
+def run(options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Measure; returns one object per figure."""
+    return figures(options.reps)
+
+
+def figures(rounds: int = ROUNDS) -> list[dict[str, Any]]:
     """The figures, as contracts §5 wants them."""
     data = frames()
     decoder = StreamDecoder("stocks")
@@ -60,7 +71,7 @@ def figures() -> list[dict[str, Any]]:
     }
     quotes = {name: QUOTES_PER_FRAME * (8 if name == "models" else FRAMES) for name in runs}
     rates: dict[str, list[float]] = {name: [] for name in runs}
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         for name, run in runs.items():
             begin = time.perf_counter()
             run()

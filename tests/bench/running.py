@@ -43,13 +43,15 @@ class Child:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, text=True,
         )  # fmt: skip
         self._name = module
+        self._log_path = log
 
     def hear(self) -> dict[str, Any]:
         """The next line. Raises :class:`BenchError` when there is none."""
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         if not line:
-            raise BenchError(f"{self._name} ended with status {self.process.wait()}")
+            said = self._log_path.read_text()[-2_000:] if self._log_path is not None else ""
+            raise BenchError(f"{self._name} ended with status {self.process.wait()}: {said}")
         answer: dict[str, Any] = json.loads(line)
         return answer
 
@@ -87,11 +89,9 @@ class Child:
 
 def start_daemon(state: Path, symbols: int) -> Child:
     """The daemon, ready, with its market open."""
+    state.mkdir(mode=0o700, exist_ok=True)
     daemon = Child("tests.bench.daemon_main", str(state), str(symbols), log=state / "daemon.log")
-    try:
-        daemon.hear()
-    except BenchError as error:
-        raise BenchError(f"{error}: {(state / 'daemon.log').read_text()[-2000:]}") from None
+    daemon.hear()
     return daemon
 
 
