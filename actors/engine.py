@@ -50,6 +50,13 @@ _TAPE = TapeInput()
 _ALL = 1 << 62
 
 
+def _note_status(slot: Slot, message: Status) -> None:
+    """Trading that resumes waits for a new quote: the one from before the halt fills nothing (fill model §13)."""
+    old, slot.status = slot.status, message
+    if message.state == "trading" and old is not None and old.state != "trading":
+        slot.quote_epoch = -1
+
+
 class Created(Struct, frozen=True):
     """An account was opened."""
 
@@ -225,7 +232,7 @@ class Engine(Turns):
 
     def _status(self, message: Status) -> None:
         slot = self.world.board.slot(message.symbol)
-        slot.status = message
+        _note_status(slot, message)
         self.wake(sorted(slot.near), lambda draft, no: trade.meet_change(draft, no, self.world, self.profiles))
 
     def _session(self, message: Session) -> None:
@@ -254,11 +261,12 @@ class Engine(Turns):
         """What the board learns from the feed: a new subscription makes every older quote unusable."""
         world = self.world
         board = world.board
-        if message.feed:
+        if message.feed and not message.symbols:
             world.feed = message.feed
         if message.symbols:
             for symbol in message.symbols:
                 slot = board.slot(symbol)
+                slot.feed = message.feed or slot.feed
                 if message.state == "down":
                     slot.dead = True
                 elif message.state == "up":
@@ -304,7 +312,7 @@ class Engine(Turns):
             elif isinstance(message, Trade):
                 slot.last, slot.last_seq = message, world.tape_seq
             else:
-                slot.status = message
+                _note_status(slot, message)
         elif isinstance(message, Session):
             world.session = message
         elif isinstance(message, FeedState):

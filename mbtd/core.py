@@ -22,22 +22,31 @@ from actors.market.messages import FeedState, TapeMessage
 from actors.pump import Pump
 from mbtd.failpoints import reach
 from mbtd.groups import GroupCutter, restore, resume_at
+from mbtd.interest import Interest
+from mbtd.journal import Journal, catch_up, open_front
 from mbtd.logs import get_logger
 from mbtd.outbox import Outbox
 from mbtd.records.lines import Lines
 from mbtd.residency import Residency, book_of
 from mbtd.streams import Hub
 from mbtd.tape import TapeReaders
+from storage.ballast import BALLAST_BYTES
+from storage.errors import Corrupt, StorageError, StorageFull
 from storage.frames import FailureKind, SpaceState
 from storage.lock import StateLock
 from storage.reader import SnapshotReader
-from storage.records import Head
+from storage.records import Group, Head
 from storage.remote import RemoteStore
 from storage.sqlite import SqliteStore
 
 log = get_logger(subsystem="core")
+GATHER_NS = 4_000_000
+"""How long steps wait for others at most while more commands are in the mailboxes."""
 OUTCOME_UNKNOWN_AFTER_NS = 2_000_000_000
 """How long callers of a tail that cannot be committed wait before they hear so."""
+STOP_WRITER_MAX_S = 20.0
+TAIL_MAX_S = 10.0
+"""How long a stop waits for a disk that is full; what is not committed then was never confirmed."""
 MOVED_LATEST_NS = 1_000_000_000
 """State that moved without an event is at most this late on disk."""
 
@@ -54,6 +63,11 @@ def recover(engine: Engine, directory: Path) -> tuple[Recovered, dict[int, int]]
     """Put snapshots and the journal's tail into the engine; returns what was found and the snapshots' ``n``."""
     store = SqliteStore.open(directory, take_epoch=False)
     try:
+        front = open_front(directory, take_epoch=False)
+        try:
+            catch_up(front, store)
+        finally:
+            front.close()
         head = store.head()
         covered: dict[int, int] = {}
         house = store.snapshot(HOUSE_NO)
@@ -113,6 +127,7 @@ class Core:
         self.lines = Lines()
         self.hub = Hub(engine, self.outbox, self.lines)
         self.readers: TapeReaders | None = None
+        self.interest: Interest | None = None
         self.storage_state: str = "ok"
         self._full_since = 0
         self.failed: int | None = None
@@ -120,8 +135,13 @@ class Core:
         self.failure = anyio.Event()
         self.projected_seq = 0
         self._store: RemoteStore | None = None
+        self._journal: Journal | None = None
         self._cutter: GroupCutter | None = None
+        self._stuck: Group | None = None
+        """A group that a full disk did not take."""
+        self._far_full = False
         self._pending: list[Step] = []
+        self._pending_since = 0
         self._last_cut = 0
         self._awaiting: list[tuple[int, anyio.Event]] = []
         self.residency: Residency
@@ -130,16 +150,22 @@ class Core:
         self.commit_ns_max = 0
         self.data_epoch = ""
 
-    async def start(self, directory: Path, lock: StateLock, snapshot_chunk: int) -> Recovered:
+    async def start(
+        self, directory: Path, lock: StateLock, snapshot_chunk: int, ballast_bytes: int = BALLAST_BYTES
+    ) -> Recovered:
         """Recover, start the writer, and arm every live order."""
         recovered, covered = recover(self.engine, directory)
 
         def command(descriptor: int) -> Sequence[str]:
-            return [sys.executable, "-m", "mbtd.writer", str(descriptor), str(directory)]
+            return [sys.executable, "-m", "mbtd.writer", str(descriptor), str(directory), str(ballast_bytes)]
 
-        self._store, head = await RemoteStore.spawn(command, self, lock=lock)
-        self.data_epoch = head.data_epoch
+        self._store, far_head = await RemoteStore.spawn(command, self, lock=lock)
+        self.data_epoch = far_head.data_epoch
         self.projected_seq = self._store.projected_seq
+        self._journal = Journal(
+            open_front(directory, take_epoch=True, ballast_bytes=ballast_bytes), self._store, far_head
+        )
+        head = self._journal.head
         self._cutter = GroupCutter(self.engine, head)
         self.outbox.durable_seq = head.seq
         self.residency = Residency(self.engine, SnapshotReader(directory), chunk=snapshot_chunk)
@@ -174,9 +200,13 @@ class Core:
         engine = self.engine
         if engine.steps:
             steps = engine.take_steps()
+            if not self._pending:
+                self._pending_since = self.monotonic()
             self._pending.extend(steps)
             self.residency.note(steps)
             self.hub.publish(steps)
+            if self.interest is not None:
+                self.interest.note(steps)
             if engine.failures:
                 self._report_failures()
         self._maybe_cut()
@@ -187,27 +217,49 @@ class Core:
         self.engine.failures.clear()
 
     def _maybe_cut(self) -> None:
-        store, cutter = self._store, self._cutter
-        if store is None or cutter is None or store.in_flight or self.failed is not None:
+        """Commit what has gathered, once no more commands wait or it has waited long enough."""
+        journal, cutter = self._journal, self._cutter
+        if journal is None or cutter is None or self._stuck is not None or self.failed is not None:
             return
-        if not self._pending:
-            idle = self.monotonic() - self._last_cut < MOVED_LATEST_NS
-            if idle or not self.engine.has_moved:
+        now = self.monotonic()
+        if self._pending:
+            if self.mailroom.waiting and now - self._pending_since < GATHER_NS:
                 return
+        elif now - self._last_cut < MOVED_LATEST_NS or not self.engine.has_moved:
+            journal.pass_on(now)
+            return
         steps, self._pending = self._pending, []
-        self._last_cut = self.monotonic()
-        store.append_nowait(cutter.cut(b"", steps))
+        self._last_cut = now
+        self._commit(journal, cutter.cut(b"", steps))
+
+    def _commit(self, journal: Journal, group: Group) -> None:
+        started = self.monotonic()
+        try:
+            journal.commit(group, started)
+        except StorageFull:
+            self._stuck = group
+            self._note_space()
+            return
+        except StorageError as error:
+            self.on_failed("corrupt" if isinstance(error, Corrupt) else "broken", str(error))
+            return
+        self._stuck = None
+        took = self.monotonic() - started
+        self.groups += 1
+        if took > self.commit_ns_max:
+            self.commit_ns_max = took
+        reach("release.before")
+        self.outbox.on_durable(group.seq_last)
+        journal.pass_on(started, at_once=bool(self._awaiting))
+        if not journal.ballast_held:
+            self._note_space()
 
     # ── what the writer reports ──────────────────────────────────────────────────────────────────────────
 
     def on_durable(self, seq_last: int, digest: bytes, commit_ns: int) -> None:
-        """A group is on disk: let go what waited for it, and cut the next."""
-        self.groups += 1
-        if commit_ns > self.commit_ns_max:
-            self.commit_ns_max = commit_ns
-        reach("release.before")
-        self.outbox.on_durable(seq_last)
-        self._maybe_cut()
+        """The writer has a group on its disk: the journal may forget it."""
+        if self._journal is not None:
+            self._journal.far_seq = seq_last
 
     def on_projected(self, seq: int) -> None:
         """History shows everything up to ``seq``."""
@@ -227,16 +279,32 @@ class Core:
 
     def on_space(self, state: SpaceState) -> None:
         """The disk filled up or has room again: no matching and no new commands meanwhile."""
-        paused = state != "ok"
-        if self.pump.tape_paused and not paused:
+        self._far_full = state != "ok"
+        self._note_space()
+
+    def _note_space(self) -> None:
+        """Put the disk's state together from the journal's and the writer's."""
+        journal = self._journal
+        paused = self._far_full or self._stuck is not None or (journal is not None and not journal.ballast_held)
+        if paused == (self.storage_state != "ok"):
+            return
+        if paused:
+            self._full_since = self.monotonic()
+        else:
             self.pump.drop_tape()
             self.gap("storage_pause")
-        if paused and self.storage_state == "ok":
-            self._full_since = self.monotonic()
         self.storage_state = "full" if paused else "ok"
         self.pump.tape_paused = paused
-        log.warning("storage.space_changed", state=state)
+        log.warning("storage.space_changed", state=self.storage_state)
         self.pump.wake()
+
+    def _retry_space(self, journal: Journal) -> None:
+        """Try again what a full disk did not take."""
+        if self._stuck is not None:
+            self._commit(journal, self._stuck)
+        if self._stuck is None and not journal.ballast_held:
+            journal.restore_ballast()
+        self._note_space()
 
     def on_failed(self, kind: FailureKind, text: str) -> None:
         """The writer cannot go on: nothing unconfirmed may leave, and the process ends."""
@@ -252,6 +320,9 @@ class Core:
             return
         event = anyio.Event()
         self._awaiting.append((seq, event))
+        if self._journal is not None:
+            self._journal.pass_on(self.monotonic(), at_once=True)
+            self.store.flush_nowait()
         await event.wait()
 
     # ── the tape ─────────────────────────────────────────────────────────────────────────────────────────
@@ -282,32 +353,63 @@ class Core:
     # ── upkeep ───────────────────────────────────────────────────────────────────────────────────────────
 
     async def upkeep(self, interval_s: float, keep_journal: int) -> None:
-        """Write snapshots a chunk at a time, trim the journal behind them, note what moved."""
+        """Write snapshots a chunk at a time, trim journals behind them, note what moved, look after a full disk."""
         while True:
             await anyio.sleep(interval_s)
             self._maybe_cut()
+            journal = self._journal
+            if journal is None or self.failed is not None:
+                continue
+            try:
+                self._look_after(journal, keep_journal)
+            except StorageFull:
+                self._note_space()
+            except StorageError as error:
+                self.on_failed("corrupt" if isinstance(error, Corrupt) else "broken", str(error))
+
+    def _look_after(self, journal: Journal, keep_journal: int) -> None:
+        if self.storage_state != "ok":
+            self._retry_space(journal)
             if self.storage_state != "ok" and self.monotonic() - self._full_since > OUTCOME_UNKNOWN_AFTER_NS:
                 unknown = self.outbox.give_up()
                 if unknown:
                     log.warning("storage.outcomes_unknown", requests=unknown)
-            if self.storage_state != "ok" or self._pending:
-                continue
-            snapshots = self.residency.take_snapshots(self.engine.seq)
-            if snapshots:
-                self.store.put_snapshots_nowait(snapshots)
-            needed = self.residency.needed_seq(self.engine.seq) - keep_journal
-            if needed > 1:
-                self.store.trim_nowait(needed)
+            return
+        journal.tidy()
+        if self._pending:
+            return
+        snapshots = self.residency.take_snapshots(self.engine.seq)
+        if snapshots:
+            journal.pass_on(0, at_once=True)
+            self.store.put_snapshots_nowait(snapshots)
+        needed = self.residency.needed_seq(self.engine.seq) - keep_journal
+        if needed > 1:
+            self.store.trim_nowait(needed)
 
     async def stop(self) -> int:
         """Commit what there is, store every snapshot, end the writer; returns its exit status."""
+        journal = self._journal
+        assert journal is not None
         self.hand_on()
-        while self._pending or self.store.in_flight:
-            if self.failed is not None:
-                break
-            await anyio.sleep(0.001)
+        with anyio.move_on_after(TAIL_MAX_S):
+            while (self._pending or self._stuck is not None) and self.failed is None:
+                self._maybe_cut()
+                if self._stuck is not None:
+                    await anyio.sleep(0.1)
+                    self._retry_space(journal)
+        if self.failed is None and (self._pending or self._stuck is not None):
+            log.error("storage.tail_lost", unconfirmed=self.outbox.seal())
+            self.failed = 74
+        while self.failed is None:
+            # The pump still runs: what it did meanwhile goes to the writer before any snapshot that covers it.
+            self.hand_on()
             self._maybe_cut()
-        while self.failed is None and (chunk := self.residency.take_snapshots(self.engine.seq, everything=True)):
+            journal.pass_on(0, at_once=True)
+            if self._pending or not (chunk := self.residency.take_snapshots(self.engine.seq, everything=True)):
+                break
             self.store.put_snapshots_nowait(chunk)
             await anyio.lowlevel.checkpoint()
-        return await self.store.stop()
+        status = await self.store.stop(STOP_WRITER_MAX_S)
+        if self.failed is None:
+            journal.close()
+        return status

@@ -26,13 +26,15 @@ from actors.mailbox import Mailroom
 from mbtd import health as health_of
 from mbtd import logs
 from mbtd.clock import SystemClock
-from mbtd.config import Config, ConfigError, find_config
+from mbtd.config import Config, ConfigError, environment_switches, find_config
 from mbtd.core import Core
 from mbtd.entropy import SystemEntropy
-from mbtd.feeds import FeedRefused, make_feed
+from mbtd.feeds import FeedRefused, make_feed, make_reference
+from mbtd.interest import Interest
+from mbtd.market.reference import MetaStore, open_meta
 from mbtd.rpc.errors import make_error
 from mbtd.rpc.limits import ConnectionLimits, ServerLimits
-from mbtd.rpc.server import Access, ListenError, Server
+from mbtd.rpc.server import ALL_ROLES, Access, ListenError, Server
 from mbtd.rpc.session import Role
 from mbtd.service.app import App
 from mbtd.service.queries import Queries
@@ -50,6 +52,7 @@ log = logs.get_logger(subsystem="daemon")
 SEED_FILE = "seed"
 UPKEEP_S = 0.25
 ORPHAN_WAIT_S = 10.0
+LOCK_WAIT_S = 1.0
 JOURNAL_KEEP_EVENTS = 20_000
 
 
@@ -68,11 +71,16 @@ def main(options: ServeOptions) -> int:
         profiles = Profiles({name: dict(numbers) for name, numbers in config.profiles.items()})
         if profiles.get(config.engine.profile) is None:
             return _say(f"engine.profile: unknown fill profile {config.engine.profile!r}", 78)
+        drawn = int.from_bytes(SystemEntropy().draw(7), "big") | 1
+        seed = _seed(config, directory, drawn)
+        feed = make_feed(config, seed)
     except ValueError as error:
-        return _say(str(error), 78)
+        return _say(str(error), error.status if isinstance(error, FeedRefused) else 78)
+    except OSError as error:
+        return _say(f"cannot use the state directory {directory}: {error.strerror}", 78)
     try:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = StateLock.acquire(directory, wait_s=ORPHAN_WAIT_S if _left_over(directory) else 0.5, inheritable=True)
+        lock = StateLock.acquire(directory, wait_s=_lock_wait_s(directory), inheritable=True)
     except AlreadyRunning as error:
         return _say(str(error), 75)
     except OSError as error:
@@ -80,23 +88,28 @@ def main(options: ServeOptions) -> int:
     logs.set_up(config.log.level, config.log.format, stream=sys.stderr.buffer)
     status = 70
     try:
-        seed = _seed(config, directory)
-        feed = make_feed(config, seed, options.recordings)
+        seed = _seed(config, directory, seed)
         daemon = Daemon(config, directory, lock, profiles, seed, feed)
         status = anyio.run(daemon.run, backend="asyncio", backend_options={"use_uvloop": True})
-    except FeedRefused as error:
-        status = _say(str(error), error.status)
-    except ListenError as error:
-        status = _say(str(error), 78)
-    except (Corrupt, WrongDatabase) as error:
-        status = _say(str(error), 65)
-    except (StorageError, OSError) as error:
-        status = _say(str(error), 74)
-    except BaseException:
-        log.exception("daemon.failed")
+    except BaseException as error:
+        status = _status_of(error)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)
+
+
+def _status_of(error: BaseException) -> int:
+    """Say what ended the daemon; a task group's only exception counts as itself."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    if isinstance(error, ListenError):
+        return _say(str(error), 78)
+    if isinstance(error, Corrupt | WrongDatabase):
+        return _say(str(error), 65)
+    if isinstance(error, StorageError | OSError):
+        return _say(str(error), 74)
+    log.critical("daemon.failed", exc_info=error)
+    return 70
 
 
 def _say(text: str, status: int) -> int:
@@ -110,6 +123,8 @@ def _flags(options: ServeOptions) -> dict[str, object]:
         flags["storage.directory"] = str(options.state)
     if options.feed is not None:
         flags["market.feed"] = options.feed
+    if options.recordings:
+        flags["market.recordings"] = [str(path) for path in options.recordings]
     if options.speed is not None:
         flags["market.speed"] = options.speed
     if options.seed is not None:
@@ -117,26 +132,36 @@ def _flags(options: ServeOptions) -> dict[str, object]:
     return flags
 
 
-def _left_over(directory: Path) -> bool:
-    """Whether an earlier daemon was here: then its writer may need a moment to leave."""
-    return (directory / "mbtd.lock").exists()
+def _lock_wait_s(directory: Path) -> float:
+    """How long to wait for the lock: longer when the daemon that took it is gone and only its writer is left."""
+    try:
+        pid = int((directory / "mbtd.lock").read_text())
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (OSError, ValueError, IndexError):
+        return ORPHAN_WAIT_S
+    return ORPHAN_WAIT_S if state in "ZX" else LOCK_WAIT_S
 
 
-def _seed(config: Config, directory: Path) -> int:
-    """The configured seed, or one drawn at the first start and kept."""
+def _seed(config: Config, directory: Path, drawn: int) -> int:
+    """The configured seed, or the one that an earlier start kept, or ``drawn``."""
     if config.engine.seed:
         return config.engine.seed
     path = directory / SEED_FILE
     try:
         return int(path.read_text())
     except FileNotFoundError:
-        seed = int.from_bytes(SystemEntropy().draw(7), "big") | 1
+        return drawn
+    except ValueError:
+        raise FeedRefused(f"{path} does not hold a number; remove it to draw a new seed", 78) from None
+
+
+def _keep_seed(config: Config, directory: Path, seed: int) -> None:
+    """Keep a drawn seed for the next starts, now that the state directory is known to be ours."""
+    path = directory / SEED_FILE
+    if not config.engine.seed and not path.exists():
         temporary = path.with_suffix(".tmp")
         temporary.write_text(str(seed))
         temporary.replace(path)
-        return seed
-    except ValueError:
-        raise FeedRefused(f"{path} does not hold a number; remove it to draw a new seed", 78) from None
 
 
 def partition_seed(seed: int) -> bytes:
@@ -152,6 +177,7 @@ class Daemon:
     ) -> None:
         self._config = config
         self._directory = directory
+        self._seed = seed
         self._lock = lock
         self._feed = feed
         self._clock = SystemClock()
@@ -169,6 +195,7 @@ class Daemon:
             slice_ns=budget * 1_000,
             tape_max=config.market.tape_waiting_max_messages,
         )
+        self._reference = make_reference(config, feed)
         self._notifier = Notifier.from_environ(os.environ)
         self._stopping = anyio.Event()
         self._servers: list[Server] = []
@@ -177,7 +204,11 @@ class Daemon:
         """Start, serve, stop; the exit status."""
         started_at = self._clock.wall_ns()
         core = self._core
-        recovered = await core.start(self._directory, self._lock, self._config.storage.snapshot_chunk_max_rows)
+        stored = self._config.storage
+        recovered = await core.start(
+            self._directory, self._lock, stored.snapshot_chunk_max_rows, stored.ballast_bytes
+        )
+        _keep_seed(self._config, self._directory, self._seed)
         log.info(
             "recovery.finished",
             seq=recovered.head.seq,
@@ -185,6 +216,7 @@ class Daemon:
             steps=recovered.steps,
             duration_ms=(self._clock.wall_ns() - started_at) // 1_000_000,
         )
+        await self._begin_market()
         # Cyclic garbage is rare here: everything that survived recovery is left out of every collection.
         gc.collect()
         gc.freeze()
@@ -202,6 +234,10 @@ class Daemon:
             tasks.start_soon(self._signals)
             tasks.start_soon(core.pump.run)
             tasks.start_soon(self._run_feed)
+            if core.interest is not None:
+                tasks.start_soon(core.interest.run)
+            if self._reference is not None:
+                tasks.start_soon(self._reference.run, core, self._heard_of_reference)
             tasks.start_soon(core.upkeep, UPKEEP_S, JOURNAL_KEEP_EVENTS)
             tasks.start_soon(self._watch_failure)
             tasks.start_soon(self._ping_watchdog)
@@ -212,6 +248,28 @@ class Daemon:
             tasks.cancel_scope.cancel()
         return status
 
+    async def _begin_market(self) -> None:
+        """What earlier runs knew of the market, and what the recovered accounts need of it."""
+        core, market = self._core, self._config.market
+        if self._reference is not None:
+            store = MetaStore(lambda: open_meta(self._directory), core.store.set_meta_nowait)
+            await self._reference.begin(store, core)
+        core.interest = Interest(
+            core.engine,
+            self._feed,
+            lambda: core.hub.quote_symbols,
+            core.monotonic,
+            max_symbols=market.interest_max_symbols,
+            max_contracts=market.interest_max_contracts,
+        )
+        core.interest.begin()
+
+    def _heard_of_reference(self, problem: str) -> None:
+        if problem:
+            log.warning("reference.problem", problem=problem)
+        else:
+            log.info("reference.refreshed", instruments=len(self._core.engine.world.instruments.by_symbol))
+
     def _make_app(self, history: History, tasks: Any, started_at: int) -> App:
         core, feed = self._core, self._feed
 
@@ -219,10 +277,11 @@ class Daemon:
             tasks.start_soon(work)
 
         def say_health() -> dict[str, Any]:
-            return health_of.health(core, feed, started_at, self._stopping.is_set)
+            return health_of.health(core, feed, started_at, self._stopping.is_set, self._reference)
 
         queries = Queries(core, history, spawn, feed, say_health)
-        app = App(core, queries, spawn, trading_disabled=self._config.switches.trading_disabled)
+        disabled = self._config.switches.trading_disabled or environment_switches(os.environ).trading_disabled
+        app = App(core, queries, spawn, trading_disabled=disabled)
         app.set_history(queries.order_record)
         queries.account_no = app.account_no
         return app
@@ -237,11 +296,12 @@ class Daemon:
             service=_connection_limits(settings.service),
         )
         handed = inherited_sockets(os.environ)
-        for name, path in (
-            ("rpc", settings.socket or str(self._directory / "mbtd.sock")),
-            ("admin", settings.admin_socket or str(self._directory / "admin.sock")),
+        everybody, operators = ALL_ROLES, frozenset[Role](("operator",))
+        for name, path, allowed in (
+            ("rpc", settings.socket or str(self._directory / "mbtd.sock"), everybody),
+            ("admin", settings.admin_socket or str(self._directory / "admin.sock"), operators),
         ):
-            server = Server(app, access, limits=limits)
+            server = Server(app, access, limits=limits, allowed=allowed)
             self._servers.append(server)
             if handed.get(name):
                 for listener in handed[name]:
@@ -295,13 +355,17 @@ class Daemon:
 
 
 def _access(settings: Any) -> Access:
+    user_accounts = {int(name): accounts for name, accounts in settings.traders.items() if name.isdigit()}
+    group_accounts = {_gid(name): accounts for name, accounts in settings.traders.items() if not name.isdigit()}
     users: dict[int, Role] = dict.fromkeys(settings.viewer_uids, "viewer")
+    users |= dict.fromkeys(user_accounts, "trader")
     users |= dict.fromkeys(settings.service_uids, "service")
     users |= dict.fromkeys(settings.operator_uids, "operator")
     groups: dict[int, Role] = {_gid(name): "viewer" for name in settings.viewer_groups}
+    groups |= dict.fromkeys(group_accounts, "trader")
     groups |= {_gid(name): "service" for name in settings.service_groups}
     groups |= {_gid(name): "operator" for name in settings.operator_groups}
-    return Access(users=users, groups=groups)
+    return Access(users=users, groups=groups, user_accounts=user_accounts, group_accounts=group_accounts)
 
 
 def _gid(name: str) -> int:

@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from datetime import date, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 from mbtd.config import Config
 from mbtd.market.feed import Feed
+
+if TYPE_CHECKING:
+    from actors.book.instruments import Instrument
+    from mbtd.market.alpaca_credentials import AlpacaCredentials
+    from mbtd.market.alpaca_reference import AlpacaReference
+    from mbtd.market.calendar import Calendar
+    from mbtd.market.reference import ReferenceKeeper
+
+CALENDAR_COMPARED_DAYS: Final = 14
 
 
 class FeedRefused(ValueError):
@@ -17,12 +29,12 @@ class FeedRefused(ValueError):
         self.status = status
 
 
-def make_feed(config: Config, seed: int, recordings: tuple[Path, ...]) -> Feed:
+def make_feed(config: Config, seed: int) -> Feed:
     """The configured feed. Raises :class:`FeedRefused`."""
     if config.market.feed == "synthetic":
         return _synthetic(config, seed)
     if config.market.feed == "replay":
-        return _replay(config, recordings)
+        return _replay(config)
     return _alpaca(config)
 
 
@@ -34,14 +46,12 @@ def _synthetic(config: Config, seed: int) -> Feed:
     return SyntheticFeed(seed, SyntheticSettings(quotes_per_second=wanted.quotes_per_second, sessions=wanted.session))
 
 
-def _replay(config: Config, recordings: tuple[Path, ...]) -> Feed:
+def _replay(config: Config) -> Feed:
     from mbtd.market.calendar import Calendar
     from mbtd.market.feeds.replay import ReplayFeed
     from mbtd.market.recordings import RecordingError, open_recordings
 
-    paths = recordings or tuple(Path(path) for path in config.market.recordings)
-    if not paths:
-        raise FeedRefused("--feed replay needs --recording FILE (or market.recordings)", 2)
+    paths = tuple(Path(path) for path in config.market.recordings)
     try:
         recording = open_recordings(paths)
     except RecordingError as error:
@@ -50,14 +60,97 @@ def _replay(config: Config, recordings: tuple[Path, ...]) -> Feed:
 
 
 def _alpaca(config: Config) -> Feed:
-    from mbtd.market.alpaca_credentials import CredentialsMissing, load_credentials
-    from mbtd.market.calendar import Calendar
     from mbtd.market.feeds.alpaca import AlpacaFeed, AlpacaSettings
+    from mbtd.market.feeds.alpaca_link import LinkSettings
+
+    market, wanted = config.market, config.market.alpaca
+    link = LinkSettings(
+        feed_dead_ms=market.feed_dead_ms,
+        silence_reconnect_ms=max(LinkSettings().silence_reconnect_ms, 4 * market.feed_dead_ms),
+        reconnect_least_ms=wanted.reconnect_least_ms,
+        reconnect_most_ms=wanted.reconnect_most_ms,
+    )
+    settings = AlpacaSettings(
+        stock_feed=market.stocks_feed,
+        option_feed=market.options_feed if wanted.option_underlyings else "off",
+        stock_url=wanted.stocks_url,
+        option_url=wanted.options_url,
+        link=link,
+    )
+    return AlpacaFeed(settings, _credentials(), _alpaca_calendar(config))
+
+
+def _alpaca_calendar(config: Config) -> Calendar:
+    from mbtd.market.calendar import Calendar
+
+    return Calendar(always_open=config.market.alpaca.session == "always")
+
+
+def _credentials() -> AlpacaCredentials:
+    from mbtd.market.alpaca_credentials import CredentialsMissing, load_credentials
 
     try:
-        credentials = load_credentials(os.environ)
+        return load_credentials(os.environ)
     except CredentialsMissing as error:
         raise FeedRefused(str(error), 78) from None
-    settings = AlpacaSettings(stock_feed=config.market.stocks_feed, option_feed=config.market.options_feed)
-    feed: Feed = AlpacaFeed(settings, credentials, Calendar())  # type: ignore[assignment]
-    return feed
+
+
+def make_reference(config: Config, feed: Feed) -> ReferenceKeeper | None:
+    """Who keeps the feed's reference data fresh; ``None`` for feeds that know their instruments themselves."""
+    if config.market.feed != "alpaca":
+        return None
+    from mbtd.market.alpaca_reference import AlpacaReference, Wishes
+    from mbtd.market.calendar import to_date
+    from mbtd.market.feeds.alpaca import AlpacaFeed
+    from mbtd.market.reference import ReferenceKeeper, work_in_thread
+
+    assert isinstance(feed, AlpacaFeed)
+    wanted = config.market.alpaca
+    source = AlpacaReference(
+        _credentials(),
+        trading_url=wanted.trading_url or None,
+        data_url=wanted.data_url or None,
+        feed=config.market.stocks_feed,
+        timeout_s=wanted.reference_timeout_s,
+    )
+
+    async def load(known: Sequence[Instrument], trade_date: int) -> tuple[Sequence[Instrument], str]:
+        first = to_date(trade_date)
+        last = first + timedelta(days=wanted.option_expiry_max_days)
+        everything = await source.everything(Wishes(trade_date, wanted.option_underlyings, first, last), known)
+        problems = list(everything.problems)
+        if wanted.session == "xnys":
+            problems += await calendar_problems(source, feed.calendar, first)
+        return everything.instruments, "; ".join(problems)
+
+    return ReferenceKeeper(
+        "alpaca",
+        load,
+        feed.learn,
+        now=feed.now,
+        trade_date=lambda: feed.calendar.session_at(feed.now()).trade_date,
+        interval_s=wanted.reference_refresh_s,
+        work=work_in_thread,
+    )
+
+
+async def calendar_problems(source: AlpacaReference, calendar: Calendar, first: date) -> list[str]:
+    """Where the broker's next trading days are not ours: a closure that our data does not know."""
+    from mbtd.market.alpaca_reference import ReferenceUnavailable
+    from mbtd.market.calendar import to_int
+
+    last = first + timedelta(days=CALENDAR_COMPARED_DAYS)
+    try:
+        theirs = {day.trade_date: day for day in (await source.calendar(first, last)).value}
+    except ReferenceUnavailable as error:
+        return [f"calendar: {error}"]
+    problems = []
+    for offset in range(CALENDAR_COMPARED_DAYS + 1):
+        day = to_int(first + timedelta(days=offset))
+        ours = calendar.trading_day(day) if calendar.is_trading_day(day) else None
+        said = theirs.get(day)
+        ours_hours = (ours.core_opens_at, ours.core_closes_at) if ours is not None else None
+        their_hours = (said.core_opens_at, said.core_closes_at) if said is not None else None
+        if ours_hours != their_hours:
+            problems.append(f"calendar: Alpaca's hours of {day} differ from the packaged calendar's")
+    return problems

@@ -8,10 +8,17 @@ from typing import Any
 from actors.book.units import format_time
 from mbtd import __version__
 from mbtd.core import Core
-from mbtd.market.feed import Feed
+from mbtd.market.feed import STATE_SENTENCES, Feed, FeedStatus
+from mbtd.market.reference import ReferenceKeeper
 
 
-def health(core: Core, feed: Feed, started_at: int, stopping: Callable[[], bool]) -> dict[str, Any]:
+def health(
+    core: Core,
+    feed: Feed,
+    started_at: int,
+    stopping: Callable[[], bool],
+    reference: ReferenceKeeper | None = None,
+) -> dict[str, Any]:
     """The state of everything an operator asks about first."""
     reasons = []
     status = feed.status()
@@ -21,6 +28,13 @@ def health(core: Core, feed: Feed, started_at: int, stopping: Callable[[], bool]
         reasons.append(f"storage_{core.storage_state}")
     if core.readers is not None and core.readers.files_problem:
         reasons.append("tape_files_stopped")
+    known = len(core.engine.world.instruments.by_symbol)
+    if not known:
+        reasons.append("reference_missing")
+    elif reference is not None and reference.problem:
+        reasons.append("reference_old")
+    if core.interest is not None and core.interest.left_out:
+        reasons.append("interest_full")
     quarantined = sum(1 for book in core.engine.books.values() if book.quarantined)
     if quarantined:
         reasons.append("accounts_quarantined")
@@ -37,11 +51,18 @@ def health(core: Core, feed: Feed, started_at: int, stopping: Callable[[], bool]
         "feed": {
             "name": feed.name,
             "state": status.state,
-            "reason": status.reason or None,
+            "reason": _sentence(status),
             "messages": status.messages,
             "age_ms": age // 1_000_000 if age is not None else None,
             "data_class": feed.data_class,
+            "streams": _streams(status),
         },
+        "reference": {
+            "age_s": reference.age_s() if reference is not None else None,
+            "problem": reference.problem or None if reference is not None else None,
+            "instruments": known,
+        },
+        "interest": _interest(core),
         "storage": {
             "state": core.storage_state,
             "seq": core.engine.seq,
@@ -64,4 +85,39 @@ def health(core: Core, feed: Feed, started_at: int, stopping: Callable[[], bool]
             "quarantined": quarantined,
         },
         "limits": {"mailbox": core.mailroom.capacity},
+    }
+
+
+def _sentence(status: FeedStatus) -> str | None:
+    if status.state == "live":
+        return None
+    sentence = STATE_SENTENCES[status.state]
+    return f"{sentence} ({status.reason})" if status.reason else sentence
+
+
+def _streams(status: FeedStatus) -> list[dict[str, Any]]:
+    """Each connection of a feed that has several."""
+    return [
+        {
+            "name": stream.name,
+            "state": stream.state,
+            "reason": stream.reason or None,
+            "subscribed": stream.subscribed,
+            "refused": len(stream.refused),
+            "connections": stream.counters.connections,
+            "errors": stream.counters.errors,
+        }
+        for stream in getattr(status, "streams", ())
+    ]
+
+
+def _interest(core: Core) -> dict[str, int] | None:
+    interest = core.interest
+    if interest is None:
+        return None
+    return {
+        "symbols": interest.symbols,
+        "contracts": interest.contracts,
+        "left_out": interest.left_out,
+        "unknown": interest.unknown,
     }

@@ -1,4 +1,4 @@
-"""The writer process of the daemon: ``python -m mbtd.writer FD DIRECTORY``. Started by the daemon only."""
+"""The writer process: ``python -m mbtd.writer FD DIRECTORY BALLAST_BYTES``. Started by the daemon only."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from storage.writer import run
 
 def main() -> int:
     """Serve one daemon until it is gone."""
-    return run(int(sys.argv[1]), Path(sys.argv[2]), project, store_type=store_type())
+    return run(int(sys.argv[1]), Path(sys.argv[2]), project, ballast_bytes=int(sys.argv[3]), store_type=store_type())
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from storage.records import Snapshot
 
 
 class SnapshotReader:
-    """Reads durable snapshots."""
+    """Reads durable snapshots and named values."""
 
     def __init__(self, directory: Path) -> None:
         self._db = sqlite3.connect(f"file:{directory / FILE_NAME}?mode=ro", uri=True, isolation_level=None)
@@ -26,6 +26,11 @@ class SnapshotReader:
             "SELECT account_no, n, seq, next_due, live, body FROM snapshots WHERE account_no = ?", (account_no,)
         ).fetchone()
         return Snapshot(row[0], row[1], row[2], row[3], bool(row[4]), row[5]) if row is not None else None
+
+    def meta(self, key: str) -> bytes | None:
+        """A named value, as ``set_meta`` stored it."""
+        row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        return bytes(row[0]) if row is not None else None
 
     def close(self) -> None:
         """Close the connection."""

@@ -132,6 +132,12 @@ class RemoteStore(asyncio.Protocol):
         self.in_flight += 1
         self._send(Append(group))
 
+    def append_all_nowait(self, groups: Sequence[Group]) -> None:
+        """The same for several groups, in one write."""
+        self.in_flight += len(groups)
+        if self._transport is not None and not self._over:
+            self._transport.write(b"".join([encode(Append(group)) for group in groups]))
+
     def put_snapshots_nowait(self, snapshots: Sequence[Snapshot]) -> None:
         """Ask for snapshots to be stored; ``on_stored`` follows. Their groups must have been sent before."""
         self._send(PutSnapshots(list(snapshots)))
@@ -143,6 +149,11 @@ class RemoteStore(asyncio.Protocol):
     def set_meta_nowait(self, key: str, value: bytes) -> None:
         """Store a named value when there is time; ``stop`` waits for it."""
         self._send(SetMeta(key, value))
+
+    def flush_nowait(self) -> None:
+        """Ask for everything sent so far to be projected soon; ``on_projected`` follows."""
+        self._flushes.append(asyncio.get_running_loop().create_future())
+        self._send(Flush())
 
     async def flush(self) -> int:
         """Project everything sent so far; returns the number projections then contain."""

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from storage.ballast import BALLAST_BYTES, Ballast
 from storage.chain import check_follows, check_snapshot, head_after, next_hash
-from storage.database import open_database
+from storage.database import FILE_NAME, open_database
 from storage.errors import Corrupt, StaleWriter, StorageBroken, StorageFull, translated
 from storage.migrations import MIGRATIONS, Step
 from storage.records import Group, Head, Project, Snapshot
@@ -175,8 +175,11 @@ class SqliteStore:
                 position, prev_hash, seq = number, stored_hash, group.seq_last
                 yield number, group
 
-    def trim(self, below_seq: int, budget_groups: int | None = None) -> int:
-        goal = min(self._position(below_seq - 1), self._projected_group)
+    def trim(self, below_seq: int, budget_groups: int | None = None, *, projected_elsewhere: bool = False) -> int:
+        """As the port says; ``projected_elsewhere`` leaves this store's own projections out of account."""
+        goal = self._position(below_seq - 1)
+        if not projected_elsewhere:
+            goal = min(goal, self._projected_group)
         if budget_groups is not None:
             goal = min(goal, self._oldest + budget_groups)
         removed = 0
@@ -273,6 +276,18 @@ class SqliteStore:
         left = max(0, int(pages) - int(moved), int(busy))
         self.wal_pages = left
         return left
+
+    def warm(self, log_bytes: int) -> None:
+        """Let the log take its size now, and keep it: a commit that overwrites is half as dear as one that grows.
+
+        (A growing file costs the file system a journal entry of its own with every sync.)
+        """
+        log = self.directory / f"{FILE_NAME}-wal"
+        if log.exists() and log.stat().st_size >= log_bytes:
+            return
+        self.set_meta("warm", bytes(log_bytes))
+        self.set_meta("warm", b"")
+        self.checkpoint(truncate=False)
 
     def set_meta(self, key: str, value: bytes) -> None:
         self._write(lambda: self._db.execute(_UPSERT_META, (key, value)))

@@ -59,8 +59,12 @@ from storage.sqlite import SqliteStore
 
 SLICE_NS = 5_000_000
 """How long a slice of other work should keep a commit waiting at most."""
-MAX_BACKLOG_GROUPS = 2_000
-"""Beyond so many unprojected groups every commit is followed by a slice of projection."""
+MAX_BACKLOG_EVENTS = 200_000
+"""Beyond so many unprojected events every commit is followed by a slice of projection."""
+BUSY_S = 0.25
+"""For so long after a group the daemon counts as busy, and projection is paced: it shares a processor with it."""
+REST = 4
+"""While the daemon is busy, projection rests so many times as long as its last slice took."""
 BACKLOGGED_SLICES = 8
 """While projection is backlogged every so many slices one goes to the other kinds in turn."""
 LINGER_S = 0.001
@@ -154,6 +158,8 @@ class Writer:
         self._checkpoint_pages = CHECKPOINT_PAGES
         self._turn = 0
         self._slices = 0
+        self._busy_at = 0.0
+        self._rest_until = 0.0
 
     def serve(self) -> int:
         """Returns the exit status; storage faults are raised."""
@@ -181,6 +187,9 @@ class Writer:
         if self._groups or self._flushes:
             return 0.0
         if self._waiting():
+            resting = self._resting()
+            if resting > 0:
+                return resting
             return 0.0 if self._calm else LINGER_S
         if self._store.wal_pages or self._space != "ok":
             return IDLE_CHECKPOINT_S
@@ -189,12 +198,13 @@ class Writer:
     def _slice_due(self) -> bool:
         if self._backlogged() or self._commits >= COMMITS_PER_SLICE:
             return True
-        return not self._groups and (self._calm or bool(self._flushes))
+        return not self._groups and (self._calm or bool(self._flushes)) and self._resting() <= 0
 
     def _take(self, request: Request) -> None:
         match request:
             case Append(group):
                 self._groups.append(group)
+                self._busy_at = time.monotonic()
             case PutSnapshots(snapshots):
                 self._snapshots.extend(snapshots)
             case Trim(below_seq):
@@ -260,7 +270,14 @@ class Writer:
     # -- everything else, in slices
 
     def _backlogged(self) -> bool:
-        return self._store.projection_backlog() > MAX_BACKLOG_GROUPS
+        return self._store.head().seq - self._store.projected_seq() > MAX_BACKLOG_EVENTS
+
+    def _resting(self) -> float:
+        """How long projection still rests for the daemon's sake, in seconds."""
+        if self._flushes or self._stop or self._backlogged():
+            return 0.0
+        now = time.monotonic()
+        return self._rest_until - now if now - self._busy_at < BUSY_S else 0.0
 
     def _waiting(self) -> bool:
         return bool(
@@ -325,6 +342,7 @@ class Writer:
         except Exception as error:
             raise _ProjectionRaised from error
         took = time.perf_counter_ns() - started
+        self._rest_until = time.monotonic() + REST * took / 1e9
         if took > SLICE_NS * 3 // 4:
             self._slice_groups = max(1, self._slice_groups // 2)
         elif took < SLICE_NS // 3:

@@ -34,11 +34,9 @@ def replace(draft: Draft, action: ReplaceOrder, world: World, profiles: Profiles
         return refuse("order_not_found", "order_id", order_id=name)
     outcome = _prepare(draft, order, action, world)
     if isinstance(outcome, Refusal):
-        draft.emit(
-            e.OrderReplaceRejected(
-                order.terms.order_no, name, outcome.reason, order.reserved_money, order.reserved_qty
-            )
-        )
+        # A rejection that names the order would end the change that is already under way.
+        order_no = order.terms.order_no if order.status != "pending_replace" else 0
+        draft.emit(e.OrderReplaceRejected(order_no, name, outcome.reason, order.reserved_money, order.reserved_qty))
         return outcome
     return _ask(draft, order, action, outcome[0], outcome[1], world, profiles)
 

@@ -47,6 +47,7 @@ class Slot:
         "busy",
         "consumers",
         "dead",
+        "feed",
         "last",
         "last_down",
         "last_seq",
@@ -71,6 +72,8 @@ class Slot:
         self.status: Status | None = None
         self.dead = False
         """The feed that serves this symbol is down."""
+        self.feed = ""
+        """The feed that serves this symbol, where several feed one tape; else empty."""
         self.ask_down = 0
         self.bid_up = NO_BOTTOM
         self.last_up = NO_BOTTOM

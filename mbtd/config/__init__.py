@@ -20,6 +20,7 @@ from mbtd.config.report import (
     environment_switches,
     find_config,
     is_reloadable,
+    main,
     render,
 )
 
@@ -43,5 +44,6 @@ __all__ = [
     "environment_switches",
     "find_config",
     "is_reloadable",
+    "main",
     "render",
 ]

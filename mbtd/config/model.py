@@ -25,6 +25,8 @@ Microseconds = Annotated[int, Meta(ge=1, le=1_000_000)]
 Uid = Annotated[int, Meta(ge=0, le=2**32 - 2)]
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]{0,63}\Z")]
 Symbol = Annotated[str, Meta(pattern=r"^[A-Z][A-Z0-9.]{0,20}\Z")]
+StreamUrl = Annotated[str, Meta(pattern=r"^(wss?://[^\s@]+)?\Z")]
+RestUrl = Annotated[str, Meta(pattern=r"^(https?://[^\s@]+)?\Z")]
 
 BUILT_IN_PROFILES = ("alpaca-parity", "realistic", "conservative")
 BASE = "base"
@@ -106,6 +108,26 @@ class Synthetic(Section, frozen=True, kw_only=True):
     session: Literal["always", "xnys"] = "always"
 
 
+class Alpaca(Section, frozen=True, kw_only=True):
+    """Where Alpaca is, and what is asked of it besides quotes. Its keys are no settings."""
+
+    stocks_url: StreamUrl = ""
+    """The whole URL of the stock stream; empty: Alpaca's own."""
+    options_url: StreamUrl = ""
+    trading_url: RestUrl = ""
+    """Base of the REST API with assets, contracts and calendar; empty: Alpaca's paper trading."""
+    data_url: RestUrl = ""
+    """Base of the REST API with previous closes; empty: Alpaca's own."""
+    session: Literal["xnys", "always"] = "xnys"
+    option_underlyings: tuple[Symbol, ...] = ()
+    """Without any, the option stream is not opened."""
+    option_expiry_max_days: Annotated[int, Meta(ge=1, le=1_500)] = 60
+    reference_refresh_s: Seconds = 86_400
+    reference_timeout_s: Seconds = 120
+    reconnect_least_ms: Milliseconds = 500
+    reconnect_most_ms: Milliseconds = 30_000
+
+
 class Market(Section, frozen=True, kw_only=True):
     """Where quotes come from."""
 
@@ -120,6 +142,7 @@ class Market(Section, frozen=True, kw_only=True):
     interest_max_contracts: Count = limits.INTEREST_MAX_CONTRACTS
     tape_waiting_max_messages: Count = limits.TAPE_WAITING_MAX_MESSAGES
     synthetic: Synthetic = field(default_factory=Synthetic)
+    alpaca: Alpaca = field(default_factory=Alpaca)
 
 
 class Storage(Section, frozen=True, kw_only=True):
@@ -188,6 +211,9 @@ def problems(config: Config) -> Iterator[tuple[tuple[str, ...], str]]:
         yield ("market.speed",), "must be a number from 0.001 to 1000000"
     if market.feed == "replay" and not market.recordings:
         yield ("market.recordings", "market.feed"), "a replay needs at least one file in market.recordings"
+    if market.alpaca.reconnect_least_ms > market.alpaca.reconnect_most_ms:
+        keys = ("market.alpaca.reconnect_least_ms", "market.alpaca.reconnect_most_ms")
+        yield keys, "market.alpaca.reconnect_least_ms must be at most market.alpaca.reconnect_most_ms"
     if not market.synthetic.symbols:
         yield ("market.synthetic.symbols",), "must name at least one symbol"
     for name, numbers in config.profiles.items():

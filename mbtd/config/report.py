@@ -7,13 +7,16 @@ import sys
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import Struct
 
 from mbtd.config.layers import ConfigError, Loaded, Problem, values
 from mbtd.config.model import Config, Switches
+
+if TYPE_CHECKING:
+    from mbtd.cli.options import CheckConfigOptions
 
 RELOADABLE = (
     "switches.",
@@ -82,6 +85,12 @@ def changes(old: Loaded[Config], new: Loaded[Config]) -> tuple[str, ...]:
     if fixed:
         raise ConfigError(Problem(new.origins[key], key, "needs a restart; nothing was changed") for key in fixed)
     return changed
+
+
+def main(options: CheckConfigOptions) -> int:
+    """``mbtd check-config``, as the command line calls it."""
+    given = str(options.config) if options.config is not None else None
+    return check_config(find_config(given, os.environ), options.json)
 
 
 def check_config(path: Path | None, json: bool = False, environ: Mapping[str, str] | None = None) -> int:

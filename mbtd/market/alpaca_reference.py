@@ -1,14 +1,15 @@
 """Reference data from Alpaca's REST API: assets, option contracts, previous closes, trading days.
 
-Invariants: every answer says how old it is. A refresh that fails keeps the old data with its old age and says
-why; only where there is no old data it raises. A row that cannot be read is left out and counted, never
-guessed. Money is read from decimal texts, or rounded from JSON numbers to 1e-4 dollar.
+Invariants: a fetch brings all of its kind or raises :class:`ReferenceUnavailable` with a text free of keys;
+what is kept meanwhile is :mod:`mbtd.market.reference`'s business. A row that cannot be read is left out and
+counted, never guessed. Money is read from decimal texts, or rounded from JSON numbers to 1e-4 dollar.
 
 alpaca-py is imported late and runs in a thread: it brings pandas and takes seconds to import. Its HTTP
 session has no timeout, so a call that takes too long is abandoned with its thread. Raw answers are used, not
 its models: one value that a model does not know would lose the whole list.
 
-Known limits: leverage of funds is not in Alpaca's data; the tick of a contract is a cent in the penny program
+Known limits: previous closes are those of the feed (the IEX feed's are not the listing exchange's official ones);
+leverage of funds is not in Alpaca's data; the tick of a contract is a cent in the penny program
 and five cents outside it, whatever its price.
 """
 
@@ -16,13 +17,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date, datetime, time
-from typing import Any, Final, Generic, Literal, Protocol, TypeVar
+from typing import Any, Final, Generic, Literal, TypeVar
 from zoneinfo import ZoneInfo
 
 import anyio
-import msgspec
 from anyio import to_thread
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from actors.book.instruments import Deliverable, Instrument
 from actors.book.units import (
@@ -47,33 +47,35 @@ Value = TypeVar("Value")
 
 
 class ReferenceUnavailable(RuntimeError):
-    """A first fetch failed and nothing older is known; the text says why, without keys."""
+    """A fetch failed; the text says why, without keys."""
 
 
-class ReferenceCache(Protocol):
-    """Where answers survive."""
-
-    def get(self, key: str) -> tuple[bytes, int] | None:
-        """What was put last, and when (nanoseconds UTC)."""
-
-    def put(self, key: str, content: bytes, at: int) -> None:
-        """Replace."""
-
-
-class Dated(Struct, Generic[Value], frozen=True):
-    """An answer with its age."""
+class Fetched(Struct, Generic[Value], frozen=True):
+    """An answer."""
 
     value: Value
-    at: int
-    """When Alpaca said so, nanoseconds UTC."""
-    problem: str = ""
-    """Why it could not be refreshed; empty when it is fresh."""
     skipped: int = 0
-    """Rows left out of this refresh because they could not be read."""
+    """Rows left out because they could not be read."""
 
-    def age_ns(self, now: int) -> int:
-        """How old it is."""
-        return now - self.at
+
+class Wishes(Struct, frozen=True):
+    """What :meth:`AlpacaReference.everything` is to bring besides the assets."""
+
+    trade_date: int
+    """Previous closes are those before this date, YYYYMMDD."""
+    underlyings: tuple[str, ...] = ()
+    """Whose option contracts are wanted."""
+    expiry_from: date = date.min
+    expiry_to: date = date.max
+
+
+class Everything(Struct, frozen=True):
+    """All instruments, and what could not be refreshed with them."""
+
+    instruments: list[Instrument]
+    problems: tuple[str, ...] = ()
+    """Sentences; the part concerned is as it was before."""
+    skipped: int = 0
 
 
 class TradingDay(Struct, frozen=True, array_like=True):
@@ -92,8 +94,6 @@ class AlpacaReference:
     def __init__(
         self,
         credentials: AlpacaCredentials,
-        cache: ReferenceCache,
-        now: Callable[[], int],
         *,
         trading_url: str | None = None,
         data_url: str | None = None,
@@ -101,68 +101,76 @@ class AlpacaReference:
         timeout_s: float = TIMEOUT_S,
     ) -> None:
         self._credentials = credentials
-        self._cache = cache
-        self._now = now
         self._trading_url = trading_url
         self._data_url = data_url
         self._feed = feed
         self._timeout_s = timeout_s
 
-    async def assets(self) -> Dated[list[Instrument]]:
+    async def everything(self, wishes: Wishes, known: Iterable[Instrument]) -> Everything:
+        """Assets with their previous closes, and contracts.
+
+        Without the assets it raises; a part that fails beside them keeps what is ``known`` and is named.
+        """
+        assets = await self.assets()
+        before = {instrument.symbol: instrument for instrument in known}
+        problems: list[str] = []
+        contracts = [i for i in before.values() if i.asset_class == "us_option"]
+        skipped = assets.skipped
+        if not wishes.underlyings:
+            contracts = []
+        else:
+            try:
+                answer = await self.option_contracts(wishes.underlyings, wishes.expiry_from, wishes.expiry_to)
+                contracts, skipped = answer.value, skipped + answer.skipped
+            except ReferenceUnavailable as error:
+                problems.append(f"option contracts: {error}")
+        closes = {i.symbol: i.previous_close for i in before.values() if i.previous_close}
+        try:
+            wanted = [i.symbol for i in assets.value if i.active and i.tradable]
+            latest = await self.previous_closes(wanted, wishes.trade_date)
+            closes |= latest.value
+            skipped += latest.skipped
+        except ReferenceUnavailable as error:
+            problems.append(f"previous closes: {error}")
+        priced = [
+            structs.replace(i, previous_close=closes[i.symbol]) if i.symbol in closes else i for i in assets.value
+        ]
+        return Everything([*priced, *contracts], tuple(problems), skipped)
+
+    async def assets(self) -> Fetched[list[Instrument]]:
         """All US stocks and funds, active or not, sorted by symbol."""
-        return await self._dated("alpaca/assets/1", list[Instrument], self._fetch_assets)
+        return await self._fetch(self._fetch_assets)
 
     async def option_contracts(
         self, underlyings: Sequence[str], expiry_from: date, expiry_to: date
-    ) -> Dated[list[Instrument]]:
+    ) -> Fetched[list[Instrument]]:
         """The active contracts of some underlyings that expire within two dates, sorted by symbol."""
         names = ",".join(sorted(set(underlyings)))
-        key = f"alpaca/contracts/1/{names}/{expiry_from}/{expiry_to}"
+        return await self._fetch(lambda: self._fetch_contracts(names, expiry_from, expiry_to))
 
-        def fetch() -> tuple[list[Instrument], int]:
-            return self._fetch_contracts(names, expiry_from, expiry_to)
-
-        return await self._dated(key, list[Instrument], fetch)
-
-    async def previous_closes(self, symbols: Sequence[str], trade_date: int) -> Dated[dict[str, int]]:
+    async def previous_closes(self, symbols: Sequence[str], trade_date: int) -> Fetched[dict[str, int]]:
         """The last close before a trade date, in price units, of those symbols that have one."""
         names = sorted(set(symbols))
-        key = f"alpaca/closes/1/{self._feed}/{trade_date}/{','.join(names)}"
+        return await self._fetch(lambda: self._fetch_closes(names, trade_date))
 
-        def fetch() -> tuple[dict[str, int], int]:
-            return self._fetch_closes(names, trade_date)
-
-        return await self._dated(key, dict[str, int], fetch)
-
-    async def calendar(self, start: date, end: date) -> Dated[list[TradingDay]]:
+    async def calendar(self, start: date, end: date) -> Fetched[list[TradingDay]]:
         """The trading days within two dates."""
 
         def fetch() -> tuple[list[TradingDay], int]:
             rows = self._trading().get("/calendar", {"start": start.isoformat(), "end": end.isoformat()})
             return _read(rows, trading_day)
 
-        return await self._dated(f"alpaca/calendar/1/{start}/{end}", list[TradingDay], fetch)
+        return await self._fetch(fetch)
 
-    async def _dated(self, key: str, kind: type[Value], fetch: Callable[[], tuple[Value, int]]) -> Dated[Value]:
-        """Refresh, else what the cache has."""
+    async def _fetch(self, fetch: Callable[[], tuple[Value, int]]) -> Fetched[Value]:
         try:
             with anyio.fail_after(self._timeout_s):
                 value, skipped = await to_thread.run_sync(fetch, abandon_on_cancel=True)
         except TimeoutError:
-            problem = f"no answer within {self._timeout_s:g} s"
+            raise ReferenceUnavailable(f"no answer within {self._timeout_s:g} s") from None
         except Exception as error:
-            problem = self._describe(error)
-        else:
-            at = self._now()
-            self._cache.put(key, msgspec.msgpack.encode(value), at)
-            return Dated(value, at, skipped=skipped)
-        kept = self._cache.get(key)
-        if kept is None:
-            raise ReferenceUnavailable(problem) from None
-        try:
-            return Dated(msgspec.msgpack.decode(kept[0], type=kind), kept[1], problem)
-        except msgspec.MsgspecError:
-            raise ReferenceUnavailable(f"{problem}; the cached answer cannot be read") from None
+            raise ReferenceUnavailable(self._describe(error)) from None
+        return Fetched(value, skipped)
 
     def _describe(self, error: Exception) -> str:
         status = getattr(error, "status_code", None)

@@ -8,7 +8,7 @@ A feed that can outrun its reader looks at :meth:`FeedSink.backlog` and holds ba
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 from msgspec import Struct
 
@@ -16,8 +16,22 @@ from actors.book.instruments import Instrument
 from actors.market.messages import DataClass, Session, TapeMessage
 from mbtd.market.calendar import Calendar
 
-FeedStateName = Literal["connecting", "live", "stale", "down", "ended"]
-"""``stale``: connected, but silent for longer than is usual; ``ended``: a recording ran out."""
+FeedStateName = Literal[
+    "connecting", "live", "limited", "stale", "down", "auth_failed", "refused", "stopped", "ended"
+]
+"""What each means stands in :data:`STATE_SENTENCES`; only ``live`` is healthy."""
+
+STATE_SENTENCES: Final[dict[FeedStateName, str]] = {
+    "connecting": "The feed is connecting; orders wait for their first live quote.",
+    "live": "Quotes arrive.",
+    "limited": "Quotes arrive, but the server refused some symbols; their orders wait.",
+    "stale": "The connection stands, but nothing comes; nothing fills until it does.",
+    "down": "The connection is lost and is being tried again; nothing fills meanwhile.",
+    "auth_failed": "The server refuses the key pair; nothing fills until it is corrected and the daemon restarted.",
+    "refused": "The server refuses the stream for good; nothing fills until its cause is removed.",
+    "stopped": "The feed is not running; nothing fills.",
+    "ended": "The recording has ended; nothing fills any more.",
+}
 
 
 class FeedStatus(Struct, frozen=True):

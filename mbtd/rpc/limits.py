@@ -24,6 +24,7 @@ class ConnectionLimits(Struct, frozen=True, kw_only=True):
     waiting_max_reply_bytes: int = 1024 * 1024
     """More waiting answers than this and no further request is read."""
     response_max_bytes: int = 1024 * 1024
+    subscriptions_max: int = 32
     unfinished_line_max_s: float = 5.0
     close_grace_max_s: float = 5.0
     """How long a closing connection may take to read its last lines."""
@@ -34,6 +35,7 @@ CLIENT_LIMITS: Final = ConnectionLimits()
 SERVICE_LIMITS: Final = ConnectionLimits(
     in_flight_max_requests=1_024,
     turn_max_requests=256,
+    subscriptions_max=4_096,
     waiting_max_events=65_536,
     waiting_max_event_bytes=16 * 1024 * 1024,
     waiting_max_reply_bytes=4 * 1024 * 1024,

@@ -34,6 +34,7 @@ _SO_PEERGROUPS: Final = 59
 _GROUPS_MAX_BYTES: Final = 4 * 4096
 _LISTEN_BACKLOG: Final = 512
 _NOBODY: Final[Mapping[int, Role]] = MappingProxyType({})
+_NOTHING: Final[Mapping[int, tuple[str, ...]]] = MappingProxyType({})
 
 
 class ListenError(Exception):
@@ -45,6 +46,16 @@ class Access(Struct, frozen=True, kw_only=True):
 
     users: Mapping[int, Role] = _NOBODY
     groups: Mapping[int, Role] = _NOBODY
+    user_accounts: Mapping[int, tuple[str, ...]] = _NOTHING
+    """What traders may trade, by uid."""
+    group_accounts: Mapping[int, tuple[str, ...]] = _NOTHING
+
+    def accounts_of(self, uid: int, gids: Iterable[int]) -> tuple[str, ...]:
+        """Names or ids of the accounts that the user or one of its groups may trade."""
+        found = dict.fromkeys(self.user_accounts.get(uid, ()))
+        for gid in gids:
+            found |= dict.fromkeys(self.group_accounts.get(gid, ()))
+        return tuple(found)
 
     def role_of(self, uid: int, gids: Iterable[int]) -> Role | None:
         """The strongest role that the user or one of its groups has."""
@@ -213,7 +224,7 @@ class Server:
         self._per_uid[uid] += 1
         connection = Connection(
             self._application,
-            Peer(uid, gid, pid, role),
+            Peer(uid, gid, pid, role, self._access.accounts_of(uid, gids) if role == "trader" else ()),
             asyncio.get_running_loop().time,
             self._limits.service if role == "service" else self._limits.client,
             self._numbers,

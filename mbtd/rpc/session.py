@@ -32,6 +32,8 @@ class Peer(Struct, frozen=True):
     gid: int
     pid: int
     role: Role
+    accounts: tuple[str, ...] = ()
+    """Names or ids of the accounts that a trader may trade; other roles have their accounts by their role."""
 
 
 class Application(Protocol):

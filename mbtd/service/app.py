@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import msgspec
 
 from actors.book.decide import Placed
+from actors.book.ids import derive_order_ids
 from actors.book.rules.reasons import Refusal as RuleRefusal
 from actors.commands import CreateAccount, PlaceOrder
 from actors.engine import Created
@@ -21,7 +22,6 @@ from mbtd.core import Core
 from mbtd.entropy import SystemEntropy
 from mbtd.failpoints import reach
 from mbtd.keys import IssuedKey, issue_key
-from mbtd.logs import get_logger
 from mbtd.methods import DECODERS
 from mbtd.records.accounts import render_account
 from mbtd.records.orders import accepted_record, record_of, render_order
@@ -29,8 +29,8 @@ from mbtd.rpc.errors import Refusal, make_error, refuse
 from mbtd.rpc.session import RequestId, Session
 from mbtd.service.preview import preview
 from mbtd.service.refusals import rpc_error
+from mbtd.service.turns import queue_turn
 
-log = get_logger(subsystem="rpc")
 _encode = msgspec.json.Encoder().encode
 _PREVIEW = msgspec.json.Decoder(PlaceOrder)
 PRIVILEGED = frozenset({"order.cancel", "order.cancel_all"})
@@ -45,7 +45,9 @@ class Reader(Protocol):
     def handles(self, method: str) -> bool:
         """Whether this is one of its methods."""
 
-    def request(self, session: Session, request_id: RequestId, method: str, params: bytes) -> None:
+    def request(
+        self, session: Session, request_id: RequestId, method: str, params: bytes, deadline_ms: int | None
+    ) -> None:
         """Answer, now or later."""
 
 
@@ -59,13 +61,11 @@ class App:
         spawn: Callable[[Callable[[], Awaitable[None]]], None],
         *,
         trading_disabled: bool = False,
-        may: Callable[[Session, str, str], bool] | None = None,
     ) -> None:
         self._core = core
         self._reader = reader
         self._spawn = spawn
         self._entropy = SystemEntropy()
-        self._may = may or _operators_and_service
         self.stopping = False
         self.trading_disabled = trading_disabled
         self.requests = 0
@@ -90,9 +90,9 @@ class App:
         if decoder is not None:
             self._command(session, request_id, method, decoder.decode(raw), deadline_ms)
         elif method == "order.preview":
-            self._preview(session, request_id, _PREVIEW.decode(raw))
+            self._preview(session, request_id, _PREVIEW.decode(raw), deadline_ms)
         elif self._reader.handles(method):
-            self._reader.request(session, request_id, method, raw)
+            self._reader.request(session, request_id, method, raw, deadline_ms)
         else:
             refuse("method_not_found", f"There is no method {method[:64]}")
 
@@ -108,34 +108,29 @@ class App:
             refuse("storage_full")
         if self.trading_disabled and method in RAISING:
             raise_refusal(RuleRefusal("trading_disabled"))
-        deadline = core.monotonic() + deadline_ms * 1_000_000 if deadline_ms is not None else 0
         if type(action) is CreateAccount:
-            if not self._may(session, "create", action.name):
+            if not self._may(session, "create", None):
                 refuse("not_permitted")
             account_no = 0
         else:
             account_no = self.account_no(session, "trade", action.account)
 
-        def turn() -> None:
-            if deadline and core.monotonic() > deadline:
-                session.refuse(request_id, make_error("deadline_exceeded"))
-                return
-            try:
-                self._run(session, request_id, method, account_no, action)
-            except Exception as error:
-                log.exception("request.failed", method=method, account_no=account_no)
-                session.refuse(request_id, make_error("internal_error", f"{type(error).__name__}"))
-
-        if not core.mailroom.put(account_no, turn, method in PRIVILEGED):
-            refuse("mailbox_full")
-        core.pump.wake()
+        queue_turn(
+            core,
+            session,
+            request_id,
+            account_no,
+            lambda: self._run(session, request_id, method, account_no, action),
+            deadline_ms,
+            privileged=method in PRIVILEGED,
+        )
 
     def account_no(self, session: Session, right: str, id_or_name: str) -> int:
         """The account that a request names. Raises a refusal."""
         if not id_or_name:
             raise msgspec.ValidationError("Object missing required field `account`")
         account_no = self._core.engine.house.find(id_or_name)
-        if not self._may(session, right, id_or_name):
+        if not self._may(session, right, account_no):
             refuse("not_permitted")
         if account_no is None:
             refuse("unknown_account", field="account")
@@ -190,7 +185,7 @@ class App:
             record = record_of(book, live)
         order = render_order(record)
         if method == "order.replace":
-            result: Any = order
+            result: Any = {**order, "replaces": derive_order_ids(book.seed, book.epoch, placed.terms.replaces)[0]}
         else:
             result = {"order": order, "seq": seq, "duplicate": placed.duplicate}
         body = _encode(result)
@@ -229,20 +224,25 @@ class App:
 
     # ── preview ──────────────────────────────────────────────────────────────────────────────────────────
 
-    def _preview(self, session: Session, request_id: RequestId, action: PlaceOrder) -> None:
+    def _preview(self, session: Session, request_id: RequestId, action: PlaceOrder, deadline_ms: int | None) -> None:
         core = self._core
         account_no = self.account_no(session, "read", action.account)
 
-        def turn() -> None:
+        def work() -> None:
             if not core.residency.bring(account_no):
-                session.refuse(request_id, make_error("unknown_account", field="account"))
-                return
+                refuse("unknown_account", field="account")
             body = _encode(preview(core.engine, account_no, action, core.now()))
             core.outbox.put(core.engine.seq, lambda: session.reply(request_id, body))
 
-        if not core.mailroom.put(account_no, turn):
-            refuse("mailbox_full")
-        core.pump.wake()
+        queue_turn(core, session, request_id, account_no, work, deadline_ms)
+
+    def _may(self, session: Session, right: str, account_no: int | None) -> bool:
+        """Whether a connection has a right, ``read``, ``trade`` or ``create``, on an account."""
+        role = session.peer.role
+        if role == "trader":
+            find = self._core.engine.house.find
+            return account_no is not None and any(find(name) == account_no for name in session.peer.accounts)
+        return role in ("operator", "service") or (role == "viewer" and right == "read")
 
 
 def _unknown(session: Session, request_id: RequestId) -> Callable[[], None]:
@@ -252,8 +252,3 @@ def _unknown(session: Session, request_id: RequestId) -> Callable[[], None]:
 def raise_refusal(refusal: RuleRefusal) -> None:
     """Refuse with one of the rules' reasons."""
     raise Refusal(rpc_error(refusal))
-
-
-def _operators_and_service(session: Session, right: str, account: str) -> bool:
-    role = session.peer.role
-    return role in ("operator", "service") or (role == "viewer" and right == "read")

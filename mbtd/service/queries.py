@@ -27,6 +27,7 @@ from mbtd.rpc.errors import Refusal, RpcError, make_error, params_error, refuse
 from mbtd.rpc.session import RequestId, Session
 from mbtd.service import reads as r
 from mbtd.service.activities import render_activity
+from mbtd.service.turns import queue_turn
 from mbtd.service.why import receipt, render_fill, why_ended, why_live
 from storage.history import History
 
@@ -74,14 +75,16 @@ class Queries:
         """Whether this is one of its methods."""
         return method in self._decoders
 
-    def request(self, session: Session, request_id: RequestId, method: str, params: bytes) -> None:
+    def request(
+        self, session: Session, request_id: RequestId, method: str, params: bytes, deadline_ms: int | None
+    ) -> None:
         """Answer, now or later."""
         decoded: Any = self._decoders[method].decode(params)
         at_once = self._at_once.get(method)
         if at_once is not None:
             session.reply(request_id, _encode(at_once(session, decoded)))
         elif method in self._on_account:
-            self._queue(session, request_id, self._on_account[method], decoded)
+            self._queue(session, request_id, self._on_account[method], decoded, deadline_ms)
         elif method == "stream.subscribe":
             self._subscribe(session, request_id, decoded)
         elif method == "account.list":
@@ -93,27 +96,23 @@ class Queries:
 
     # ── how answers leave ────────────────────────────────────────────────────────────────────────────────
 
-    def _queue(self, session: Session, request_id: RequestId, answer: Callable[..., None], params: Any) -> None:
+    def _queue(
+        self,
+        session: Session,
+        request_id: RequestId,
+        answer: Callable[[Session, RequestId, Book, Any], None],
+        params: Any,
+        deadline_ms: int | None,
+    ) -> None:
         core = self._core
         account_no = self.account_no(session, "read", params.account)
 
-        def turn() -> None:
+        def work() -> None:
             if not core.residency.bring(account_no):
-                session.refuse(request_id, make_error("unknown_account", field="account"))
-                return
-            try:
-                answer(session, request_id, core.engine.books[account_no], params)
-            except Refusal as refusal:
-                session.refuse(request_id, refusal.error)
-            except msgspec.ValidationError as error:
-                session.refuse(request_id, params_error(error))
-            except Exception as error:
-                log.exception("read.failed", account_no=account_no)
-                session.refuse(request_id, make_error("internal_error", type(error).__name__))
+                refuse("unknown_account", field="account")
+            answer(session, request_id, core.engine.books[account_no], params)
 
-        if not core.mailroom.put(account_no, turn):
-            refuse("mailbox_full")
-        core.pump.wake()
+        queue_turn(core, session, request_id, account_no, work, deadline_ms)
 
     def _now(self, session: Session, request_id: RequestId, result: Any) -> None:
         body = _encode(result)
@@ -152,12 +151,13 @@ class Queries:
         self._now(session, request_id, render_account(book, name, user.tier if user else "free", engine.world))
 
     def _account_list(self, session: Session, request_id: RequestId, params: r.Page) -> None:
-        if session.peer.role not in ("operator", "service", "viewer"):
-            refuse("not_permitted")
         after = _number(params.page_token)
 
         async def work() -> Any:
-            rows = await self._history.accounts(after, params.limit)
+            if session.peer.role == "trader":
+                rows, more = await self._own_accounts(session), False
+            else:
+                rows, more = _page(await self._history.accounts(after, params.limit + 1), params.limit)
             items = []
             for row in rows:
                 card = decode_account(row[_BODY])
@@ -170,10 +170,15 @@ class Queries:
                         "status": card.status,
                     }
                 )
-            more = len(rows) == params.limit
             return {"items": items, "next_page_token": str(rows[-1][0]) if more else None}
 
         self._later(session, request_id, work)
+
+    async def _own_accounts(self, session: Session) -> list[Any]:
+        """A trader's accounts."""
+        find = self._core.engine.house.find
+        numbers = sorted({no for name in session.peer.accounts if (no := find(name)) is not None})
+        return [row for no in numbers for row in await self._history.accounts(no - 1, 1)]
 
     # ── orders ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -200,19 +205,19 @@ class Queries:
         token = _number(params.page_token)
 
         async def work() -> Any:
-            rows = await self._history.orders(
+            found = await self._history.orders(
                 book.account_no,
                 live={"open": True, "closed": False, "all": None}[params.status],
                 symbols=params.symbols,
                 side=params.side,
                 after_at=_instant(params.after, "after"),
                 until_at=_instant(params.until, "until"),
-                limit=params.limit,
+                limit=params.limit + 1,
                 descending=descending,
                 before_order_no=token if descending and token else None,
                 after_order_no=token if not descending and token else None,
             )
-            more = len(rows) == params.limit
+            rows, more = _page(found, params.limit)
             items = [render_order(decode_order(row[_BODY])) for row in rows]
             return {"items": items, "next_page_token": str(rows[-1][1]) if more else None}
 
@@ -264,10 +269,10 @@ class Queries:
                 if row is None or row[0] != book.account_no:
                     raise Refusal(_not_found(params.order_id))
                 order_no = row[1]
-            rows = await self._history.fills(
-                book.account_no, order_no=order_no, limit=params.limit, before_fill_no=token or None
+            found = await self._history.fills(
+                book.account_no, order_no=order_no, limit=params.limit + 1, before_fill_no=token or None
             )
-            more = len(rows) == params.limit
+            rows, more = _page(found, params.limit)
             items = [render_fill(decode_fill(row[_BODY])) for row in rows]
             return {"items": items, "next_page_token": str(rows[-1][1]) if more else None}
 
@@ -277,7 +282,7 @@ class Queries:
         async def work() -> Any:
             row = await self._history.fill_by_id(params.fill_id)
             if row is None:
-                raise Refusal(make_error("not_found", "There is no such fill", field="fill_id"))
+                raise Refusal(make_error("not_found", "There is no fill of this id", field="fill_id"))
             self._check_owner(session, row[0], params.account)
             return receipt(decode_fill(row[_BODY]), self._core.engine.profiles)
 
@@ -285,17 +290,17 @@ class Queries:
 
     def _activity_list(self, session: Session, request_id: RequestId, book: Book, params: r.ActivityList) -> None:
         async def work() -> Any:
-            rows = await self._history.activities(
+            found = await self._history.activities(
                 book.account_no,
                 types=params.activity_types,
                 after_at=_instant(params.after, "after"),
                 until_at=_instant(params.until, "until"),
-                limit=params.limit,
+                limit=params.limit + 1,
                 page_token=params.page_token,
                 descending=params.direction == "desc",
             )
+            rows, more = _page(found, params.limit)
             items = [render_activity(row, book) for row in rows]
-            more = len(rows) == params.limit
             return {"items": items, "next_page_token": items[-1]["id"] if more else None}
 
         self._later(session, request_id, work)
@@ -314,6 +319,8 @@ class Queries:
         }
 
     def _quote(self, session: Session, params: r.Symbol) -> Any:
+        if self._core.interest is not None:
+            self._core.interest.ask(params.symbol)
         slot = self._core.engine.world.board.slots.get(params.symbol)
         if slot is None or (slot.quote is None and slot.last is None):
             refuse("no_quote", field="symbol")
@@ -359,6 +366,11 @@ def _find_live(book: Book, params: r.OrderGet) -> Any:
     if params.client_order_id is not None:
         return book.orders.get(book.by_client.get(params.client_order_id, 0))
     raise msgspec.ValidationError("Object missing required field `order_id`")
+
+
+def _page(found: list[Any], limit: int) -> tuple[list[Any], bool]:
+    """At most ``limit`` rows, and whether there are more."""
+    return found[:limit], len(found) > limit
 
 
 def _number(token: str | None) -> int:

@@ -23,13 +23,12 @@ from mbtd.records.projection import decode_order
 from mbtd.rpc.errors import Refusal, make_error, refuse
 from mbtd.rpc.session import RequestId, Session
 from mbtd.service.reads import Subscribe
+from mbtd.service.turns import queue_turn
 from storage.history import History
 
 _encode = msgspec.json.Encoder().encode
 _event_decoder = msgspec.msgpack.Decoder(Event)
 RESUME_MAX_EVENTS = 5_000
-SUBSCRIPTIONS_MAX = {"service": 4096}
-SUBSCRIPTIONS_MAX_OTHERS = 32
 
 
 class Subscriber:
@@ -51,8 +50,7 @@ class Subscriber:
         """Subscribe to all topics, or to none."""
         if not params.topics:
             refuse("invalid_params", "topics is empty", field="topics")
-        most = SUBSCRIPTIONS_MAX.get(session.peer.role, SUBSCRIPTIONS_MAX_OTHERS)
-        if self._core.hub.count(session) + len(params.topics) > most:
+        if self._core.hub.count(session) + len(params.topics) > session.limits.subscriptions_max:
             refuse("too_many_subscriptions", field="topics")
         accounts: list[tuple[int, str]] = []
         symbols: list[tuple[str, str]] = []
@@ -81,17 +79,15 @@ class Subscriber:
         core = self._core
         first = accounts[0][0] if accounts else 0
 
-        def turn() -> None:
+        def work() -> None:
             core.hand_on()
             topics: dict[str, Any] = {}
             for account_no, topic in accounts:
                 if not core.residency.bring(account_no):
-                    session.refuse(request_id, make_error("unknown_account", field="topics"))
-                    return
+                    refuse("unknown_account", field="topics")
                 book = core.engine.books[account_no]
                 if from_n is not None and not book.n - RESUME_MAX_EVENTS <= from_n <= book.n:
-                    session.refuse(request_id, make_error("resync_required", field="from_n"))
-                    return
+                    refuse("resync_required", field="from_n")
                 topics[topic] = {"n": book.n if from_n is None else from_n}
                 if from_n is None:
                     topics[topic]["snapshot"] = self._snapshot(account_no)
@@ -102,6 +98,8 @@ class Subscriber:
                     "snapshot": {"quote": render_quote(slot) if slot else None},
                 }
                 core.hub.subscribe_quotes(session, symbol, topic)
+                if core.interest is not None:
+                    core.interest.ask(symbol)
             if from_n is not None:
                 self._resume(session, request_id, accounts[0], from_n, topics)
                 return
@@ -110,9 +108,7 @@ class Subscriber:
             body = _encode({"topics": topics})
             core.outbox.put(core.engine.seq, lambda: session.reply(request_id, body))
 
-        if not core.mailroom.put(first, turn):
-            refuse("mailbox_full")
-        core.pump.wake()
+        queue_turn(core, session, request_id, first, work)
 
     def _snapshot(self, account_no: int) -> Any:
         engine = self._core.engine
@@ -150,7 +146,8 @@ class Subscriber:
                     session.event(body)
                 held.release()
                 core.hub.drop(held)  # type: ignore[arg-type]
-                core.hub.subscribe_account(session, account_no, topic)
+                if session.close_reason is None:
+                    core.hub.subscribe_account(session, account_no, topic)
             except Refusal as refusal:
                 session.refuse(request_id, refusal.error)
             finally:

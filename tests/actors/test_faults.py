@@ -338,3 +338,26 @@ def test_a_price_too_large_for_the_book_is_refused() -> None:
     outcome = feed(engine, Do(1, order("buy", "1", type="stop", stop_price="900000000000000.00"), OPEN + 3))
     assert isinstance(outcome, Refusal)
     assert outcome.reason == "number_too_large"
+
+
+def test_a_refused_second_change_leaves_the_first_under_way() -> None:
+    engine = core(MARGIN_REAL)
+    feed(engine, quote("AAA", 1000, 1001, OPEN + 1))
+    feed(engine, Do(1, order("buy", "1", "9.00", client_order_id="a"), OPEN + 2))
+    feed(engine, Wait(OPEN + SECOND))
+    feed(engine, Do(1, ReplaceOrder(client_order_id="a", qty="2"), OPEN + SECOND))
+    assert isinstance(feed(engine, Do(1, ReplaceOrder(client_order_id="a", qty="3"), OPEN + SECOND + 1)), Refusal)
+    feed(engine, Wait(OPEN + 2 * SECOND))
+    assert set(engine.books[1].orders) == {2}
+    assert engine.books[1].reserved_money == 18_000_000
+
+
+def test_after_a_halt_the_quote_from_before_it_fills_nothing() -> None:
+    engine = core(MARGIN_BRISK)
+    feed(engine, quote("AAA", 1000, 1001, OPEN + 1))
+    feed(engine, Status("AAA", "halted", OPEN + 2))
+    feed(engine, Do(1, order("buy", "1"), OPEN + 3))
+    feed(engine, Status("AAA", "trading", OPEN + SECOND))
+    assert not fills(engine)
+    feed(engine, quote("AAA", 1010, 1011, OPEN + SECOND + 1))
+    assert [fill.evidence.ask for fill in fills(engine)] == [101_100]

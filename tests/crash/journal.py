@@ -16,6 +16,7 @@ from actors.engine import Engine
 from actors.house.state import HOUSE_NO
 from actors.inputs import Step, decode_steps
 from mbtd.core import recover
+from mbtd.journal import catch_up, open_front
 from mbtd.records.lines import Lines
 from mbtd.residency import book_of
 from storage.sqlite import SqliteStore
@@ -50,8 +51,12 @@ class Journal:
     def read(self, directory: Path) -> None:
         """Take what was added since the last time. The store only ever grew."""
         store = SqliteStore.open(directory, take_epoch=False, ballast_bytes=0)
-        with contextlib.closing(store):
+        front = open_front(directory, take_epoch=False)
+        with contextlib.closing(store), contextlib.closing(front):
+            assert front.head().seq >= store.head().seq, "the writer has what was never committed"
+            catch_up(front, store)
             head = store.head()
+            assert head.seq == front.head().seq
             assert head.seq >= self.seq, "durable events are gone"
             assert head.input_seq >= self.input_seq
             self.trimmed = store.trimmed_seq()

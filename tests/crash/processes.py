@@ -173,7 +173,9 @@ def copy_when_free(state: Path, target: Path) -> Path:
     with StateLock.acquire(state, wait_s=PATIENCE_S):
         shutil.rmtree(target, ignore_errors=True)
         target.mkdir()
-        for path in state.glob("mbtd.sqlite3*"):
+        for path in state.rglob("mbtd.sqlite3*"):
             if not path.name.endswith("-shm"):
-                shutil.copy2(path, target / path.name)
+                there = target / path.relative_to(state)
+                there.parent.mkdir(exist_ok=True)
+                shutil.copy2(path, there)
     return target

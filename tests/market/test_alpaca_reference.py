@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from actors.book.instruments import Deliverable, Instrument
+from mbtd.feeds import calendar_problems
 from mbtd.market.alpaca_credentials import AlpacaCredentials
-from mbtd.market.alpaca_reference import AlpacaReference, ReferenceUnavailable, TradingDay, close_before
+from mbtd.market.alpaca_reference import AlpacaReference, ReferenceUnavailable, TradingDay, Wishes, close_before
+from mbtd.market.calendar import NEW_YORK, Calendar
 from tests.standin.alpaca_server import KEY, SECRET, AlpacaRestStandIn
 
 pytestmark = pytest.mark.anyio
@@ -49,25 +51,6 @@ CONTRACT = {
 }
 
 
-class MemoryCache:
-    def __init__(self) -> None:
-        self.content: dict[str, tuple[bytes, int]] = {}
-
-    def get(self, key: str) -> tuple[bytes, int] | None:
-        return self.content.get(key)
-
-    def put(self, key: str, content: bytes, at: int) -> None:
-        self.content[key] = content, at
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.time = 1_000
-
-    def __call__(self) -> int:
-        return self.time
-
-
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
@@ -80,20 +63,8 @@ def server() -> Iterator[AlpacaRestStandIn]:
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def reference(server: AlpacaRestStandIn, clock: Clock) -> AlpacaReference:
-    return AlpacaReference(
-        AlpacaCredentials(KEY, SECRET),
-        MemoryCache(),
-        clock,
-        trading_url=server.url,
-        data_url=server.url,
-        timeout_s=20,
-    )
+def reference(server: AlpacaRestStandIn) -> AlpacaReference:
+    return AlpacaReference(AlpacaCredentials(KEY, SECRET), trading_url=server.url, data_url=server.url, timeout_s=20)
 
 
 async def test_assets_become_instruments_and_unreadable_rows_are_counted(
@@ -107,7 +78,7 @@ async def test_assets_become_instruments_and_unreadable_rows_are_counted(
         {"symbol": "X"},
     ]
     answer = await reference.assets()
-    assert (answer.at, answer.problem, answer.skipped) == (1_000, "", 2)
+    assert answer.skipped == 2
     assert [(i.symbol, i.exchange, i.active) for i in answer.value] == [
         ("AAPL", "NASDAQ", True),
         ("ZZZ", "A_NEW_ONE", False),
@@ -188,25 +159,64 @@ async def test_the_previous_close_is_of_the_day_before(server: AlpacaRestStandIn
     assert close_before(server.snapshots["AAPL"], 20261120) == 0
 
 
-async def test_a_failed_refresh_keeps_the_old_data_and_its_age(
-    server: AlpacaRestStandIn, reference: AlpacaReference, clock: Clock
-) -> None:
+async def test_everything_joins_closes_and_contracts(server: AlpacaRestStandIn, reference: AlpacaReference) -> None:
+    server.assets = [ASSET, {**ASSET, "symbol": "OLD", "status": "inactive"}]
+    server.contracts = [CONTRACT]
+    server.snapshots = {"AAPL": {"dailyBar": {"t": "2026-11-23T05:00:00Z", "c": 187.25}}}
+    wishes = Wishes(20261124, ("AAPL",), date(2026, 11, 24), date(2027, 1, 1))
+    answer = await reference.everything(wishes, ())
+    assert answer.problems == ()
+    assert [(i.symbol, i.previous_close) for i in answer.instruments] == [
+        ("AAPL", 1_872_500),
+        ("OLD", 0),
+        ("AAPL261218C00150000", 31_500),
+    ]
+
+
+async def test_a_part_that_fails_keeps_what_was_known(server: AlpacaRestStandIn, reference: AlpacaReference) -> None:
     server.assets = [ASSET]
-    fresh = await reference.assets()
-    clock.time = 5_000
-    server.status = 500
-    kept = await reference.assets()
-    assert (kept.value, kept.at, kept.age_ns(clock.time)) == (fresh.value, 1_000, 4_000)
-    assert "500" in kept.problem
-    server.status = 200
-    server.assets = []
-    again = await reference.assets()
-    assert (again.value, again.at, again.problem) == ([], 5_000, "")
+    server.contracts = [CONTRACT]
+    server.snapshots = {"AAPL": {"dailyBar": {"t": "2026-11-23T05:00:00Z", "c": 187.25}}}
+    wishes = Wishes(20261124, ("AAPL",), date(2026, 11, 24), date(2027, 1, 1))
+    known = (await reference.everything(wishes, ())).instruments
+    server.failing = {"/v2/options/contracts", "/v2/stocks/snapshots"}
+    answer = await reference.everything(wishes, known)
+    assert answer.instruments == known
+    assert [problem.split(":")[0] for problem in answer.problems] == ["option contracts", "previous closes"]
+    without_contracts = await reference.everything(Wishes(20261124), known)
+    assert [i.symbol for i in without_contracts.instruments] == ["AAPL"]
 
 
-async def test_without_old_data_it_is_unavailable_and_no_key_is_told(
+async def test_a_closure_that_our_calendar_does_not_know_is_named(
     server: AlpacaRestStandIn, reference: AlpacaReference
 ) -> None:
+    calendar = Calendar()
+
+    def wall(at: int) -> str:
+        return datetime.fromtimestamp(at // 10**9, NEW_YORK).strftime("%H:%M")
+
+    days = [calendar.trading_day(day) for day in range(20261124, 20261131) if calendar.is_trading_day(day)]
+    days += [calendar.trading_day(day) for day in range(20261201, 20261209) if calendar.is_trading_day(day)]
+    server.calendar = [
+        {
+            "date": f"{day.trade_date // 10_000}-{day.trade_date // 100 % 100:02}-{day.trade_date % 100:02}",
+            "open": wall(day.core_opens_at),
+            "close": wall(day.core_closes_at),
+        }
+        for day in days
+    ]
+    first = date(2026, 11, 24)
+    assert await calendar_problems(reference, calendar, first) == []
+    assert server.calendar.pop(2)["close"] == "13:00"
+    server.calendar[3]["close"] = "12:00"
+    problems = await calendar_problems(reference, calendar, first)
+    assert [problem.split()[4] for problem in problems] == ["20261127", "20261201"]
+    server.status = 500
+    (problem,) = await calendar_problems(reference, calendar, first)
+    assert "500" in problem
+
+
+async def test_a_failure_is_told_without_keys(server: AlpacaRestStandIn, reference: AlpacaReference) -> None:
     server.status = 401
     server.failure_text = f"secret {SECRET} of {KEY} unknown"
     with pytest.raises(ReferenceUnavailable) as caught:
@@ -226,9 +236,7 @@ async def test_a_server_that_never_answers_is_given_up(
         return 200, "[]"
 
     monkeypatch.setattr(server, "answer", never)
-    slow = AlpacaReference(
-        AlpacaCredentials(KEY, SECRET), MemoryCache(), lambda: 1, trading_url=server.url, timeout_s=0.2
-    )
+    slow = AlpacaReference(AlpacaCredentials(KEY, SECRET), trading_url=server.url, timeout_s=0.2)
     try:
         with pytest.raises(ReferenceUnavailable, match="within"):
             await slow.assets()

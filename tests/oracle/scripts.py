@@ -28,7 +28,7 @@ from tests.oracle.rig import DAY, HOUR, MS, SECOND, START, Do, Wait, session
 
 OPEN = START + 6 * HOUR
 ACCOUNTS = (
-    ("margin", "alpaca-parity", "50000"),
+    ("margin", "alpaca-parity", "4000"),
     ("cash", "realistic", "500"),
     ("margin", "brisk", "5000"),
     ("cash", "frugal", "100000"),
@@ -49,7 +49,7 @@ def profile(examples: int) -> settings:
 _STEPS = (0, 0, 1, 20 * MS, 50 * MS, 75 * MS, 100 * MS, 150 * MS, 200 * MS, 250 * MS, SECOND, 5 * SECOND, 40 * SECOND)
 _PRICES = ("9.96", "9.98", "9.99", "10.00", "10.01", "10.02", "10.04")
 _ODD_PRICES = ("10.50", "10.001", "0", "0.99994", "9", "-1", "1e3", None)
-_QTYS = ("1", "1", "2", "3", "5", "10", "30", "0.5", "2.25")
+_QTYS = ("1", "1", "2", "3", "5", "10", "30", "400", "0.5", "2.25")
 _ODD_QTYS = ("5000", "0", "x", "0.0000000001", "9000000000", None)
 _CLIENTS = (None, None, None, None, "a", "b", "c", "d", "e")
 
@@ -107,7 +107,7 @@ def _other(d: _Dice) -> Any:
         return ConfigureAccount(
             profile=d.choice((None, None, "realistic", "brisk", "alpaca-parity", "none")),
             no_shorting=d.choice((None, True, False)),
-            suspend_trade=True if d.rarely(10) else False,
+            suspend_trade=d.rarely(10),
             fractional_trading=d.choice((None, True, True, False)),
             max_margin_multiplier=d.choice((None, None, "1", "2", "4")),
         )
@@ -142,10 +142,10 @@ def _tape(d: _Dice, middle: int) -> Any:
         lag = d.choice((20 * MS, 45 * SECOND)) if d.rarely(6) else 0
         sides = d.choice((1, 2)) if d.rarely(15) else 3
         return "quote", symbol, middle, width, d.choice(sizes), 0 if d.rarely(20) else d.choice(sizes), lag, sides
-    if kind < 31:
+    if kind < 30:
         return "trade", symbol, middle + d.choice((-2, -1, 0, 1, 2)), d.choice(("", "N", "D"))
     if kind < 34:
-        return "session", d.choice(("pre", "core", "core", "core", "core", "post", "overnight", "closed"))
+        return "session", d.choice(("pre", "core", "core", "core", "core", "post", "overnight", "closed", "closed"))
     if kind < 36:
         return (
             "status",
@@ -194,8 +194,12 @@ def _script(items: list[Any]) -> list[Any]:
     script: list[Any] = [session("core", OPEN)]
     for symbol in ("AAA", "BBB", "CCC"):
         script.append(Quote(symbol, 99_900, 5, 100_100, 5, OPEN + 1, received_at=OPEN + 1))
+    day = 0
     for step, what in items:
         at += step
+        if (at - START) // DAY != day:
+            day = (at - START) // DAY
+            script.append(session("core", at, day))
         if isinstance(what[0], int):
             account_no, action, order_no = what
             aims = isinstance(action, CancelOrder | ReplaceOrder)

@@ -19,10 +19,11 @@ from actors.book.state.book import Book
 from actors.book.state.fold import fold
 from actors.engine import Engine
 from actors.house.state import HOUSE_NO, House
-from actors.inputs import Step, encode
-from actors.market.messages import Quote
+from actors.inputs import Step, decode_steps, encode
+from actors.market.messages import FeedState, Quote, Status
 from mbtd.groups import GroupCutter, restore, resume_at
 from storage.records import Group, Head
+from tests.oracle.ledger import replay_events, same_books
 from tests.oracle.rig import CUSTOM, INSTRUMENTS, RUN_SEED, SECOND, Do, Wait, feed, open_engine
 from tests.oracle.scripts import ACCOUNTS, profile, scripts
 
@@ -63,7 +64,7 @@ def restarted(groups: list[Group], messages: list[Any], books: dict[int, bytes],
     return engine
 
 
-@profile(80)
+@profile(400)
 @given(scripts(), st.data())
 def test_a_restart_between_any_two_inputs_changes_nothing(script: list[Any], data: st.DataObject) -> None:
     whole = open_engine(ACCOUNTS)
@@ -81,9 +82,14 @@ def test_a_restart_between_any_two_inputs_changes_nothing(script: list[Any], dat
         if index == from_snapshot:
             books = {no: encode(book) for no, book in whole.books.items()}
             house = whole.house.encode()
+    for _ in range(data.draw(st.integers(0, 4), "slices of a sweep")):
+        whole.run_due(whole.world.now + SECOND, data.draw(st.integers(1, 2)))
     groups.append(cutter.cut())
     again = restarted(groups, all_messages(script), books, house)
     assert again.books == whole.books
+    same_books(
+        replay_events(step for group in groups if group.body for step in decode_steps(group.body)), again.books
+    )
     assert len(again.waits.timers) <= len(whole.waits.timers)
     for item in script[cut_at:]:
         feed(whole, item)
@@ -115,7 +121,7 @@ def brute_force(self: Waits, book: Book, order: Any, key: Any) -> None:
         self.timers.add(watch.due_at, (*key, 1))
 
 
-@profile(80)
+@profile(400)
 @given(scripts(20, 60))
 def test_watches_hide_nothing_that_brute_force_sees(script: list[Any]) -> None:
     plain = run(script)
@@ -125,7 +131,7 @@ def test_watches_hide_nothing_that_brute_force_sees(script: list[Any]) -> None:
     assert encode(plain.steps) == encode(brute.steps)
 
 
-@profile(30)
+@profile(200)
 @given(scripts(10, 40))
 def test_folding_the_events_alone_gives_the_same_books(script: list[Any]) -> None:
     engine = run(script)
@@ -164,25 +170,42 @@ def sections_of(script: list[Any], account_no: int, end: int) -> list[Any]:
     return rows
 
 
-@profile(30)
+@profile(200)
 @given(scripts(10, 50), st.data())
 def test_others_and_repeated_quotes_change_nothing(script: list[Any], data: st.DataObject) -> None:
     account_no = data.draw(st.integers(1, len(ACCOUNTS)))
     mine = [item for item in script if not isinstance(item, Do) or item.account_no == account_no]
     traded = {item.action.symbol for item in mine if isinstance(item, Do) and hasattr(item.action, "symbol")}
     alone = [item for item in mine if not hasattr(item, "symbol") or item.symbol in traded]
-    twice = []
+    twice: list[Any] = []
+    standing: dict[str, Quote] = {}
     for item in script:
-        twice.append(item)
+        if isinstance(item, Do):
+            twice.append(Wait(item.at))
+        twice += [*standing.values(), item, item] if isinstance(item, Quote) else [*standing.values(), item]
         if isinstance(item, Quote):
-            twice.append(item)
+            standing[item.symbol] = item
+        elif isinstance(item, FeedState | Status):
+            standing.clear()
     end = run(script).world.now + 10 * SECOND
     expected = sections_of(script, account_no, end)
     assert sections_of(alone, account_no, end) == expected
     assert sections_of(twice, account_no, end) == expected
 
 
-@profile(30)
+@profile(200)
+@given(scripts(10, 60), st.integers(1, 3))
+def test_sweeps_in_slices_do_what_whole_ones_do(script: list[Any], most: int) -> None:
+    sliced = open_engine(ACCOUNTS)
+    for item in script:
+        if isinstance(item, Wait):
+            while sliced.run_due(item.until, most):
+                pass
+        feed(sliced, item)
+    assert encode(sliced.steps) == encode(run(script).steps)
+
+
+@profile(200)
 @given(scripts(10, 50), st.data())
 def test_what_comes_later_changes_nothing_earlier(script: list[Any], data: st.DataObject) -> None:
     length = data.draw(st.integers(4, len(script)))
@@ -207,7 +230,7 @@ def test_the_same_session_gives_the_same_bytes_under_any_hash_seed_and_time_zone
     assert len(outputs.pop()) > 10_000
 
 
-@profile(40)
+@profile(200)
 @given(scripts(10, 40))
 def test_a_preview_changes_nothing_at_all(script: list[Any]) -> None:
     engine = open_engine(ACCOUNTS)

@@ -341,6 +341,8 @@ class AlpacaRestStandIn:
         self.page_size = 2
         self.status = 200
         """Anything else is the answer to every request."""
+        self.failing: set[str] = set()
+        """Paths that answer with 500."""
         self.failure_text = '{"code": 50010000, "message": "internal server error occurred"}'
         self.requests: list[tuple[str, dict[str, str]]] = []
         stand_in = self
@@ -382,6 +384,8 @@ class AlpacaRestStandIn:
         self.requests.append((parts.path, query))
         if self.status != 200:
             return self.status, self.failure_text
+        if parts.path in self.failing:
+            return 500, self.failure_text
         if secret != SECRET:
             return 401, '{"message": "unauthorized."}'
         match parts.path:

@@ -348,7 +348,7 @@ def test_a_frame_cut_by_the_end_is_not_committed_what_was_whole_is(tmp_path: Pat
 
 
 def test_under_endless_load_no_kind_of_work_starves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writer, "MAX_BACKLOG_GROUPS", -1)
+    monkeypatch.setattr(writer, "MAX_BACKLOG_EVENTS", -1)
     monkeypatch.setattr(writer, "CHECKPOINT_PAGES", 8)
     ours, theirs = socket.socketpair()
     with ours, theirs, contextlib.closing(reopened(tmp_path)) as store:

@@ -22,6 +22,7 @@ from actors.book.instruments import Instrument
 from actors.book.units import NS_PER_SECOND
 from actors.market.messages import DataClass, Session
 from mbtd.market.alpaca_credentials import AlpacaCredentials
+from mbtd.market.feed import FeedStatus
 from mbtd.market.feeds.alpaca_decode import StreamDecoder
 from mbtd.market.feeds.alpaca_link import LinkSettings, LinkState, LinkStatus, StreamLink, TapeSink
 from mbtd.market.feeds.alpaca_protocol import Kind, StreamProtocol
@@ -75,21 +76,10 @@ class AlpacaSettings(Struct, frozen=True):
     link: LinkSettings = LinkSettings()
 
 
-class AlpacaFeedStatus(Struct, frozen=True):
+class AlpacaFeedStatus(FeedStatus, frozen=True):
     """The graver of the two streams' states, and each of them."""
 
-    state: LinkState
-    since: int
-    """Nanoseconds UTC of the change into this state."""
-    last_message_at: int
-    """Nanoseconds UTC; 0 before the first."""
-    messages: int
-    reason: str
-    streams: tuple[LinkStatus, ...]
-
-    def message_age_ns(self, now: int) -> int | None:
-        """Age of the newest message; ``None`` before the first."""
-        return now - self.last_message_at if self.last_message_at else None
+    streams: tuple[LinkStatus, ...] = ()
 
 
 def is_option_symbol(symbol: str) -> bool:
@@ -200,7 +190,7 @@ class AlpacaFeed(Generic[CalendarT]):
         """The present state; cheap."""
         streams = tuple(link.status() for link in self._links.values())
         if not streams:
-            return AlpacaFeedStatus("stopped", 0, 0, 0, "both streams are switched off", ())
+            return AlpacaFeedStatus("stopped", 0, reason="both streams are switched off")
         worst = max(streams, key=lambda stream: _GRAVITY[stream.state])
         return AlpacaFeedStatus(
             state=worst.state,

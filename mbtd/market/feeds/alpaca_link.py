@@ -2,9 +2,10 @@
 
 Invariants: the book hears of trouble only by :class:`FeedState` messages. ``down`` is told once, when the
 socket drops, the server refuses, or nothing comes for ``feed_dead_ms`` while the market speaks; ``up`` is
-told before the first data after it; a reconnection adds ``gap`` with the symbols that were subscribed when
-the connection dropped. A refusal that connecting again cannot cure ends in a state with its name and stays
-there until the feed is run anew. Every wait goes through the injected clock, every jitter through the draw.
+told before the first data after it, and of symbols whose subscription comes or goes meanwhile, so that no
+quote outlives its subscription; a reconnection adds ``gap`` with the symbols that were subscribed when the
+connection dropped. A refusal that connecting again cannot cure ends in a state with its name and stays there
+until the feed is run anew. Every wait goes through the injected clock, every jitter through the draw.
 """
 
 from __future__ import annotations
@@ -284,8 +285,10 @@ class StreamLink:
             match event:
                 case Ready():
                     pass
-                case SubscriptionChanged(added=added):
-                    self._subscribed_again(self._ever_confirmed.intersection(added))
+                case SubscriptionChanged(added=added, removed=removed):
+                    self._forget_quotes(removed, "no longer subscribed")
+                    again = self._ever_confirmed.intersection(added)
+                    self._forget_quotes(again if self._alone else added, "subscribed")
                     self._ever_confirmed.update(added)
                 case Refused(error=error) | Noticed(error=error):
                     self._count(error)
@@ -305,10 +308,13 @@ class StreamLink:
                 self._become_live()
         return None
 
-    def _subscribed_again(self, symbols: set[str]) -> None:
-        """What the board remembers of these is old, although the connection never dropped."""
+    def _forget_quotes(self, symbols: Collection[str], reason: str) -> None:
+        """What the board remembers of these is or grows old, although the connection never dropped.
+
+        While the feed is down nothing fills anyway, and ``up`` will name them.
+        """
         if symbols and self._told == "up":
-            self._push("up", self._clock.now(), tuple(sorted(symbols)), "subscribed again")
+            self._push("up", self._clock.now(), tuple(sorted(symbols)), reason)
 
     def _count(self, error: AlpacaStreamError) -> None:
         self._counters.errors[error.name] = self._counters.errors.get(error.name, 0) + 1
@@ -350,7 +356,7 @@ class StreamLink:
         if self._told == "down":
             return
         self._told = "down"
-        self._told_symbols = set(self._protocol.wanted)
+        self._told_symbols = self._protocol.confirmed.union(self._protocol.wanted)
         if self._alone or self._told_symbols:
             symbols = () if self._alone else tuple(sorted(self._told_symbols))
             self._push("down", self._clock.now(), symbols, reason)

@@ -1,0 +1,50 @@
+"""Requests that wait for their account's turn.
+
+Invariants: what fails in its turn is answered and never reaches the pump; a request whose deadline has passed
+when its turn comes is not started (operations §4).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from mbtd.core import Core
+from mbtd.logs import get_logger
+from mbtd.rpc.errors import Refusal, make_error, params_error, refuse
+from mbtd.rpc.session import RequestId, Session
+
+log = get_logger(subsystem="rpc")
+
+
+def queue_turn(
+    core: Core,
+    session: Session,
+    request_id: RequestId,
+    account_no: int,
+    work: Callable[[], None],
+    deadline_ms: int | None = None,
+    *,
+    privileged: bool = False,
+) -> None:
+    """Run ``work`` in the account's turn. Raises the refusal ``mailbox_full``."""
+    deadline = None if deadline_ms is None else core.monotonic() + deadline_ms * 1_000_000
+
+    def turn() -> None:
+        if deadline is not None and core.monotonic() > deadline:
+            session.refuse(request_id, make_error("deadline_exceeded"))
+            return
+        try:
+            work()
+        except Refusal as refusal:
+            session.refuse(request_id, refusal.error)
+        except msgspec.ValidationError as error:
+            session.refuse(request_id, params_error(error))
+        except Exception as error:
+            log.exception("request.failed", account_no=account_no)
+            session.refuse(request_id, make_error("internal_error", type(error).__name__))
+
+    if not core.mailroom.put(account_no, turn, privileged):
+        refuse("mailbox_full")
+    core.pump.wake()

@@ -1,0 +1,192 @@
+"""The load generator: one uvloop process, one Unix-socket connection a client, requests made ready beforehand.
+
+``python -m tests.bench.load SETTINGS`` with a JSON object. Without ``rate`` every client sends its next request
+when the answer to the last one came, and latency counts from that send. With ``rate`` requests are sent at
+evenly spaced moments whatever was answered, and latency counts from the moment at which one *should* have been
+sent, so a stall is charged to every request behind it. Each ``{"do": "run"}`` on standard input is one window.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+from array import array
+from collections import deque
+from typing import Any
+
+import uvloop
+
+from tests.bench.feed import symbol_of
+from tests.bench.running import percentile
+
+_PLACE = (
+    '{"jsonrpc":"2.0","id":1,"method":"order.place","params":{"account":"%s","symbol":"%s","side":"%s",'
+    '"type":"%s","qty":"1","time_in_force":"day",%s"client_order_id":"'
+)
+_CANCEL = '{"jsonrpc":"2.0","id":1,"method":"order.cancel","params":{"account":"%s","client_order_id":"'
+_END = b'"}}\n'
+
+
+class Script:
+    """The endless row of requests of one client, over the accounts that are its own."""
+
+    def __init__(self, settings: dict[str, Any], client: int) -> None:
+        kind, symbols = settings["kind"], settings["symbols"]
+        self._tag = b"%x-%x-" % (int(settings["run"]), client)
+        self._number = 0
+        mine = range(client, settings["accounts"], settings["clients"])
+        accounts = [f"a{no}" for no in mine]
+        row: list[tuple[bytes, bool]] = []
+        """Beginning of a request, and whether it is about the order before it."""
+        for side in ("buy", "sell"):
+            for offset, account in enumerate(accounts):
+                symbol = symbol_of((client + offset) % symbols)
+                market = (_PLACE % (account, symbol, side, "market", "")).encode()
+                price = '"limit_price":"100",'
+                limit = (_PLACE % (account, symbol, "buy", "limit", price)).encode()
+                cancel = (_CANCEL % account).encode()
+                if kind in ("market", "mixed"):
+                    row.append((market, False))
+                if kind in ("limit_cancel", "mixed"):
+                    row += [(limit, False), (cancel, True)]
+        self._row = row
+        self._place = 0
+
+    def next(self) -> bytes:
+        """The next request."""
+        begin, same = self._row[self._place]
+        self._place = (self._place + 1) % len(self._row)
+        if not same:
+            self._number += 1
+        return begin + self._tag + b"%x" % self._number + _END
+
+
+class Client(asyncio.Protocol):
+    """One connection."""
+
+    def __init__(self, run: Run, script: Script) -> None:
+        self._run = run
+        self._script = script
+        self._sent_at: deque[float] = deque()
+        self._tail = b""
+        self.transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport  # type: ignore[assignment]
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._run.lost += 1
+
+    def send(self, counts_from: float) -> None:
+        """Send the next request; its latency counts from the given moment."""
+        self._sent_at.append(counts_from)
+        assert self.transport is not None
+        self.transport.write(self._script.next())
+
+    def data_received(self, data: bytes) -> None:
+        now = time.perf_counter()
+        run = self._run
+        if self._tail:
+            data = self._tail + data
+        end = data.rfind(b"\n")
+        self._tail = data[end + 1 :]
+        answers = data.count(b"\n")
+        if b'"error":{' in data[: end + 1]:
+            run.note_error(data)
+        for _ in range(answers):
+            run.note(self._sent_at.popleft(), now)
+            if run.closed_loop and now < run.until:
+                self.send(now)
+
+    @property
+    def waiting(self) -> int:
+        return len(self._sent_at)
+
+
+class Run:
+    """All clients and the window that is being measured."""
+
+    def __init__(self, settings: dict[str, Any]) -> None:
+        self._settings = settings
+        self.clients = [Client(self, Script(settings, i)) for i in range(settings["clients"])]
+        self.closed_loop = not settings.get("rate")
+        self.until = self._from = 0.0
+        self._latencies = array("d")
+        self._late = 0
+        self.errors = self.lost = 0
+        self.error = ""
+
+    async def connect(self) -> None:
+        loop = asyncio.get_running_loop()
+        for client in self.clients:
+            await loop.create_unix_connection(lambda client=client: client, self._settings["socket"])
+
+    def note(self, counts_from: float, now: float) -> None:
+        if self._from <= counts_from and (not self.closed_loop or now <= self.until):
+            self._latencies.append(now - counts_from)
+
+    def note_error(self, data: bytes) -> None:
+        self.errors += 1
+        at = data.find(b'"error":{')
+        self.error = data[at : at + 300].decode(errors="replace")
+
+    async def window(self, warm_s: float, seconds: float) -> dict[str, Any]:
+        """Run once: warm up, measure, wait for what is still out."""
+        self._latencies = array("d")
+        self.errors = 0
+        begin = time.perf_counter()
+        begun_at = time.time_ns()
+        self._from, self.until = begin + warm_s, begin + warm_s + seconds
+        if self.closed_loop:
+            for client in self.clients:
+                client.send(time.perf_counter())
+            await asyncio.sleep(self.until - time.perf_counter())
+        else:
+            await self._pace(begin)
+        drain_until = time.perf_counter() + 10
+        while any(c.waiting for c in self.clients) and time.perf_counter() < drain_until and not self.lost:  # noqa: ASYNC110
+            await asyncio.sleep(0.002)
+        drained_s = time.perf_counter() - self.until
+        ordered = sorted(self._latencies)
+        return {
+            "acks": len(ordered),
+            "acks_per_s": len(ordered) / (seconds if self.closed_loop else max(seconds, seconds + drained_s)),
+            "p50_us": percentile(ordered, 0.5) * 1e6,
+            "p99_us": percentile(ordered, 0.99) * 1e6,
+            "p999_us": percentile(ordered, 0.999) * 1e6,
+            "max_us": (ordered[-1] if ordered else 0.0) * 1e6,
+            "errors": self.errors,
+            "error": self.error,
+            "lost": self.lost,
+            "unanswered": sum(client.waiting for client in self.clients),
+            "from_ns": begun_at + int(warm_s * 1e9),
+            "to_ns": begun_at + int((warm_s + seconds) * 1e9),
+        }
+
+    async def _pace(self, begin: float) -> None:
+        gap, number, clients = 1 / self._settings["rate"], 0, self.clients
+        while (now := time.perf_counter()) < self.until:
+            while (due := begin + number * gap) <= now:
+                clients[number % len(clients)].send(due)
+                number += 1
+            # Whole milliseconds are all that the loop's timers can do.
+            await asyncio.sleep(0.001)
+
+
+async def serve(settings: dict[str, Any]) -> None:
+    """Windows, one for each line of standard input."""
+    run = Run(settings)
+    await run.connect()
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    print(json.dumps({"ready": True}), flush=True)
+    while line := await reader.readline():
+        request = json.loads(line)
+        print(json.dumps(await run.window(request["warm_s"], request["seconds"])), flush=True)
+
+
+if __name__ == "__main__":
+    uvloop.run(serve(json.loads(sys.argv[1])))

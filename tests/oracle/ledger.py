@@ -1,0 +1,230 @@
+"""Two independent readings of the events alone: a double-entry ledger, and plain books for the restart tests.
+
+Neither calls the engine's fold. The ledger believes prices and quantities and works the rest out; the books
+believe what the events say they leave behind. Both must come to what the engine holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from fractions import Fraction
+from types import SimpleNamespace
+from typing import Any
+
+from actors.book import events as e
+from actors.inputs import Step
+
+PENDING = ("pending_cancel", "pending_replace")
+
+
+class Ledger:
+    """Accounts in double entry: every posting has two sides, so all balances together are always nothing."""
+
+    def __init__(self) -> None:
+        self.balance: dict[str, int] = {}
+        self.lots: dict[str, list[list[Any]]] = {}
+        self.realized: dict[str, Fraction] = {}
+        self.reserved_money: dict[int, int] = {}
+        self.reserved_qty: dict[int, tuple[str, int]] = {}
+        self._fill: tuple[str, int, int] | None = None
+        self._sides: dict[int, tuple[str, str]] = {}
+
+    def post(self, debit: str, credit: str, amount: int) -> None:
+        self.balance[debit] = self.balance.get(debit, 0) + amount
+        self.balance[credit] = self.balance.get(credit, 0) - amount
+        assert sum(self.balance.values()) == 0
+
+    def qty(self, symbol: str) -> int:
+        return sum(lot[0] for lot in self.lots.get(symbol, []))
+
+    def take(self, event: Any) -> None:
+        """Post one event."""
+        match event:
+            case e.ActivityBooked():
+                self.post("cash", "owner", event.net_money)
+            case e.OrderAccepted():
+                self._open(event)
+            case e.OrderReplacePending():
+                self._hold(event.order_no, event.reserved_money, event.reserved_qty)
+            case e.OrderReplaceRejected() if event.order_no in self.reserved_money:
+                self._hold(event.order_no, event.reserved_money, event.reserved_qty)
+            case e.OrderReplaced():
+                self._free(event.order_no)
+                self._open(event.terms)
+            case e.OrderFilled():
+                self._filled(event)
+            case e.PositionChanged():
+                self._check_position(event)
+            case e.OrderCanceled() | e.OrderExpired():
+                self._free(event.order_no)
+
+    def _open(self, terms: e.OrderAccepted) -> None:
+        assert terms.order_no not in self.reserved_money
+        self._sides[terms.order_no] = (terms.symbol, terms.side)
+        self._hold(terms.order_no, terms.reserved_money, terms.reserved_qty)
+
+    def _hold(self, order_no: int, money: int, qty: int) -> None:
+        assert money >= 0
+        assert qty >= 0
+        self.reserved_money[order_no] = money
+        self.reserved_qty[order_no] = (self._sides[order_no][0], qty)
+
+    def _free(self, order_no: int) -> None:
+        del self.reserved_money[order_no]
+        del self.reserved_qty[order_no]
+
+    def _filled(self, event: e.OrderFilled) -> None:
+        symbol, side = self._sides[event.order_no]
+        exact = Fraction(event.price * event.qty, 10**7)
+        value = round(exact)
+        self._fill = (symbol, event.qty if side == "buy" else -event.qty, value)
+        self.post(f"stock {symbol}", "cash", value if side == "buy" else -value)
+        if event.status == "filled":
+            assert event.reserved_money == event.reserved_qty == 0
+            self._free(event.order_no)
+        else:
+            self._hold(event.order_no, event.reserved_money, event.reserved_qty)
+
+    def _check_position(self, event: e.PositionChanged) -> None:
+        assert self._fill is not None
+        symbol, qty, value = self._fill
+        self._fill = None
+        profit = self._match(symbol, qty, Fraction(value, abs(qty)))
+        self.realized[symbol] = self.realized.get(symbol, Fraction(0)) + profit
+        basis = sum((lot[0] * lot[1] for lot in self.lots[symbol]), Fraction(0))
+        assert event.symbol == symbol
+        assert event.qty == self.qty(symbol)
+        assert event.cash == self.balance["cash"]
+        assert event.net_money == (-value if qty > 0 else value)
+        assert abs(event.basis_money - basis) <= 64
+        assert abs(event.realized_money - profit) <= 64
+        opened = event.opened.qty if event.opened is not None else 0
+        assert opened - sum(use.qty for use in event.closed) == qty
+
+    def _match(self, symbol: str, qty: int, unit: Fraction) -> Fraction:
+        """First in, first out, in exact fractions; the profit of what this closes."""
+        lots, profit = self.lots.setdefault(symbol, []), Fraction(0)
+        while qty and lots and (lots[0][0] > 0) != (qty > 0):
+            part = min(abs(qty), abs(lots[0][0]))
+            sign = 1 if lots[0][0] > 0 else -1
+            profit += sign * part * (unit - lots[0][1])
+            lots[0][0] -= sign * part
+            qty += sign * part
+            if not lots[0][0]:
+                lots.pop(0)
+        if qty:
+            lots.append([qty, unit])
+        return profit
+
+
+def check_ledger(ledger: Ledger, book: Any) -> None:
+    """The book equals the ledger."""
+    assert book.cash == ledger.balance.get("cash", 0)
+    assert book.reserved_money == sum(ledger.reserved_money.values())
+    held: dict[str, int] = {}
+    for symbol, qty in ledger.reserved_qty.values():
+        held[symbol] = held.get(symbol, 0) + qty
+    assert book.held == {symbol: qty for symbol, qty in held.items() if qty}
+    symbols = {symbol for symbol in ledger.lots if ledger.qty(symbol)}
+    assert set(book.positions) == symbols
+    for symbol in symbols:
+        assert book.positions[symbol].qty == ledger.qty(symbol)
+
+
+def replay_events(steps: Iterable[Step]) -> dict[int, Any]:
+    """Plain books from journaled steps, by what the events say of themselves."""
+    books: dict[int, Any] = {}
+    for step in steps:
+        for section in step.sections:
+            if not section.account_no:
+                continue
+            book = books.setdefault(
+                section.account_no,
+                SimpleNamespace(n=0, cash=0, positions={}, orders={}, quarantined="", status="ACTIVE"),
+            )
+            assert section.n_first == book.n + 1
+            for event in section.events:
+                book.n += 1
+                _apply(book, event)
+    return books
+
+
+def _order(terms: e.OrderAccepted, status: str) -> dict[str, Any]:
+    return {
+        "order_id": terms.order_id, "client_order_id": terms.client_order_id, "status": status,
+        "filled_qty": terms.filled_qty, "filled_money": terms.filled_money, "before": "",
+        "reserved_money": terms.reserved_money, "reserved_qty": terms.reserved_qty, "triggered": False,
+        "limit_price": terms.limit_price, "live_at": terms.live_at, "cancel_at": 0, "replace_at": 0,
+    }  # fmt: skip
+
+
+def _apply(book: Any, event: Any) -> None:
+    order = book.orders.get(getattr(event, "order_no", 0))
+    match event:
+        case e.AccountCreated() | e.ActivityBooked():
+            book.cash = event.cash
+        case e.AccountClosed():
+            book.status = "ACCOUNT_CLOSED"
+        case e.AccountQuarantined():
+            book.quarantined = event.reason
+        case e.OrderAccepted():
+            book.orders[event.order_no] = _order(event, "accepted")
+        case e.OrderActivated():
+            order["before" if order["status"] in PENDING else "status"] = "new"
+        case e.OrderTriggered():
+            order |= {
+                "triggered": True,
+                "live_at": event.live_at,
+                "limit_price": event.limit_price or order["limit_price"],
+            }
+        case e.OrderFilled():
+            order |= {
+                name: getattr(event, name)
+                for name in ("filled_qty", "filled_money", "reserved_money", "reserved_qty")
+            }
+            order["before" if order["status"] in PENDING else "status"] = event.status
+            if event.status == "filled":
+                del book.orders[event.order_no]
+        case e.PositionChanged():
+            book.cash = event.cash
+            book.positions.pop(event.symbol, None)
+            if event.qty:
+                book.positions[event.symbol] = (event.qty, event.basis_money)
+        case e.OrderCancelPending():
+            order |= {"before": order["status"], "status": "pending_cancel", "cancel_at": event.effective_at}
+        case e.OrderReplacePending():
+            order |= {"before": order["status"], "status": "pending_replace", "replace_at": event.effective_at}
+            order |= {"reserved_money": event.reserved_money, "reserved_qty": event.reserved_qty}
+        case e.OrderReplaced():
+            del book.orders[event.order_no]
+            status = "partially_filled" if event.terms.filled_qty else "new"
+            book.orders[event.terms.order_no] = _order(event.terms, status)
+        case e.OrderReplaceRejected() if order is not None and order["status"] == "pending_replace":
+            order |= {"status": order["before"], "before": "", "replace_at": 0}
+            order |= {"reserved_money": event.reserved_money, "reserved_qty": event.reserved_qty}
+        case e.OrderCanceled() | e.OrderExpired():
+            del book.orders[event.order_no]
+
+
+def same_books(plain: dict[int, Any], books: dict[int, Any]) -> None:
+    """The engine's books say what the plain ones say."""
+    assert set(plain) == set(books)
+    for account_no, book in books.items():
+        mine = plain[account_no]
+        assert (mine.n, mine.cash, mine.quarantined, mine.status) == (
+            book.n,
+            book.cash,
+            book.quarantined,
+            book.status,
+        )
+        assert mine.positions == {s: (p.qty, p.basis_money) for s, p in book.positions.items()}
+        assert set(mine.orders) == set(book.orders)
+        for order_no, theirs in book.orders.items():
+            terms = theirs.terms
+            found = {
+                name: getattr(theirs, name, None) if hasattr(theirs, name) else getattr(terms, name)
+                for name in mine.orders[order_no]
+                if name != "before"
+            }
+            expected = {name: value for name, value in mine.orders[order_no].items() if name != "before"}
+            assert found == expected
