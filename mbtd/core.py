@@ -257,7 +257,7 @@ class Core:
     # ── what the writer reports ──────────────────────────────────────────────────────────────────────────
 
     def on_durable(self, seq_last: int, digest: bytes, commit_ns: int) -> None:
-        """The writer has a group on its disk: the journal may forget it."""
+        """The writer has committed a group."""
         if self._journal is not None:
             self._journal.far_seq = seq_last
 
@@ -362,6 +362,8 @@ class Core:
                 continue
             try:
                 self._look_after(journal, keep_journal)
+                if self.storage_state == "ok":
+                    await journal.sync_far(self.monotonic())
             except StorageFull:
                 self._note_space()
             except StorageError as error:
