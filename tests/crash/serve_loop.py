@@ -20,6 +20,7 @@ import msgspec
 
 from tests.crash.journal import Journal
 from tests.crash.processes import PATIENCE_S, STORAGE_FAULT, DaemonProcess, Died, Wire, copy_when_free
+from tests.oracle.ledger import replay_events, same_books
 
 SYMBOLS = ("AAPL", "MSFT", "NVDA", "SPY", "QQQ")
 FAIL_POINTS = (
@@ -374,6 +375,7 @@ class ServeLoop:
         finally:
             daemon.close()
         self._check()
+        same_books(replay_events(self.journal.steps), self.journal.engine.books)
 
 
 async def _check_history(wire: Wire, trader: Trader) -> None:
