@@ -358,7 +358,7 @@ class Core:
             await anyio.sleep(interval_s)
             self._maybe_cut()
             journal = self._journal
-            if journal is None or self.failed is not None:
+            if journal is None or self._cutter is None or self.failed is not None:
                 continue
             try:
                 self._look_after(journal, keep_journal)
@@ -410,6 +410,8 @@ class Core:
                 break
             self.store.put_snapshots_nowait(chunk)
             await anyio.lowlevel.checkpoint()
+        # The pump goes on until the process ends; what it still does is cut no more, so nothing of it leaves.
+        self._cutter = None
         status = await self.store.stop(STOP_WRITER_MAX_S)
         self._journal = None
         if self.failed is None:
