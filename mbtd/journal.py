@@ -114,8 +114,9 @@ class Journal:
             return
         self._synced_at = now
         seq = self.far_seq
-        await self._far.checkpoint(truncate=False)
-        self._far_synced_seq = seq
+        # A reader can keep pages from moving home, and then nothing was synced: ask again later.
+        if await self._far.checkpoint(truncate=False) == 0:
+            self._far_synced_seq = seq
 
     def tidy(self) -> None:
         """Delete what the writer has for certain, and move pages home when there are many."""
