@@ -102,7 +102,7 @@ class DaemonProcess:
     """``mbtd serve`` over a state directory, with the synthetic market."""
 
     def __init__(self, state: Path, *, quotes_per_s: int = 2_000, fail_point: str = "", seed: int = 11) -> None:
-        self.state = state
+        self.state, self.point = state, fail_point
         environ = {**os.environ, "MBTD_MARKET__SYNTHETIC__QUOTES_PER_SECOND": str(quotes_per_s)}
         environ.pop(VARIABLE, None)
         if fail_point:
@@ -134,8 +134,17 @@ class DaemonProcess:
                     return
                 finally:
                     await wire.close()
-            assert time.monotonic() < deadline, f"the daemon does not answer; see {self._log.name}"
+            assert time.monotonic() < deadline, f"the daemon does not answer: {self.describe()}"
             await asyncio.sleep(0.01)
+
+    def describe(self) -> str:
+        """What can be seen of it from outside: its threads' waits, its writer, the end of its log."""
+        waits = []
+        for task in Path(f"/proc/{self.process.pid}/task").glob("*"):
+            with contextlib.suppress(OSError):
+                waits.append(f"{task.name} {(task / 'wchan').read_text()} {(task / 'stat').read_text().split()[2]}")
+        tail = Path(self._log.name).read_text()[-4_000:]
+        return f"socket {self.socket.exists()}, threads {waits}, writer {self.writer_pid()}, point {self.point!r}\n{tail}"
 
     def writer_pid(self) -> int | None:
         """The writer's process id, from the kernel."""
