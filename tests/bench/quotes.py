@@ -103,9 +103,11 @@ def run(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
         "resting": options.resting, "symbols": options.symbols, "accounts": options.accounts,
         "reps": options.reps, "load_average": round(os.getloadavg()[0], 2),
     }  # fmt: skip
-    yield {"name": "quotes_per_s", "value": round(1e9 / ns), "unit": "quotes/s"} | common | {
-        "with_decode": round(1e9 / (ns + decode))
-    }
+    yield (
+        {"name": "quotes_per_s", "value": round(1e9 / ns), "unit": "quotes/s"}
+        | common
+        | {"with_decode": round(1e9 / (ns + decode))}
+    )
     yield {
         "name": "ns_per_quote", "value": round(ns), "unit": "ns", "min": round(min(subject.ns)), "max": round(max(subject.ns)),
     } | common  # fmt: skip
