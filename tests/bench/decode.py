@@ -3,8 +3,8 @@
 Ours turns a frame into tape messages (integer prices, whole sizes, nanoseconds). The anchor does what
 alpaca-py does with the same frame when it was asked for raw data: unpack it, then ``_dispatch`` each message
 to one handler that does nothing. Its messages keep float prices and timestamp objects, so the anchor does
-less. ``decode_consume`` is against the whole of what its receiving loop does with a frame, and
-``decode_models`` against its default, models.
+less. ``quotes_per_s_consume`` is against the whole of what its receiving loop does with a frame, and
+``quotes_per_s_models`` against its default, models.
 """
 
 from __future__ import annotations
@@ -78,9 +78,9 @@ def figures(rounds: int = ROUNDS) -> list[dict[str, Any]]:
             rates[name].append(quotes[name] / (time.perf_counter() - begin))
     value = statistics.median(rates["decode"])
     anchors = {
-        "decode": ("raw", "alpaca-py 0.44 StockDataStream._dispatch(raw_data=True)"),
-        "decode_consume": ("consume", "alpaca-py 0.44 receiving loop, raw_data=True"),
-        "decode_models": ("models", "alpaca-py 0.44 StockDataStream._dispatch, models"),
+        "quotes_per_s": ("raw", "alpaca-py 0.44 StockDataStream._dispatch(raw_data=True)"),
+        "quotes_per_s_consume": ("consume", "alpaca-py 0.44 receiving loop, raw_data=True"),
+        "quotes_per_s_models": ("models", "alpaca-py 0.44 StockDataStream._dispatch, models"),
     }
     return [
         {

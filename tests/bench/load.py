@@ -13,7 +13,6 @@ import json
 import sys
 import time
 from array import array
-from collections import deque
 from typing import Any
 
 import uvloop
@@ -22,10 +21,11 @@ from tests.bench.feed import symbol_of
 from tests.bench.running import percentile
 
 _PLACE = (
-    '{"jsonrpc":"2.0","id":1,"method":"order.place","params":{"account":"%s","symbol":"%s","side":"%s",'
+    ',"method":"order.place","params":{"account":"%s","symbol":"%s","side":"%s",'
     '"type":"%s","qty":"1","time_in_force":"day",%s"client_order_id":"'
 )
-_CANCEL = '{"jsonrpc":"2.0","id":1,"method":"order.cancel","params":{"account":"%s","client_order_id":"'
+_CANCEL = ',"method":"order.cancel","params":{"account":"%s","client_order_id":"'
+_BEGIN = b'{"jsonrpc":"2.0","id":'
 _END = b'"}}\n'
 
 
@@ -54,13 +54,13 @@ class Script:
         self._row = row
         self._place = 0
 
-    def next(self) -> bytes:
+    def next(self, request_id: int) -> bytes:
         """The next request."""
         begin, same = self._row[self._place]
         self._place = (self._place + 1) % len(self._row)
         if not same:
             self._number += 1
-        return begin + self._tag + b"%x" % self._number + _END
+        return _BEGIN + b"%d" % request_id + begin + self._tag + b"%x" % self._number + _END
 
 
 class Client(asyncio.Protocol):
@@ -69,7 +69,9 @@ class Client(asyncio.Protocol):
     def __init__(self, run: Run, script: Script) -> None:
         self._run = run
         self._script = script
-        self._sent_at: deque[float] = deque()
+        self._sent_at: dict[int, float] = {}
+        """Since when each unanswered request counts, by its id."""
+        self._last_id = 0
         self._tail = b""
         self.transport: asyncio.Transport | None = None
 
@@ -81,22 +83,24 @@ class Client(asyncio.Protocol):
 
     def send(self, counts_from: float) -> None:
         """Send the next request; its latency counts from the given moment."""
-        self._sent_at.append(counts_from)
+        self._last_id += 1
+        self._sent_at[self._last_id] = counts_from
         assert self.transport is not None
-        self.transport.write(self._script.next())
+        self.transport.write(self._script.next(self._last_id))
 
     def data_received(self, data: bytes) -> None:
         now = time.perf_counter()
         run = self._run
         if self._tail:
             data = self._tail + data
-        end = data.rfind(b"\n")
-        self._tail = data[end + 1 :]
-        answers = data.count(b"\n")
-        if b'"error":{' in data[: end + 1]:
-            run.note_error(data)
-        for _ in range(answers):
-            run.note(self._sent_at.popleft(), now)
+        *lines, self._tail = data.split(b"\n")
+        for line in lines:
+            end = line.index(b",", len(_BEGIN))
+            sent_at = self._sent_at.pop(int(line[len(_BEGIN) : end]))
+            if line.startswith(b'"error"', end + 1):
+                run.note_error(line)
+            else:
+                run.note(sent_at, now)
             if run.closed_loop and now < run.until:
                 self.send(now)
 
@@ -129,8 +133,7 @@ class Run:
 
     def note_error(self, data: bytes) -> None:
         self.errors += 1
-        at = data.find(b'"error":{')
-        self.error = data[at : at + 300].decode(errors="replace")
+        self.error = data[:300].decode(errors="replace")
 
     async def window(self, warm_s: float, seconds: float) -> dict[str, Any]:
         """Run once: warm up, measure, wait for what is still out."""
