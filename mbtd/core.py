@@ -257,7 +257,7 @@ class Core:
     # ── what the writer reports ──────────────────────────────────────────────────────────────────────────
 
     def on_durable(self, seq_last: int, digest: bytes, commit_ns: int) -> None:
-        """The writer has a group on its disk: the journal may forget it."""
+        """The writer has committed a group."""
         if self._journal is not None:
             self._journal.far_seq = seq_last
 
@@ -358,10 +358,12 @@ class Core:
             await anyio.sleep(interval_s)
             self._maybe_cut()
             journal = self._journal
-            if journal is None or self.failed is not None:
+            if journal is None or self._cutter is None or self.failed is not None:
                 continue
             try:
                 self._look_after(journal, keep_journal)
+                if self.storage_state == "ok":
+                    await journal.sync_far(self.monotonic())
             except StorageFull:
                 self._note_space()
             except StorageError as error:
@@ -390,6 +392,8 @@ class Core:
         """Commit what there is, store every snapshot, end the writer; returns its exit status."""
         journal = self._journal
         assert journal is not None
+        # Nothing more is sequenced: what still waits in a mailbox is truly not done.
+        self.pump.commands_paused = self.pump.tape_paused = True
         self.hand_on()
         with anyio.move_on_after(TAIL_MAX_S):
             while (self._pending or self._stuck is not None) and self.failed is None:
@@ -401,15 +405,15 @@ class Core:
             log.error("storage.tail_lost", unconfirmed=self.outbox.seal())
             self.failed = 74
         while self.failed is None:
-            # The pump still runs: what it did meanwhile goes to the writer before any snapshot that covers it.
-            self.hand_on()
-            self._maybe_cut()
             journal.pass_on(0, at_once=True)
             if self._pending or not (chunk := self.residency.take_snapshots(self.engine.seq, everything=True)):
                 break
             self.store.put_snapshots_nowait(chunk)
             await anyio.lowlevel.checkpoint()
+        # The pump goes on until the process ends; what it still does is cut no more, so nothing of it leaves.
+        self._cutter = None
         status = await self.store.stop(STOP_WRITER_MAX_S)
+        self._journal = None
         if self.failed is None:
             journal.close()
         return status

@@ -230,6 +230,8 @@ class Daemon:
         )
         async with History.open(self._directory) as history, anyio.create_task_group() as tasks:
             app = self._make_app(history, tasks, started_at)
+            # The phase is known before the first command, so every order knows when its day ends.
+            core.engine.tape(self._feed.calendar.session_at(self._feed.now()))
             await self._listen(app)
             tasks.start_soon(self._signals)
             tasks.start_soon(core.pump.run)

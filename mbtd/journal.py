@@ -1,11 +1,11 @@
 """The journal of the daemon: committed here, on the loop, and handed on to the writer process in batches.
 
-Invariants: a group is durable when :meth:`Journal.commit` returns; the writer gets every group once, in order, under
-its own epoch; a group is deleted here only when the writer has it on its disk too. A start puts what the writer
-lacks into its store before anything else, so the two never disagree.
+Invariants: a group is durable when :meth:`Journal.commit` returns; the writer gets every group once, in order,
+under its own epoch; a group is deleted here only when the writer has synced it to its disk too. A start puts what
+the writer lacks into its store before anything else, so the two never disagree.
 
 Why on the loop: with one client the hops to another process and back cost more than the commit itself, and on two
-cores they take them from the clients (docs/adr/0012). Known limit: a disk that takes long for a sync holds the loop
+cores they take them from the clients (docs/adr/0008). Known limit: a disk that takes long for a sync holds the loop
 up that long, once a group.
 """
 
@@ -27,6 +27,7 @@ PASS_ON_GROUPS = 32
 PASS_ON_NS = 20_000_000
 CHECKPOINT_PAGES = 2_000
 TRIM_GROUPS = 2_000
+SYNC_FAR_NS = 5_000_000_000
 LOG_BYTES = 8 * 1024 * 1024
 """What the write-ahead log holds before it is moved home and begun again."""
 ROOMY = 16
@@ -68,7 +69,10 @@ class Journal:
         self._waiting: list[Group] = []
         self._since = 0
         self.far_seq = far_head.seq
-        """The last event number that the writer has on disk."""
+        """The last event number that the writer has committed."""
+        self._far_synced_seq = far_head.seq
+        """The last one that its disk has for certain."""
+        self._synced_at = 0
 
     @property
     def head(self) -> Head:
@@ -104,14 +108,23 @@ class Journal:
         """Take the ballast back, if there is room again."""
         return self._front.restore_ballast()
 
+    async def sync_far(self, now: int) -> None:
+        """Have the writer sync what it has, now and then: only then may it be forgotten here."""
+        if now - self._synced_at < SYNC_FAR_NS or self.far_seq == self._far_synced_seq:
+            return
+        self._synced_at = now
+        seq = self.far_seq
+        await self._far.checkpoint(truncate=False)
+        self._far_synced_seq = seq
+
     def tidy(self) -> None:
-        """Delete what the writer has, and move pages home when there are many."""
-        self._front.trim(self.far_seq + 1, TRIM_GROUPS, projected_elsewhere=True)
+        """Delete what the writer has for certain, and move pages home when there are many."""
+        self._front.trim(self._far_synced_seq + 1, TRIM_GROUPS, projected_elsewhere=True)
         if self._front.wal_pages >= CHECKPOINT_PAGES:
             self._front.checkpoint(truncate=False)
 
     def close(self) -> None:
-        """Move everything home and close."""
+        """Move everything home and close, after the writer has ended well."""
         self._front.trim(self.far_seq + 1, projected_elsewhere=True)
         self._front.checkpoint(truncate=False)
         self._front.close()

@@ -89,6 +89,7 @@ class Residency:
 
     def take_snapshots(self, seq: int, *, everything: bool = False) -> list[Snapshot]:
         """A chunk of the accounts that have waited longest; their groups must have been sent already."""
+        self._release()
         out: list[Snapshot] = []
         for account_no in list(self._dirty):
             if len(out) >= self._chunk:

@@ -13,7 +13,14 @@ from storage.writer import run
 
 def main() -> int:
     """Serve one daemon until it is gone."""
-    return run(int(sys.argv[1]), Path(sys.argv[2]), project, ballast_bytes=int(sys.argv[3]), store_type=store_type())
+    return run(
+        int(sys.argv[1]),
+        Path(sys.argv[2]),
+        project,
+        ballast_bytes=int(sys.argv[3]),
+        store_type=store_type(),
+        relaxed=True,
+    )
 
 
 if __name__ == "__main__":

@@ -277,6 +277,13 @@ class SqliteStore:
         self.wal_pages = left
         return left
 
+    def relax(self) -> None:
+        """From now on a commit survives the process at once, and a loss of power with the next checkpoint.
+
+        For a store behind another one that is synced with every commit and is not trimmed before that checkpoint.
+        """
+        self._db.execute("PRAGMA synchronous = NORMAL").fetchall()
+
     def warm(self, log_bytes: int) -> None:
         """Let the log take its size now, and keep it: a commit that overwrites is half as dear as one that grows.
 

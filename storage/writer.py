@@ -102,11 +102,13 @@ def run(
     take_epoch: bool = True,
     ballast_bytes: int = BALLAST_BYTES,
     store_type: type[SqliteStore] = SqliteStore,
+    relaxed: bool = False,
 ) -> int:
     """Serve the daemon at the other end of the socket ``fd`` until it stops us or is gone.
 
-    ``store_type`` lets crash tests hand in a store that dies at a named place.
-    Returns the exit status: 0, or that of the failure whose ``Failed`` was sent last.
+    ``relaxed`` syncs with checkpoints only (``SqliteStore.relax``). ``store_type`` lets crash tests hand in a
+    store that dies at a named place. Returns the exit status: 0, or that of the failure whose ``Failed`` was sent
+    last.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
@@ -114,6 +116,8 @@ def run(
         link = Link(sock)
         try:
             store = store_type.open(directory, take_epoch=take_epoch, ballast_bytes=ballast_bytes)
+            if relaxed:
+                store.relax()
             with contextlib.closing(store):
                 return Writer(link, store, project).serve()
         except StorageError as error:

@@ -36,6 +36,8 @@ _encode = msgspec.json.Encoder().encode
 Spawn = Callable[[Callable[[], Awaitable[None]]], None]
 AccountNo = Callable[[Session, str, str], int]
 _BODY = -1
+FILLS_MAX = 20
+"""Receipts that an explanation of an order carries."""
 
 
 class Queries:
@@ -232,10 +234,14 @@ class Queries:
             self._check_owner(session, account_no, params.account)
             book = self._core.engine.books.get(account_no)
             order = book.orders.get(order_no) if book is not None else None
-            if book is None or order is None:
-                return why_ended(decode_order(row[_BODY]))
             engine = self._core.engine
-            return why_live(book, order, record_of(book, order), engine.world, engine.profiles)
+            rows = await self._history.fills(account_no, order_no=order_no, limit=FILLS_MAX, descending=False)
+            fills = [receipt(decode_fill(fill[_BODY]), engine.profiles) for fill in rows]
+            if book is None or order is None:
+                found = why_ended(decode_order(row[_BODY]))
+            else:
+                found = why_live(book, order, record_of(book, order), engine.world, engine.profiles)
+            return found | {"fills": fills}
 
         self._later(session, request_id, work)
 

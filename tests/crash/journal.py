@@ -1,6 +1,7 @@
 """What became durable, read from the copies of a state directory after each death, and plain checks of it.
 
 The books here are folded from the very first event on, without any snapshot; recovery must come to the same.
+:mod:`tests.oracle.ledger` reads the same steps without that fold.
 """
 
 from __future__ import annotations

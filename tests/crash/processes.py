@@ -110,6 +110,7 @@ class DaemonProcess:
         self._log = (state.parent / f"{state.name}.log").open("ab")
         command = [sys.executable, "-m", "mbtd.cli", "serve", "--state", str(state), "--feed", "synthetic"]
         command += ["--gateway", "off", "--seed", str(seed)]
+        self.log_path = Path(self._log.name)
         self.process = subprocess.Popen(command, cwd=ROOT, env=environ, stdout=self._log, stderr=self._log)
 
     @property
@@ -163,6 +164,10 @@ class DaemonProcess:
             self.process.kill()
         self.process.wait()
         self._log.close()
+
+    def log_tail(self) -> str:
+        """The last lines that the daemon wrote."""
+        return self.log_path.read_text(errors="replace")[-3000:]
 
 
 def copy_when_free(state: Path, target: Path) -> Path:

@@ -13,7 +13,7 @@ SEED = 20260708
 
 def test_only_documented_errors_and_no_silence(tmp_path: Path) -> None:
     fuzz = ProtocolFuzz(SEED)
-    counts = asyncio.run(fuzz.run(tmp_path / "state", 5.0))
+    counts = asyncio.run(fuzz.run(tmp_path / "state", 3.0))
     print(f"seed {SEED}: {fuzz.conversations} conversations, {fuzz.requests} requests, {counts}")
     assert counts["(result)"] > 0
     assert counts["-32602 invalid_params"] > 0

@@ -47,13 +47,14 @@ class Rig:
     def command(self, account_no: int = 1) -> None:
         """Queue a market order."""
         order = PlaceOrder(symbol="AAA", qty="1", side="buy", type="market")
-        self.put(account_no, lambda: self.engine.command(account_no, order, self.now(), Envelope()))
 
-    def put(self, account_no: int, mail: Callable[[], object]) -> None:
-        def turn() -> None:
-            mail()
+        def run() -> None:
+            self.engine.command(account_no, order, self.now(), Envelope())
 
-        self.room.put(account_no, turn)
+        self.put(account_no, run)
+
+    def put(self, account_no: int, mail: Callable[[], None]) -> None:
+        self.room.put(account_no, mail)
         self.pump.wake()
 
     def names(self) -> list[str]:

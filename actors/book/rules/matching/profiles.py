@@ -60,7 +60,20 @@ PARITY: Final = Profile(
     buy_stop_to_limit=True,
 )
 REALISTIC: Final = Profile(name="realistic")
-BUILT_IN: Final = {PARITY.name: PARITY, REALISTIC.name: REALISTIC}
+CONSERVATIVE: Final = Profile(
+    name="conservative",
+    latency_base_ms=150,
+    latency_jitter_ms=150,
+    theta_take_ppm=1_000_000,
+    depth_ppm=500_000,
+    dwell_ms=1_000,
+    reslice_ms=1_000,
+    max_slices=3,
+    consume_half_life_ms=30_000,
+    age_soft_ms=10_000,
+    collar_ppm=20_000,
+)
+BUILT_IN: Final = {p.name: p for p in (PARITY, REALISTIC, CONSERVATIVE)}
 
 
 def profile_hash(profile: Profile) -> str:
