@@ -356,7 +356,7 @@ class Core:
         """Write snapshots a chunk at a time, trim journals behind them, note what moved, look after a full disk."""
         while True:
             await anyio.sleep(interval_s)
-            self._maybe_cut()
+            self.hand_on()
             journal = self._journal
             if journal is None or self._cutter is None or self.failed is not None:
                 continue
