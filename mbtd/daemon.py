@@ -107,6 +107,7 @@ def _status_of(error: BaseException) -> int:
     if isinstance(error, Corrupt | WrongDatabase):
         return _say(str(error), 65)
     if isinstance(error, StorageError | OSError):
+        log.error("daemon.ended", error=type(error).__name__, exc_info=error)
         return _say(str(error), 74)
     log.critical("daemon.failed", exc_info=error)
     return 70
