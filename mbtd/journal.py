@@ -17,7 +17,6 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from mbtd.failpoints import store_type
-from mbtd.groups import GroupCutter
 from storage.records import Group, Head
 from storage.remote import RemoteStore
 from storage.sqlite import SqliteStore
@@ -78,10 +77,6 @@ class Journal:
     def head(self) -> Head:
         """Where the journal stands."""
         return self._front.head()
-
-    def cutter(self, engine: object) -> GroupCutter:
-        """Cuts groups that this journal takes."""
-        return GroupCutter(engine, self._front.head())  # type: ignore[arg-type]
 
     def commit(self, group: Group, now: int) -> None:
         """Make a group durable. Raises ``StorageFull`` (nothing stored) or ``StorageBroken``."""
