@@ -11,9 +11,10 @@ from collections.abc import Callable
 from typing import Any
 
 from actors import timers as t
-from actors.book import decide, replace, trade
+from actors.book import decide, life, replace, trade
 from actors.book import events as e
 from actors.book.draft import Draft
+from actors.book.outcome import Outcome
 from actors.book.rules.matching.market_state import eligible_phases
 from actors.book.rules.matching.model import FAR_REASONS, SESSION_REASONS
 from actors.book.rules.matching.profiles import Profiles
@@ -33,7 +34,7 @@ from actors.commands import (
 from actors.market.board import ASK_DOWN, BID_UP, LAST_DOWN, LAST_UP, Key
 from actors.market.world import World
 
-Handler = Callable[[Draft, Any, World, Profiles], decide.Outcome]
+Handler = Callable[[Draft, Any, World, Profiles], Outcome]
 
 HANDLERS: dict[type, Handler] = {
     PlaceOrder: decide.place,
@@ -41,15 +42,15 @@ HANDLERS: dict[type, Handler] = {
     CancelOrder: decide.cancel,
     CancelAll: decide.cancel_all,
     ClosePosition: decide.close_position,
-    ConfigureAccount: decide.configure,
-    Deposit: decide.deposit,
-    Withdraw: decide.withdraw,
-    CloseAccount: decide.close_account,
+    ConfigureAccount: life.configure,
+    Deposit: life.deposit,
+    Withdraw: life.withdraw,
+    CloseAccount: life.close_account,
 }
 _WHILE_CLOSED = (CancelOrder, CancelAll, CloseAccount)
 
 
-def perform(draft: Draft, action: Any, world: World, profiles: Profiles) -> decide.Outcome:
+def perform(draft: Draft, action: Any, world: World, profiles: Profiles) -> Outcome:
     """Run a command; what can happen at once (zero latency) happens in the same step, after the answer is made."""
     outcome = intend(draft, action, world, profiles)
     if not isinstance(outcome, Refusal):
@@ -60,7 +61,7 @@ def perform(draft: Draft, action: Any, world: World, profiles: Profiles) -> deci
     return outcome
 
 
-def intend(draft: Draft, action: Any, world: World, profiles: Profiles) -> decide.Outcome:
+def intend(draft: Draft, action: Any, world: World, profiles: Profiles) -> Outcome:
     """A command's own decision, before the market or an instant answers; a discarded one is a preview."""
     book = draft.book
     reason = ""

@@ -18,9 +18,9 @@ from msgspec.structs import replace
 from actors.actor import fall_due, intend, perform
 from actors.book import events as e
 from actors.book import trade
-from actors.book.decide import Done, Outcome, Placed
 from actors.book.draft import Draft
 from actors.book.instruments import Instrument, Instruments
+from actors.book.outcome import Done, Outcome, Placed
 from actors.book.rules.matching.ledger import follow
 from actors.book.rules.matching.profiles import Profiles
 from actors.book.rules.reasons import Refusal

@@ -10,7 +10,8 @@ from typing import Any
 
 from actors.book.events import Event
 from actors.book.state.book import Book, Undo, Watch
-from actors.book.state.fold import SCALARS, drop, fold, put, take_back
+from actors.book.state.fold import SCALARS, fold
+from actors.book.state.undo import drop, put, take_back
 
 
 class BrokenInvariant(Exception):

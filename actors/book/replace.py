@@ -10,9 +10,10 @@ from __future__ import annotations
 import msgspec
 
 from actors.book import events as e
-from actors.book.decide import Outcome, Placed, find_live, latency_ns, time_in_force_ends_at
+from actors.book.decide import find_live, latency_ns, time_in_force_ends_at
 from actors.book.draft import Draft
 from actors.book.ids import client_key, derive_order_ids
+from actors.book.outcome import Outcome, Placed
 from actors.book.rules.admission.check import Need, account_refusal, check
 from actors.book.rules.admission.parse import Parsed, parse
 from actors.book.rules.matching.profiles import Profiles

@@ -17,7 +17,7 @@ from actors.book.rules.matching.market_state import classify, eligible_phases
 from actors.book.rules.matching.model import Situation, Verdict, elects, evaluate
 from actors.book.rules.matching.profiles import Profile, Profiles
 from actors.book.state.book import Consumed, Order, Watch
-from actors.book.state.fold import put
+from actors.book.state.undo import put
 from actors.book.units import QTY_PER_SHARE, qty_for_money, value_money
 from actors.book.view import buying_power
 from actors.market.board import Slot

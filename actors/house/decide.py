@@ -8,8 +8,8 @@ from __future__ import annotations
 from msgspec import Struct
 
 from actors.book import events as e
-from actors.book.decide import MARGIN_PROFILES
 from actors.book.ids import derive_account_id
+from actors.book.life import MARGIN_PROFILES
 from actors.book.rules.matching.profiles import Profiles
 from actors.book.rules.reasons import Refusal, refuse
 from actors.book.units import MONEY_PER_DOLLAR, BadNumber, parse_money

@@ -12,8 +12,8 @@ from typing import Any, Protocol
 
 import msgspec
 
-from actors.book.decide import Placed
 from actors.book.ids import derive_order_ids
+from actors.book.outcome import Placed
 from actors.book.rules.reasons import Refusal as RuleRefusal
 from actors.commands import CreateAccount, PlaceOrder
 from actors.engine import Created

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from actors.book.decide import Placed
+from actors.book.outcome import Placed
 from actors.book.rules.reasons import Refusal
 from actors.book.units import format_money, format_price, format_qty
 from actors.book.view import figures

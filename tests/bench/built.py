@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from actors.book.decide import Placed
 from actors.book.instruments import Instrument
+from actors.book.outcome import Placed
 from actors.commands import CreateAccount, PlaceOrder
 from actors.engine import Engine
 from actors.inputs import Envelope, Issued

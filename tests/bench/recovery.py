@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from actors.book.decide import Placed
+from actors.book.outcome import Placed
 from actors.commands import CancelOrder, PlaceOrder
 from actors.engine import Engine
 from mbtd.core import recover

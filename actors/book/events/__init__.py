@@ -1,0 +1,106 @@
+"""Facts: what happened to one account. The only thing that changes a book is folding one of these.
+
+Invariants: a fact carries every outcome of a rule in it (reservations, lots, cash, effective times, the
+profile's hash), so folding calls no rule and a later change of rules never rewrites an old book.
+Formats are append-only: a field is added at the end with a default, never moved, renamed or retyped; a tag
+is never used twice. Units are those of :mod:`actors.book.units`. Statuses and types are Alpaca's words.
+"""
+
+from __future__ import annotations
+
+from actors.book.events.accounts import (
+    AccountClosed,
+    AccountConfigured,
+    AccountCreated,
+    AccountQuarantined,
+    ActivityBooked,
+    CommandRefused,
+    MarketGapped,
+)
+from actors.book.events.base import (
+    Fact,
+    Lot,
+    LotUse,
+)
+from actors.book.events.evidence import (
+    Evidence,
+)
+from actors.book.events.house import (
+    AccountRegistered,
+    ApiKeyIssued,
+    HouseEvent,
+    TierSet,
+)
+from actors.book.events.orders import (
+    OrderAccepted,
+    OrderActivated,
+    OrderCanceled,
+    OrderCancelPending,
+    OrderCancelRejected,
+    OrderExpired,
+    OrderFilled,
+    OrderRejected,
+    OrderReplaced,
+    OrderReplacePending,
+    OrderReplaceRejected,
+    OrderTriggered,
+    PositionChanged,
+)
+
+Event = (
+    AccountCreated
+    | AccountConfigured
+    | AccountClosed
+    | AccountQuarantined
+    | CommandRefused
+    | ActivityBooked
+    | OrderRejected
+    | OrderAccepted
+    | OrderActivated
+    | OrderTriggered
+    | OrderFilled
+    | PositionChanged
+    | OrderCancelPending
+    | OrderCanceled
+    | OrderCancelRejected
+    | OrderReplacePending
+    | OrderReplaced
+    | OrderReplaceRejected
+    | OrderExpired
+    | MarketGapped
+    | AccountRegistered
+    | TierSet
+    | ApiKeyIssued
+)
+
+__all__ = [
+    "AccountClosed",
+    "AccountConfigured",
+    "AccountCreated",
+    "AccountQuarantined",
+    "AccountRegistered",
+    "ActivityBooked",
+    "ApiKeyIssued",
+    "CommandRefused",
+    "Event",
+    "Evidence",
+    "Fact",
+    "HouseEvent",
+    "Lot",
+    "LotUse",
+    "MarketGapped",
+    "OrderAccepted",
+    "OrderActivated",
+    "OrderCancelPending",
+    "OrderCancelRejected",
+    "OrderCanceled",
+    "OrderExpired",
+    "OrderFilled",
+    "OrderRejected",
+    "OrderReplacePending",
+    "OrderReplaceRejected",
+    "OrderReplaced",
+    "OrderTriggered",
+    "PositionChanged",
+    "TierSet",
+]

@@ -1,0 +1,73 @@
+"""Facts about an account: its life, its settings, its money."""
+
+from __future__ import annotations
+
+from msgspec import field
+
+from actors.book.events.base import Fact
+
+
+class AccountCreated(Fact, frozen=True, gc=False, array_like=True, tag="ac"):
+    """First event of every account."""
+
+    account_no: int
+    account_id: str
+    seed: bytes
+    type: str
+    cash: int
+    options_level: int
+    profile: str
+    margin_profile: str
+    user_id: str
+
+
+class AccountConfigured(Fact, frozen=True, gc=False, array_like=True, tag="ag"):
+    """Settings as they are from now on."""
+
+    profile: str
+    margin_profile: str
+    options_level: int
+    fractional_trading: bool
+    no_shorting: bool
+    suspend_trade: bool
+    max_margin_multiplier: int
+
+
+class AccountClosed(Fact, frozen=True, gc=False, array_like=True, tag="ax"):
+    """The account takes no more commands; its history stays."""
+
+
+class AccountQuarantined(Fact, frozen=True, gc=False, array_like=True, tag="aq"):
+    """A turn of this account failed; its last good state is kept and it only answers reads."""
+
+    reason: str
+
+
+class CommandRefused(Fact, frozen=True, gc=False, array_like=True, tag="cr"):
+    """A command other than an order was refused."""
+
+    method: str
+    reason: str
+    numbers: dict[str, str] = field(default_factory=dict)
+
+
+class ActivityBooked(Fact, frozen=True, gc=False, array_like=True, tag="ab"):
+    """Cash or a position moved other than by a fill (alpaca-api §4.5)."""
+
+    activity_no: int
+    activity_type: str
+    net_money: int
+    cash: int
+    """Cash after."""
+    description: str = ""
+    symbol: str = ""
+    qty: int = 0
+    group_no: int = 0
+    activity_sub_type: str = ""
+
+
+class MarketGapped(Fact, frozen=True, gc=False, array_like=True, tag="mg"):
+    """Market messages may have been lost: queue places and dwell of this account's live orders start again."""
+
+    reason: str
+    symbols: tuple[str, ...] = ()

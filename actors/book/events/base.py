@@ -1,0 +1,30 @@
+"""What every fact is made of: the base and the tax lot."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+
+class Fact(Struct, frozen=True, gc=False, array_like=True, tag_field="fact"):
+    """Base of all events."""
+
+
+class Lot(Struct, frozen=True, gc=False, array_like=True):
+    """A tax lot: one opening fill, or what is left of it."""
+
+    lot_no: int
+    qty: int
+    """Signed: negative for a short lot."""
+    basis_money: int
+    """Signed like ``qty``: what was paid, or minus what was received."""
+    opened_at: int
+    order_no: int
+
+
+class LotUse(Struct, frozen=True, gc=False, array_like=True):
+    """Part of a lot taken off by a closing fill."""
+
+    lot_no: int
+    qty: int
+    basis_money: int
+    proceeds_money: int

@@ -1,0 +1,176 @@
+"""Facts about orders, their fills and what those do to positions."""
+
+from __future__ import annotations
+
+from msgspec import field
+
+from actors.book.events.base import Fact, Lot, LotUse
+from actors.book.events.evidence import Evidence
+
+
+class OrderRejected(Fact, frozen=True, gc=False, array_like=True, tag="or"):
+    """Refused at admission: there is no order, and the client id stays free."""
+
+    client_order_id: str
+    symbol: str
+    side: str
+    type: str
+    qty: str
+    """As the client wrote it, shortened."""
+    reason: str
+    numbers: dict[str, str] = field(default_factory=dict)
+
+
+class OrderAccepted(Fact, frozen=True, gc=False, array_like=True, tag="oa"):
+    """An order exists. This record is also the order's terms for the whole of its life."""
+
+    order_no: int
+    order_id: str
+    client_order_id: str
+    client_key: int
+    fingerprint: int
+    """25 bits of the hash of the normalised parameters, for repeats."""
+    symbol: str
+    asset_id: str
+    side: str
+    type: str
+    time_in_force: str
+    qty: int
+    """0 for an order by notional."""
+    notional: int
+    limit_price: int
+    stop_price: int
+    extended_hours: bool
+    position_intent: str
+    order_class: str
+    submitted_at: int
+    live_at: int
+    expires_at: int
+    """When its time in force ends; 0 when that is not a moment (IOC, FOK)."""
+    reserved_money: int
+    reserved_qty: int
+    check_price: int
+    """Price at which the order was checked and reserved."""
+    collar_price: int
+    """Buy stops: the limit at which money is reserved; market orders: set when live."""
+    profile: str
+    replaces: int = 0
+    """``order_no`` of the order that this one replaces."""
+    filled_qty: int = 0
+    """Carried over from the replaced order."""
+    filled_money: int = 0
+    fill_count: int = 0
+
+
+class OrderActivated(Fact, frozen=True, gc=False, array_like=True, tag="on"):
+    """The order is live in the market (``new``)."""
+
+    order_no: int
+    collar_price: int = 0
+    """Worst price of a market order from here on; 0 for none."""
+
+
+class OrderTriggered(Fact, frozen=True, gc=False, array_like=True, tag="ot"):
+    """A stop was elected; it acts as market or limit order from ``live_at``."""
+
+    order_no: int
+    trigger_price: int
+    tape_seq: int
+    live_at: int
+    limit_price: int = 0
+    """Of a buy stop that its profile turns into a stop-limit."""
+
+
+class OrderFilled(Fact, frozen=True, gc=False, array_like=True, tag="of"):
+    """One fill at one price. ``status`` says whether the order is complete."""
+
+    order_no: int
+    fill_no: int
+    qty: int
+    price: int
+    reason: str
+    liquidity: str
+    status: str
+    filled_qty: int
+    filled_money: int
+    """Sum of price x quantity over all fills, in money units."""
+    reserved_money: int
+    """Left reserved."""
+    reserved_qty: int
+    fee_money: int
+    evidence: Evidence
+
+
+class PositionChanged(Fact, frozen=True, gc=False, array_like=True, tag="pc"):
+    """What a fill or a booking did to one position and to cash."""
+
+    symbol: str
+    asset_id: str
+    qty: int
+    """Signed quantity after."""
+    basis_money: int
+    """Signed cost basis after."""
+    cash: int
+    """Cash after."""
+    net_money: int
+    """Change of cash."""
+    realized_money: int
+    opened: Lot | None = None
+    closed: tuple[LotUse, ...] = ()
+
+
+class OrderCancelPending(Fact, frozen=True, gc=False, array_like=True, tag="op"):
+    """A cancel was asked for; it takes effect at ``effective_at`` unless the order fills first."""
+
+    order_no: int
+    effective_at: int
+
+
+class OrderCanceled(Fact, frozen=True, gc=False, array_like=True, tag="oc"):
+    """Ended without more fills; what it reserved is free."""
+
+    order_no: int
+    reason: str
+
+
+class OrderCancelRejected(Fact, frozen=True, gc=False, array_like=True, tag="oj"):
+    """A cancel came too late or named no live order."""
+
+    order_id: str
+    reason: str
+    order_no: int = 0
+
+
+class OrderReplacePending(Fact, frozen=True, gc=False, array_like=True, tag="oq"):
+    """A replace was asked for; ``terms`` become the order at ``effective_at`` unless it ends first."""
+
+    order_no: int
+    effective_at: int
+    reserved_money: int
+    """Reserved by the old order meanwhile: the larger of both."""
+    reserved_qty: int
+    terms: OrderAccepted
+
+
+class OrderReplaced(Fact, frozen=True, gc=False, array_like=True, tag="os"):
+    """The old order ended; ``terms`` are live in its place."""
+
+    order_no: int
+    terms: OrderAccepted
+
+
+class OrderReplaceRejected(Fact, frozen=True, gc=False, array_like=True, tag="ok"):
+    """The replace was refused; the old order stays as it was."""
+
+    order_no: int
+    order_id: str
+    reason: str
+    reserved_money: int = 0
+    reserved_qty: int = 0
+
+
+class OrderExpired(Fact, frozen=True, gc=False, array_like=True, tag="oe"):
+    """Its time in force ended."""
+
+    order_no: int
+    reason: str = "expired"

@@ -1,0 +1,97 @@
+"""How facts about the account, its money and its positions change the book."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from actors.book import events as e
+from actors.book.state.book import Book, Position, Undo
+from actors.book.state.undo import drop, put
+
+Fold = Callable[[Book, Any, int, Undo | None], None]
+
+
+def _created(book: Book, v: e.AccountCreated, at: int, undo: Undo | None) -> None:
+    book.account_id = v.account_id
+    book.user_id = v.user_id
+    book.seed = v.seed
+    book.type = v.type
+    book.cash = v.cash
+    book.options_level = v.options_level
+    book.profile = v.profile
+    book.margin_profile = v.margin_profile
+    book.created_at = at
+    if v.type == "cash":
+        book.max_margin_multiplier = 1
+
+
+def _configured(book: Book, v: e.AccountConfigured, at: int, undo: Undo | None) -> None:
+    book.profile = v.profile
+    book.margin_profile = v.margin_profile
+    book.options_level = v.options_level
+    book.fractional_trading = v.fractional_trading
+    book.no_shorting = v.no_shorting
+    book.suspend_trade = v.suspend_trade
+    book.max_margin_multiplier = v.max_margin_multiplier
+
+
+def _closed(book: Book, v: e.AccountClosed, at: int, undo: Undo | None) -> None:
+    book.status = "ACCOUNT_CLOSED"
+
+
+def _quarantined(book: Book, v: e.AccountQuarantined, at: int, undo: Undo | None) -> None:
+    book.quarantined = v.reason
+
+
+def nothing(book: Book, v: object, at: int, undo: Undo | None) -> None:
+    """Audit only."""
+
+
+def _booked(book: Book, v: e.ActivityBooked, at: int, undo: Undo | None) -> None:
+    book.cash = v.cash
+    book.next_activity_no = v.activity_no + 1
+
+
+def _position(book: Book, v: e.PositionChanged, at: int, undo: Undo | None) -> None:
+    book.cash = v.cash
+    old = book.positions.get(v.symbol)
+    lots = old.lots if old is not None else ()
+    if v.closed:
+        taken = {use.lot_no: use for use in v.closed}
+        kept = []
+        for lot in lots:
+            use = taken.get(lot.lot_no)
+            if use is None:
+                kept.append(lot)
+            elif lot.qty != use.qty:
+                kept.append(
+                    e.Lot(
+                        lot.lot_no,
+                        lot.qty - use.qty,
+                        lot.basis_money - use.basis_money,
+                        lot.opened_at,
+                        lot.order_no,
+                    )
+                )
+        lots = tuple(kept)
+    if v.opened is not None:
+        lots = (*lots, v.opened)
+        book.next_lot_no = v.opened.lot_no + 1
+    if v.qty == 0:
+        drop(book.positions, v.symbol, undo)
+        return
+    realized = v.realized_money + (old.realized_money if old is not None else 0)
+    put(book.positions, v.symbol, Position(v.symbol, v.asset_id, v.qty, v.basis_money, lots, realized), undo)
+
+
+ACCOUNT_FOLDS: dict[type, Fold] = {
+    e.AccountCreated: _created,
+    e.AccountConfigured: _configured,
+    e.AccountClosed: _closed,
+    e.AccountQuarantined: _quarantined,
+    e.CommandRefused: nothing,
+    e.ActivityBooked: _booked,
+    e.PositionChanged: _position,
+    e.MarketGapped: nothing,
+}
