@@ -1,7 +1,7 @@
 """The partition at work: engine, pump, writer, outbox, residency and streams, joined.
 
 Invariants: one group is under way at a time while the next gathers; whatever leaves names the event number it
-waits for; a storage failure seals the outbox and ends the process with 74 (65 for corrupt data).
+waits for; a storage failure seals the outbox and ends the process (storage.frames.EXIT_STATUS).
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from mbtd.residency import Residency, book_of
 from mbtd.streams import Hub
 from mbtd.tape import TapeReaders
 from storage.ballast import BALLAST_BYTES
-from storage.errors import Corrupt, StorageError, StorageFull
-from storage.frames import FailureKind, SpaceState
+from storage.errors import StorageError, StorageFull
+from storage.frames import EXIT_STATUS, FailureKind, SpaceState, kind_of
 from storage.lock import StateLock
 from storage.reader import SnapshotReader
 from storage.records import Group, Head
@@ -241,7 +241,7 @@ class Core:
             self._note_space()
             return
         except StorageError as error:
-            self.on_failed("corrupt" if isinstance(error, Corrupt) else "broken", str(error))
+            self.on_failed(kind_of(error), str(error))
             return
         self._stuck = None
         took = self.monotonic() - started
@@ -310,7 +310,7 @@ class Core:
         """The writer cannot go on: nothing unconfirmed may leave, and the process ends."""
         if self.failed is None:
             lost = self.outbox.seal()
-            self.failed = 65 if kind in ("corrupt", "wrong_database") else 74
+            self.failed = EXIT_STATUS[kind]
             log.critical("storage.failed", kind=kind, text=text, unconfirmed=lost)
             self.failure.set()
 
@@ -367,7 +367,7 @@ class Core:
             except StorageFull:
                 self._note_space()
             except StorageError as error:
-                self.on_failed("corrupt" if isinstance(error, Corrupt) else "broken", str(error))
+                self.on_failed(kind_of(error), str(error))
 
     def _look_after(self, journal: Journal, keep_journal: int) -> None:
         if self.storage_state != "ok":

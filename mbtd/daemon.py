@@ -40,7 +40,8 @@ from mbtd.service.app import App
 from mbtd.service.queries import Queries
 from mbtd.systemd import Notifier, inherited_sockets
 from mbtd.tape import TapeReaders, open_files
-from storage.errors import AlreadyRunning, Corrupt, StorageError, WrongDatabase
+from storage.errors import DISK_ERRNOS, AlreadyRunning, Corrupt, StorageBroken, StorageError, WrongDatabase
+from storage.frames import EXIT_STATUS, kind_of
 from storage.history import History
 from storage.lock import StateLock
 
@@ -92,13 +93,13 @@ def main(options: ServeOptions) -> int:
         daemon = Daemon(config, directory, lock, profiles, seed, feed)
         status = anyio.run(daemon.run, backend="asyncio", backend_options={"use_uvloop": True})
     except BaseException as error:
-        status = _status_of(error)
+        status = status_of(error)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)
 
 
-def _status_of(error: BaseException) -> int:
+def status_of(error: BaseException) -> int:
     """Say what ended the daemon; a task group's only exception counts as itself."""
     while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
@@ -106,11 +107,11 @@ def _status_of(error: BaseException) -> int:
         return _say(str(error), 78)
     if isinstance(error, Corrupt | WrongDatabase):
         return _say(str(error), 65)
-    if isinstance(error, StorageError | OSError):
+    if isinstance(error, StorageError):
         log.error("daemon.ended", error=type(error).__name__, exc_info=error)
-        return _say(str(error), 74)
+        return _say(str(error), EXIT_STATUS[kind_of(error)])
     log.critical("daemon.failed", exc_info=error)
-    return 70
+    return 74 if isinstance(error, OSError) and error.errno in DISK_ERRNOS else 70
 
 
 def _say(text: str, status: int) -> int:
@@ -206,9 +207,14 @@ class Daemon:
         started_at = self._clock.wall_ns()
         core = self._core
         stored = self._config.storage
-        recovered = await core.start(
-            self._directory, self._lock, stored.snapshot_chunk_max_rows, stored.ballast_bytes
-        )
+        try:
+            recovered = await core.start(
+                self._directory, self._lock, stored.snapshot_chunk_max_rows, stored.ballast_bytes
+            )
+        except StorageBroken as error:
+            if core.failed is None:
+                raise
+            return _say(str(error), core.failed)
         _keep_seed(self._config, self._directory, self._seed)
         log.info(
             "recovery.finished",
