@@ -24,6 +24,7 @@ from mbtd.failpoints import reach
 from mbtd.groups import GroupCutter, restore, resume_at
 from mbtd.interest import Interest
 from mbtd.journal import Journal, catch_up, open_front
+from mbtd.limits import GROUP_MAX_EVENTS, GROUP_MAX_MS, TURN_BUDGET_MS
 from mbtd.logs import get_logger
 from mbtd.outbox import Outbox
 from mbtd.records.lines import Lines
@@ -40,8 +41,6 @@ from storage.remote import RemoteStore
 from storage.sqlite import SqliteStore
 
 log = get_logger(subsystem="core")
-GATHER_NS = 4_000_000
-"""How long steps wait for others at most while more commands are in the mailboxes."""
 OUTCOME_UNKNOWN_AFTER_NS = 2_000_000_000
 """How long callers of a tail that cannot be committed wait before they hear so."""
 STOP_WRITER_MAX_S = 20.0
@@ -106,6 +105,9 @@ class Core:
         monotonic: Callable[[], int],
         slice_ns: int,
         tape_max: int,
+        group_max_ns: int = GROUP_MAX_MS * 1_000_000,
+        group_max_events: int = GROUP_MAX_EVENTS,
+        turn_budget_ns: int = TURN_BUDGET_MS * 1_000_000,
     ) -> None:
         self.engine = engine
         self.mailroom = mailroom
@@ -113,6 +115,10 @@ class Core:
         self.monotonic = monotonic
         self.tape_max = tape_max
         """Messages that may wait for the engine before the tape overflows."""
+        self._group_max_ns = group_max_ns
+        """How long steps wait for others at most while more commands are in the mailboxes."""
+        self._group_max_events = group_max_events
+        """So many events wait for no others."""
         self.overflows = 0
         self.pump = Pump(
             engine,
@@ -122,6 +128,7 @@ class Core:
             after=self.hand_on,
             applied=self._applied,
             slice_ns=slice_ns,
+            turn_budget_ns=turn_budget_ns,
         )
         self.outbox = Outbox(0)
         self.lines = Lines()
@@ -223,7 +230,11 @@ class Core:
             return
         now = self.monotonic()
         if self._pending:
-            if self.mailroom.waiting and now - self._pending_since < GATHER_NS:
+            if (
+                self.mailroom.waiting
+                and now - self._pending_since < self._group_max_ns
+                and self.engine.seq - cutter.last_seq < self._group_max_events
+            ):
                 return
         elif now - self._last_cut < MOVED_LATEST_NS or not self.engine.has_moved:
             journal.pass_on(now)

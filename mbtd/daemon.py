@@ -54,7 +54,6 @@ SEED_FILE = "seed"
 UPKEEP_S = 0.25
 ORPHAN_WAIT_S = 10.0
 LOCK_WAIT_S = 1.0
-JOURNAL_KEEP_EVENTS = 20_000
 
 
 def main(options: ServeOptions) -> int:
@@ -86,7 +85,9 @@ def main(options: ServeOptions) -> int:
         return _say(str(error), 75)
     except OSError as error:
         return _say(f"cannot use the state directory {directory}: {error.strerror}", 78)
-    logs.set_up(config.log.level, config.log.format, stream=sys.stderr.buffer)
+    logs.set_up(
+        config.log.level, config.log.format, stream=sys.stderr.buffer, repeat_every_s=config.log.repeat_every_s
+    )
     status = 70
     try:
         seed = _seed(config, directory, seed)
@@ -196,6 +197,9 @@ class Daemon:
             monotonic=self._clock.monotonic_ns,
             slice_ns=budget * 1_000,
             tape_max=config.market.tape_waiting_max_messages,
+            group_max_ns=config.storage.group_max_ms * 1_000_000,
+            group_max_events=config.storage.group_max_events,
+            turn_budget_ns=config.engine.turn_budget_ms * 1_000_000,
         )
         self._reference = make_reference(config, feed)
         self._notifier = Notifier.from_environ(os.environ)
@@ -247,7 +251,7 @@ class Daemon:
                 tasks.start_soon(core.interest.run)
             if self._reference is not None:
                 tasks.start_soon(self._reference.run, core, self._heard_of_reference)
-            tasks.start_soon(core.upkeep, UPKEEP_S, JOURNAL_KEEP_EVENTS)
+            tasks.start_soon(core.upkeep, UPKEEP_S, storage.journal_keep_events)
             tasks.start_soon(self._watch_failure)
             tasks.start_soon(self._ping_watchdog)
             self._notifier.ready("serving")
