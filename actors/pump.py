@@ -21,6 +21,7 @@ from actors.timers import NEVER
 TURNS_PER_ROUND = 32
 MESSAGES_PER_ROUND = 256
 TIMERS_PER_ROUND = 32
+OFFENDERS_MAX = 1_000
 
 
 class Pump:
@@ -41,6 +42,7 @@ class Pump:
         after: Callable[[], None],
         applied: Callable[[Sequence[TapeMessage], int], None] | None = None,
         slice_ns: int = 1_000_000,
+        turn_budget_ns: int = 2_000_000,
     ) -> None:
         self.engine = engine
         self.mailroom = mailroom
@@ -49,6 +51,7 @@ class Pump:
         self._after = after
         self._applied = applied
         self._slice_ns = slice_ns
+        self._turn_budget_ns = turn_budget_ns
         self._tape: deque[Sequence[TapeMessage]] = deque()
         self._wakeup: anyio.Event | None = None
         self.backlog = 0
@@ -57,6 +60,8 @@ class Pump:
         """No matching: storage trouble or a kill switch."""
         self.commands_paused = False
         self.longest_slice_ns = 0
+        self.offenders: dict[int, int] = {}
+        """Accounts of which turns took longer than the budget, and how many did."""
 
     def push(self, messages: Sequence[TapeMessage]) -> None:
         """Append to the tape. Never waits."""
@@ -125,16 +130,30 @@ class Pump:
                 if self.engine.run_due(now, TIMERS_PER_ROUND):
                     return True
         if not self.commands_paused:
-            take = self.mailroom.take
-            for _ in range(TURNS_PER_ROUND):
-                taken = take()
-                if taken is None:
-                    break
-                taken[1]()
-                worked = True
+            worked = self._run_mail() or worked
         if not self.tape_paused:
             worked = self._run_tape() or worked
         return worked
+
+    def _run_mail(self) -> bool:
+        take, clock, budget = self.mailroom.take, self._monotonic, self._turn_budget_ns
+        worked = False
+        before = clock()
+        for _ in range(TURNS_PER_ROUND):
+            taken = take()
+            if taken is None:
+                break
+            taken[1]()
+            worked = True
+            after = clock()
+            if after - before > budget:
+                self._note_offender(taken[0])
+            before = after
+        return worked
+
+    def _note_offender(self, account_no: int) -> None:
+        if account_no in self.offenders or len(self.offenders) < OFFENDERS_MAX:
+            self.offenders[account_no] = self.offenders.get(account_no, 0) + 1
 
     def _run_tape(self) -> bool:
         if not self._tape:

@@ -1,7 +1,7 @@
 """The partition at work: engine, pump, writer, outbox, residency and streams, joined.
 
 Invariants: one group is under way at a time while the next gathers; whatever leaves names the event number it
-waits for; a storage failure seals the outbox and ends the process with 74 (65 for corrupt data).
+waits for; a storage failure seals the outbox and ends the process (storage.frames.EXIT_STATUS).
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from mbtd.failpoints import reach
 from mbtd.groups import GroupCutter, restore, resume_at
 from mbtd.interest import Interest
 from mbtd.journal import Journal, catch_up, open_front
+from mbtd.limits import GROUP_MAX_EVENTS, GROUP_MAX_MS, TURN_BUDGET_MS
 from mbtd.logs import get_logger
 from mbtd.outbox import Outbox
 from mbtd.records.lines import Lines
@@ -31,8 +32,8 @@ from mbtd.residency import Residency, book_of
 from mbtd.streams import Hub
 from mbtd.tape import TapeReaders
 from storage.ballast import BALLAST_BYTES
-from storage.errors import Corrupt, StorageError, StorageFull
-from storage.frames import FailureKind, SpaceState
+from storage.errors import StorageError, StorageFull
+from storage.frames import EXIT_STATUS, FailureKind, SpaceState, kind_of
 from storage.lock import StateLock
 from storage.reader import SnapshotReader
 from storage.records import Group, Head
@@ -40,8 +41,6 @@ from storage.remote import RemoteStore
 from storage.sqlite import SqliteStore
 
 log = get_logger(subsystem="core")
-GATHER_NS = 4_000_000
-"""How long steps wait for others at most while more commands are in the mailboxes."""
 OUTCOME_UNKNOWN_AFTER_NS = 2_000_000_000
 """How long callers of a tail that cannot be committed wait before they hear so."""
 STOP_WRITER_MAX_S = 20.0
@@ -106,6 +105,9 @@ class Core:
         monotonic: Callable[[], int],
         slice_ns: int,
         tape_max: int,
+        group_max_ns: int = GROUP_MAX_MS * 1_000_000,
+        group_max_events: int = GROUP_MAX_EVENTS,
+        turn_budget_ns: int = TURN_BUDGET_MS * 1_000_000,
     ) -> None:
         self.engine = engine
         self.mailroom = mailroom
@@ -113,6 +115,10 @@ class Core:
         self.monotonic = monotonic
         self.tape_max = tape_max
         """Messages that may wait for the engine before the tape overflows."""
+        self._group_max_ns = group_max_ns
+        """How long steps wait for others at most while more commands are in the mailboxes."""
+        self._group_max_events = group_max_events
+        """So many events wait for no others."""
         self.overflows = 0
         self.pump = Pump(
             engine,
@@ -122,6 +128,7 @@ class Core:
             after=self.hand_on,
             applied=self._applied,
             slice_ns=slice_ns,
+            turn_budget_ns=turn_budget_ns,
         )
         self.outbox = Outbox(0)
         self.lines = Lines()
@@ -223,7 +230,11 @@ class Core:
             return
         now = self.monotonic()
         if self._pending:
-            if self.mailroom.waiting and now - self._pending_since < GATHER_NS:
+            if (
+                self.mailroom.waiting
+                and now - self._pending_since < self._group_max_ns
+                and self.engine.seq - cutter.last_seq < self._group_max_events
+            ):
                 return
         elif now - self._last_cut < MOVED_LATEST_NS or not self.engine.has_moved:
             journal.pass_on(now)
@@ -241,7 +252,7 @@ class Core:
             self._note_space()
             return
         except StorageError as error:
-            self.on_failed("corrupt" if isinstance(error, Corrupt) else "broken", str(error))
+            self.on_failed(kind_of(error), str(error))
             return
         self._stuck = None
         took = self.monotonic() - started
@@ -310,7 +321,7 @@ class Core:
         """The writer cannot go on: nothing unconfirmed may leave, and the process ends."""
         if self.failed is None:
             lost = self.outbox.seal()
-            self.failed = 65 if kind in ("corrupt", "wrong_database") else 74
+            self.failed = EXIT_STATUS[kind]
             log.critical("storage.failed", kind=kind, text=text, unconfirmed=lost)
             self.failure.set()
 
@@ -367,7 +378,7 @@ class Core:
             except StorageFull:
                 self._note_space()
             except StorageError as error:
-                self.on_failed("corrupt" if isinstance(error, Corrupt) else "broken", str(error))
+                self.on_failed(kind_of(error), str(error))
 
     def _look_after(self, journal: Journal, keep_journal: int) -> None:
         if self.storage_state != "ok":

@@ -40,7 +40,8 @@ from mbtd.service.app import App
 from mbtd.service.queries import Queries
 from mbtd.systemd import Notifier, inherited_sockets
 from mbtd.tape import TapeReaders, open_files
-from storage.errors import AlreadyRunning, Corrupt, StorageError, WrongDatabase
+from storage.errors import DISK_ERRNOS, AlreadyRunning, Corrupt, StorageBroken, StorageError, WrongDatabase
+from storage.frames import EXIT_STATUS, kind_of
 from storage.history import History
 from storage.lock import StateLock
 
@@ -53,7 +54,6 @@ SEED_FILE = "seed"
 UPKEEP_S = 0.25
 ORPHAN_WAIT_S = 10.0
 LOCK_WAIT_S = 1.0
-JOURNAL_KEEP_EVENTS = 20_000
 
 
 def main(options: ServeOptions) -> int:
@@ -85,20 +85,22 @@ def main(options: ServeOptions) -> int:
         return _say(str(error), 75)
     except OSError as error:
         return _say(f"cannot use the state directory {directory}: {error.strerror}", 78)
-    logs.set_up(config.log.level, config.log.format, stream=sys.stderr.buffer)
+    logs.set_up(
+        config.log.level, config.log.format, stream=sys.stderr.buffer, repeat_every_s=config.log.repeat_every_s
+    )
     status = 70
     try:
         seed = _seed(config, directory, seed)
         daemon = Daemon(config, directory, lock, profiles, seed, feed)
         status = anyio.run(daemon.run, backend="asyncio", backend_options={"use_uvloop": True})
     except BaseException as error:
-        status = _status_of(error)
+        status = status_of(error)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)
 
 
-def _status_of(error: BaseException) -> int:
+def status_of(error: BaseException) -> int:
     """Say what ended the daemon; a task group's only exception counts as itself."""
     while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
@@ -106,11 +108,11 @@ def _status_of(error: BaseException) -> int:
         return _say(str(error), 78)
     if isinstance(error, Corrupt | WrongDatabase):
         return _say(str(error), 65)
-    if isinstance(error, StorageError | OSError):
+    if isinstance(error, StorageError):
         log.error("daemon.ended", error=type(error).__name__, exc_info=error)
-        return _say(str(error), 74)
+        return _say(str(error), EXIT_STATUS[kind_of(error)])
     log.critical("daemon.failed", exc_info=error)
-    return 70
+    return 74 if isinstance(error, OSError) and error.errno in DISK_ERRNOS else 70
 
 
 def _say(text: str, status: int) -> int:
@@ -195,6 +197,9 @@ class Daemon:
             monotonic=self._clock.monotonic_ns,
             slice_ns=budget * 1_000,
             tape_max=config.market.tape_waiting_max_messages,
+            group_max_ns=config.storage.group_max_ms * 1_000_000,
+            group_max_events=config.storage.group_max_events,
+            turn_budget_ns=config.engine.turn_budget_ms * 1_000_000,
         )
         self._reference = make_reference(config, feed)
         self._notifier = Notifier.from_environ(os.environ)
@@ -206,9 +211,14 @@ class Daemon:
         started_at = self._clock.wall_ns()
         core = self._core
         stored = self._config.storage
-        recovered = await core.start(
-            self._directory, self._lock, stored.snapshot_chunk_max_rows, stored.ballast_bytes
-        )
+        try:
+            recovered = await core.start(
+                self._directory, self._lock, stored.snapshot_chunk_max_rows, stored.ballast_bytes
+            )
+        except StorageBroken as error:
+            if core.failed is None:
+                raise
+            return _say(str(error), core.failed)
         _keep_seed(self._config, self._directory, self._seed)
         log.info(
             "recovery.finished",
@@ -241,7 +251,7 @@ class Daemon:
                 tasks.start_soon(core.interest.run)
             if self._reference is not None:
                 tasks.start_soon(self._reference.run, core, self._heard_of_reference)
-            tasks.start_soon(core.upkeep, UPKEEP_S, JOURNAL_KEEP_EVENTS)
+            tasks.start_soon(core.upkeep, UPKEEP_S, storage.journal_keep_events)
             tasks.start_soon(self._watch_failure)
             tasks.start_soon(self._ping_watchdog)
             self._notifier.ready("serving")

@@ -20,7 +20,8 @@ class GroupCutter:
     def __init__(self, engine: Engine, head: Head) -> None:
         self._engine = engine
         self._epoch = head.epoch
-        self._next_seq = head.seq + 1
+        self.last_seq = head.seq
+        """The last event number that was cut."""
 
     def cut(self, cursor: bytes = b"", steps: list[Step] | None = None) -> Group:
         """Everything since the last cut, as one group."""
@@ -28,8 +29,8 @@ class GroupCutter:
         if steps is None:
             steps = engine.take_steps()
         moved = engine.take_moved()
-        first = self._next_seq
-        self._next_seq = engine.seq + 1
+        first = self.last_seq + 1
+        self.last_seq = engine.seq
         return Group(
             self._epoch,
             first,

@@ -80,6 +80,8 @@ def health(
             "tape_backlog": core.pump.backlog,
             "tape_overflows": core.overflows,
             "tape_seq": core.engine.world.tape_seq,
+            "long_turns": sum(core.pump.offenders.values()),
+            "long_turn_accounts": sorted(core.pump.offenders, key=core.pump.offenders.__getitem__)[-8:],
             "longest_slice_ms": core.pump.longest_slice_ns / 1e6,
             "session": core.engine.world.phase,
             "quarantined": quarantined,

@@ -50,9 +50,11 @@ def open_front(directory: Path, *, take_epoch: bool, ballast_bytes: int = BALLAS
 def catch_up(front: SqliteStore, store: SqliteStore) -> int:
     """Give the writer's store the groups that it lacks; returns how many."""
     head = store.head()
+    known = (head.seq, head.input_seq, head.tape_pos, head.at)
     count = 0
     for group in front.groups(head.seq):
-        if group.input_seq > head.input_seq:
+        # A timer can move state without an event and without an input of its own; then only the time tells.
+        if (group.seq_last, group.input_seq, group.tape_pos, group.at) > known:
             store.append(replace(group, epoch=head.epoch))
             count += 1
     return count

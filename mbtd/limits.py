@@ -29,7 +29,17 @@ UNFINISHED_LINE_MAX_S: Final = 5
 CLOSE_GRACE_MAX_S: Final = 5
 CONNECTIONS_MAX: Final = 256
 CONNECTIONS_PER_UID_MAX: Final = 16
-PAGE_ITEMS_MAX: Final = 500
+REQUEST_ID_MAX_CHARACTERS: Final = 64
+METHOD_MAX_CHARACTERS: Final = 64
+DEADLINE_MAX_MS: Final = 3_600_000
+SOCKET_PATH_MAX_BYTES: Final = 107
+TURN_MAX_REQUESTS: Final = 64
+SERVICE_TURN_MAX_REQUESTS: Final = 256
+"""Requests of one connection that are handed on in one go."""
+TRANSPORT_HIGH_WATER_BYTES: Final = 256 * KIB
+SERVICE_TRANSPORT_HIGH_WATER_BYTES: Final = MIB
+STOP_GRACE_MAX_S: Final = 1.0
+"""How long a stopping server waits for clients to read their last lines."""
 
 # Engine (architecture §3).
 MAILBOX_MAX_COMMANDS: Final = 256
@@ -46,8 +56,9 @@ FEED_DEAD_MS: Final = 3_000
 TAPE_WAITING_MAX_MESSAGES: Final = 65_536
 
 # Storage (architecture §5, limits §5).
-GROUP_MAX_EVENTS: Final = 512
-GROUP_MAX_MS: Final = 5
+GROUP_MAX_EVENTS: Final = 2_048
+GROUP_MAX_MS: Final = 4
+JOURNAL_KEEP_EVENTS: Final = 20_000
 SNAPSHOT_CHUNK_MAX_ROWS: Final = 50
 BALLAST_BYTES: Final = 8 * MIB
 TAPE_DAY_MAX_BYTES: Final = 2 * GIB

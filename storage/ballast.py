@@ -23,27 +23,29 @@ class Ballast:
         """Whether the space is set aside at present."""
 
     def take(self) -> bool:
-        """Set the space aside; False when the disk has too little of it. Already held: True."""
-        if self.held:
-            return True
+        """Set the space aside; False when the disk has too little of it, or refuses. Already held: True."""
+        if not self.held:
+            try:
+                self.held = self._taken()
+            except OSError:
+                self.free()
+        return self.held
+
+    def _taken(self) -> bool:
         space = os.statvfs(self._path.parent)
         if space.f_bavail * space.f_frsize < _HEADROOM * self._size_bytes:
             return False
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             os.posix_fallocate(descriptor, 0, self._size_bytes)
-        except OSError:
-            self.free()
-            return False
         finally:
             os.close(descriptor)
-        self.held = True
         return True
 
     def free(self) -> None:
         """Give the space back to the disk."""
         self.held = False
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):
             os.unlink(self._path)
 
     def _size_on_disk(self) -> int:

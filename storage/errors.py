@@ -5,7 +5,13 @@ Every message says what is wrong and what to do. Decisions rest on SQLite's own 
 
 from __future__ import annotations
 
+import errno
 import sqlite3
+
+DISK_ERRNOS = frozenset(
+    (errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ENODEV, errno.ENXIO, errno.ESTALE, errno.EFBIG)
+)
+"""``OSError`` numbers that speak of a disk; the others (a socket, a time limit, a missing file) do not."""
 
 
 class StorageError(Exception):

@@ -13,7 +13,16 @@ from typing import Literal, TypeVar
 import msgspec
 from msgspec import Struct
 
-from storage.errors import StorageError
+from storage.errors import (
+    Corrupt,
+    OutOfSequence,
+    ProjectionFault,
+    StaleWriter,
+    StorageBroken,
+    StorageError,
+    StorageFull,
+    WrongDatabase,
+)
 from storage.records import Group, Head, Snapshot
 
 MAX_FRAME_BYTES = 64 * 1024 * 1024
@@ -33,6 +42,36 @@ FailureKind = Literal[
 
 class FrameError(StorageError):
     """The byte stream between daemon and writer is damaged."""
+
+
+EXIT_STATUS: dict[FailureKind, int] = {
+    "stale": 70,
+    "sequence": 70,
+    "projection": 70,
+    "protocol": 70,
+    "full": 74,
+    "broken": 74,
+    "ended": 74,
+    "corrupt": 65,
+    "wrong_database": 65,
+}
+"""What the process that cannot go on ends with: 74 for what only the disk or the host can mend."""
+
+_KINDS: tuple[tuple[type[StorageError], FailureKind], ...] = (
+    (StaleWriter, "stale"),
+    (OutOfSequence, "sequence"),
+    (StorageFull, "full"),
+    (StorageBroken, "broken"),
+    (Corrupt, "corrupt"),
+    (WrongDatabase, "wrong_database"),
+    (ProjectionFault, "projection"),
+    (FrameError, "protocol"),
+)
+
+
+def kind_of(error: StorageError) -> FailureKind:
+    """The name of a failure that ends a writer."""
+    return next((kind for known, kind in _KINDS if isinstance(error, known)), "broken")
 
 
 class Append(Struct, frozen=True, array_like=True, tag="append"):

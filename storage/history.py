@@ -72,10 +72,17 @@ class History:
     async def open(cls, directory: Path | str) -> AsyncIterator[History]:
         """Open the database of a state directory, which a store must have created."""
         uri = f"{(Path(directory) / FILE_NAME).absolute().as_uri()}?mode=ro"
-        async with aiosqlite.connect(uri, uri=True, isolation_level=None) as db:
+        try:
+            db = await aiosqlite.connect(uri, uri=True, isolation_level=None)
+        except sqlite3.Error as error:
+            raise translated(error) or error from error
+        try:
+            history = cls(db)
             for pragma in _PRAGMAS:
-                await db.execute_fetchall(f"PRAGMA {pragma}")
-            yield cls(db)
+                await history._all(f"PRAGMA {pragma}", ())
+            yield history
+        finally:
+            await db.close()
 
     async def projected_seq(self) -> int:
         """The last event number shown here."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
 import socket
 import subprocess
 from collections import deque
@@ -263,8 +264,13 @@ class RemoteStore(asyncio.Protocol):
 
 
 def _started(command: Sequence[str], shared: Sequence[int]) -> subprocess.Popen[bytes]:
-    # Its own process group: an interrupt at the terminal is the daemon's to answer.
-    return subprocess.Popen(command, pass_fds=shared, stdin=subprocess.DEVNULL, process_group=0)
+    # Signals are the daemon's to answer. Its own process group keeps a terminal's from it; those that are sent to
+    # every process of a service are blocked from its birth, since until it ignores them they would end it.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+    try:
+        return subprocess.Popen(command, pass_fds=shared, stdin=subprocess.DEVNULL, process_group=0)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _settle(queue: deque[asyncio.Future[int]], value: int) -> None:

@@ -20,26 +20,16 @@ from collections import deque
 from pathlib import Path
 
 from storage.ballast import BALLAST_BYTES
-from storage.errors import (
-    Corrupt,
-    OutOfSequence,
-    ProjectionFault,
-    StaleWriter,
-    StorageBroken,
-    StorageError,
-    StorageFull,
-    WrongDatabase,
-)
+from storage.errors import StorageError, StorageFull
 from storage.frames import (
+    EXIT_STATUS,
     Append,
     Appended,
     Checkpoint,
     Checkpointed,
     Failed,
-    FailureKind,
     Flush,
     Flushed,
-    FrameError,
     Projected,
     PutSnapshots,
     Ready,
@@ -52,6 +42,7 @@ from storage.frames import (
     Stored,
     Trim,
     Trimmed,
+    kind_of,
 )
 from storage.link import Link
 from storage.records import Group, Project, Snapshot
@@ -82,17 +73,6 @@ STOP_FULL_S = 5.0
 """How long a stop waits for space before it gives up on a group."""
 _KINDS_OF_WORK = 5
 
-_KINDS: tuple[tuple[type[StorageError], FailureKind, int], ...] = (
-    (StaleWriter, "stale", 70),
-    (OutOfSequence, "sequence", 70),
-    (StorageFull, "full", 74),
-    (StorageBroken, "broken", 74),
-    (Corrupt, "corrupt", 65),
-    (WrongDatabase, "wrong_database", 78),
-    (ProjectionFault, "projection", 70),
-    (FrameError, "protocol", 70),
-)
-
 
 def run(
     fd: int,
@@ -121,11 +101,9 @@ def run(
             with contextlib.closing(store):
                 return Writer(link, store, project).serve()
         except StorageError as error:
-            for kind, name, status in _KINDS:
-                if isinstance(error, kind):
-                    link.send(Failed(name, str(error)))
-                    return status
-            raise
+            kind = kind_of(error)
+            link.send(Failed(kind, str(error)))
+            return EXIT_STATUS[kind]
         except _ProjectionRaised as error:
             link.send(Failed("projection", f"{type(error.__cause__).__name__}: {error.__cause__}"))
             return 70

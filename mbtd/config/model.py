@@ -77,7 +77,6 @@ class Server(Section, frozen=True, kw_only=True):
     """Uid in digits or group name → the accounts it may trade."""
     connections_max: Count = limits.CONNECTIONS_MAX
     connections_per_uid_max: Count = limits.CONNECTIONS_PER_UID_MAX
-    page_max_items: Count = limits.PAGE_ITEMS_MAX
     drain_max_ms: Milliseconds = limits.DRAIN_MAX_MS
     reconnect_after_ms: Milliseconds = limits.RECONNECT_AFTER_MS
     client: ConnectionSettings = field(default_factory=ConnectionSettings)
@@ -103,7 +102,6 @@ class Engine(Section, frozen=True, kw_only=True):
 class Synthetic(Section, frozen=True, kw_only=True):
     """The made-up market."""
 
-    symbols: tuple[Symbol, ...] = ("AAPL", "MSFT", "NVDA", "SPY", "QQQ")
     quotes_per_second: Annotated[int, Meta(ge=1, le=200_000)] = 20
     session: Literal["always", "xnys"] = "always"
 
@@ -151,9 +149,8 @@ class Storage(Section, frozen=True, kw_only=True):
     directory: Annotated[str, Meta(min_length=1)] = "var"
     group_max_events: Count = limits.GROUP_MAX_EVENTS
     group_max_ms: Milliseconds = limits.GROUP_MAX_MS
-    snapshot_interval_s: Seconds = 300
     snapshot_chunk_max_rows: Annotated[int, Meta(ge=1, le=500)] = limits.SNAPSHOT_CHUNK_MAX_ROWS
-    journal_keep_s: Seconds = 3_600
+    journal_keep_events: Annotated[int, Meta(ge=0, le=10_000_000)] = limits.JOURNAL_KEEP_EVENTS
     ballast_bytes: Annotated[int, Meta(ge=0, le=limits.GIB)] = limits.BALLAST_BYTES
     tape_day_max_bytes: Bytes = limits.TAPE_DAY_MAX_BYTES
     tape_max_days: Annotated[int, Meta(ge=0, le=3_650)] = limits.TAPE_MAX_DAYS
@@ -214,8 +211,6 @@ def problems(config: Config) -> Iterator[tuple[tuple[str, ...], str]]:
     if market.alpaca.reconnect_least_ms > market.alpaca.reconnect_most_ms:
         keys = ("market.alpaca.reconnect_least_ms", "market.alpaca.reconnect_most_ms")
         yield keys, "market.alpaca.reconnect_least_ms must be at most market.alpaca.reconnect_most_ms"
-    if not market.synthetic.symbols:
-        yield ("market.synthetic.symbols",), "must name at least one symbol"
     for name, numbers in config.profiles.items():
         if name in BUILT_IN_PROFILES:
             yield (f"profiles.{name}",), "is the name of a built-in profile; choose another"

@@ -15,14 +15,9 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from mbtd.limits import DEADLINE_MAX_MS, METHOD_MAX_CHARACTERS, REQUEST_ID_MAX_CHARACTERS
 from mbtd.rpc.errors import Refusal, RpcError, describe_mismatch, make_error, params_error
-from mbtd.rpc.limits import (
-    CLIENT_LIMITS,
-    DEADLINE_MAX_MS,
-    METHOD_MAX_CHARACTERS,
-    REQUEST_ID_MAX_CHARACTERS,
-    ConnectionLimits,
-)
+from mbtd.rpc.limits import CLIENT_LIMITS, ConnectionLimits
 from mbtd.rpc.session import Application, Peer, RequestId, Session
 
 _LOG: Final = logging.getLogger("mbtd.rpc")

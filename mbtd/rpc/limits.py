@@ -1,4 +1,4 @@
-"""Limits of connections, with units in their names (operations §4)."""
+"""What a connection and a server may use, with the numbers of :mod:`mbtd.limits` as defaults (operations §4)."""
 
 from __future__ import annotations
 
@@ -6,52 +6,45 @@ from typing import Final
 
 from msgspec import Struct
 
-REQUEST_ID_MAX_CHARACTERS: Final = 64
-METHOD_MAX_CHARACTERS: Final = 64
-DEADLINE_MAX_MS: Final = 3_600_000
-SOCKET_PATH_MAX_BYTES: Final = 107
+from mbtd import limits
 
 
 class ConnectionLimits(Struct, frozen=True, kw_only=True):
     """What one connection may use."""
 
-    line_max_bytes: int = 64 * 1024
-    in_flight_max_requests: int = 64
-    turn_max_requests: int = 64
+    line_max_bytes: int = limits.LINE_MAX_BYTES
+    in_flight_max_requests: int = limits.REQUESTS_IN_FLIGHT_MAX
+    turn_max_requests: int = limits.TURN_MAX_REQUESTS
     """Requests handed on in one go; the others of the same read wait for the next turn of the loop."""
-    waiting_max_events: int = 1_024
-    waiting_max_event_bytes: int = 1024 * 1024
-    waiting_max_reply_bytes: int = 1024 * 1024
+    waiting_max_events: int = limits.WAITING_EVENTS_MAX
+    waiting_max_event_bytes: int = limits.WAITING_EVENTS_MAX_BYTES
+    waiting_max_reply_bytes: int = limits.WAITING_REPLIES_MAX_BYTES
     """More waiting answers than this and no further request is read."""
-    response_max_bytes: int = 1024 * 1024
-    subscriptions_max: int = 32
-    unfinished_line_max_s: float = 5.0
-    close_grace_max_s: float = 5.0
+    response_max_bytes: int = limits.RESPONSE_MAX_BYTES
+    subscriptions_max: int = limits.SUBSCRIPTIONS_MAX
+    unfinished_line_max_s: float = limits.UNFINISHED_LINE_MAX_S
+    close_grace_max_s: float = limits.CLOSE_GRACE_MAX_S
     """How long a closing connection may take to read its last lines."""
-    transport_high_water_bytes: int = 256 * 1024
+    transport_high_water_bytes: int = limits.TRANSPORT_HIGH_WATER_BYTES
 
 
 CLIENT_LIMITS: Final = ConnectionLimits()
 SERVICE_LIMITS: Final = ConnectionLimits(
-    in_flight_max_requests=1_024,
-    turn_max_requests=256,
-    subscriptions_max=4_096,
-    waiting_max_events=65_536,
-    waiting_max_event_bytes=16 * 1024 * 1024,
-    waiting_max_reply_bytes=4 * 1024 * 1024,
-    transport_high_water_bytes=1024 * 1024,
+    in_flight_max_requests=limits.SERVICE_REQUESTS_IN_FLIGHT_MAX,
+    turn_max_requests=limits.SERVICE_TURN_MAX_REQUESTS,
+    subscriptions_max=limits.SERVICE_SUBSCRIPTIONS_MAX,
+    waiting_max_events=limits.SERVICE_WAITING_EVENTS_MAX,
+    waiting_max_event_bytes=limits.SERVICE_WAITING_EVENTS_MAX_BYTES,
+    waiting_max_reply_bytes=limits.SERVICE_WAITING_REPLIES_MAX_BYTES,
+    transport_high_water_bytes=limits.SERVICE_TRANSPORT_HIGH_WATER_BYTES,
 )
-
-
-STOP_GRACE_MAX_S: Final = 1.0
-"""How long a stopping server waits for clients to read their last lines."""
 
 
 class ServerLimits(Struct, frozen=True, kw_only=True):
     """What all connections together may use."""
 
-    connections_max: int = 256
-    connections_per_uid_max: int = 16
+    connections_max: int = limits.CONNECTIONS_MAX
+    connections_per_uid_max: int = limits.CONNECTIONS_PER_UID_MAX
     """Not counted for the daemon's own uid and for role ``service``."""
     client: ConnectionLimits = CLIENT_LIMITS
     service: ConnectionLimits = SERVICE_LIMITS

@@ -21,9 +21,10 @@ from typing import Final
 
 from msgspec import Struct
 
+from mbtd.limits import SOCKET_PATH_MAX_BYTES, STOP_GRACE_MAX_S
 from mbtd.rpc.connection import Connection
 from mbtd.rpc.errors import RpcError, make_error
-from mbtd.rpc.limits import SOCKET_PATH_MAX_BYTES, STOP_GRACE_MAX_S, ServerLimits
+from mbtd.rpc.limits import ServerLimits
 from mbtd.rpc.session import Application, Peer, Role, encode_json
 from mbtd.rpc.shells import ProtocolShell
 

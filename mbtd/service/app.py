@@ -29,7 +29,7 @@ from mbtd.rpc.errors import Refusal, make_error, refuse
 from mbtd.rpc.session import RequestId, Session
 from mbtd.service.preview import preview
 from mbtd.service.refusals import rpc_error
-from mbtd.service.turns import queue_turn
+from mbtd.service.turns import answered, queue_turn
 
 _encode = msgspec.json.Encoder().encode
 _PREVIEW = msgspec.json.Decoder(PlaceOrder)
@@ -201,7 +201,7 @@ class App:
             else:
                 session.reply(request_id, _encode({"order": render_order(record), "seq": seq, "duplicate": True}))
 
-        self._spawn(answer)
+        self._spawn(lambda: answered(session, request_id, answer))
 
     _core_history: Callable[[int, int, int], Awaitable[Any]]
 

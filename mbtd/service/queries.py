@@ -17,22 +17,20 @@ from actors.book.state.book import Book
 from actors.book.units import BadNumber, parse_time
 from mbtd import __version__
 from mbtd.core import Core
-from mbtd.logs import get_logger
 from mbtd.market.bars import Bars
 from mbtd.market.feed import Feed
 from mbtd.records.accounts import render_account, render_position
 from mbtd.records.market import render_asset, render_clock, render_quote
 from mbtd.records.orders import OrderRecord, record_of, render_order
 from mbtd.records.projection import decode_account, decode_fill, decode_order
-from mbtd.rpc.errors import Refusal, RpcError, make_error, params_error, refuse
+from mbtd.rpc.errors import Refusal, RpcError, make_error, refuse
 from mbtd.rpc.session import RequestId, Session
 from mbtd.service import reads as r
 from mbtd.service.records import Present, Records, present
-from mbtd.service.turns import queue_turn
+from mbtd.service.turns import answered, queue_turn
 from mbtd.service.why import receipt, render_fill, why_ended, why_live
 from storage.history import History
 
-log = get_logger(subsystem="rpc")
 _encode = msgspec.json.Encoder().encode
 Spawn = Callable[[Callable[[], Awaitable[None]]], None]
 AccountNo = Callable[[Session, str, str], int]
@@ -132,18 +130,10 @@ class Queries:
         seq = self._core.engine.seq
 
         async def run() -> None:
-            try:
-                await self._core.wait_projected(seq)
-                session.reply(request_id, _encode(await work()))
-            except Refusal as refusal:
-                session.refuse(request_id, refusal.error)
-            except msgspec.ValidationError as error:
-                session.refuse(request_id, params_error(error))
-            except Exception as error:
-                log.exception("read.failed")
-                session.refuse(request_id, make_error("internal_error", type(error).__name__))
+            await self._core.wait_projected(seq)
+            session.reply(request_id, _encode(await work()))
 
-        self._spawn(run)
+        self._spawn(lambda: answered(session, request_id, run))
 
     async def order_record(self, account_no: int, order_no: int, seq: int) -> OrderRecord | None:
         """An order's record from history, as of event ``seq`` at least."""

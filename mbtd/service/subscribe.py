@@ -20,10 +20,10 @@ from mbtd.records.lines import Lines, ends
 from mbtd.records.market import render_quote
 from mbtd.records.orders import record_of, render_order
 from mbtd.records.projection import decode_order
-from mbtd.rpc.errors import Refusal, make_error, refuse
+from mbtd.rpc.errors import make_error, refuse
 from mbtd.rpc.session import RequestId, Session
 from mbtd.service.reads import Subscribe
-from mbtd.service.turns import queue_turn
+from mbtd.service.turns import answered, queue_turn
 from storage.history import History
 
 _encode = msgspec.json.Encoder().encode
@@ -148,12 +148,10 @@ class Subscriber:
                 core.hub.drop(held)  # type: ignore[arg-type]
                 if session.close_reason is None:
                     core.hub.subscribe_account(session, account_no, topic)
-            except Refusal as refusal:
-                session.refuse(request_id, refusal.error)
             finally:
                 core.hub.drop(held)  # type: ignore[arg-type]
 
-        self._spawn(run)
+        self._spawn(lambda: answered(session, request_id, run))
 
     async def _lines_before(self, account_no: int, rows: list[Any]) -> Lines:
         """Lines that know the orders which were live before the first of these archived events."""

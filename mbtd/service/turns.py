@@ -1,12 +1,12 @@
 """Requests that wait for their account's turn.
 
-Invariants: what fails in its turn is answered and never reaches the pump; a request whose deadline has passed
-when its turn comes is not started (operations §4).
+Invariants: what fails in its turn, or after it, is answered and never reaches the pump; a request whose deadline
+has passed when its turn comes is not started (operations §4).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import msgspec
 
@@ -16,6 +16,25 @@ from mbtd.rpc.errors import Refusal, make_error, params_error, refuse
 from mbtd.rpc.session import RequestId, Session
 
 log = get_logger(subsystem="rpc")
+
+
+def answer_failure(session: Session, request_id: RequestId, error: Exception) -> None:
+    """Tell whoever asked what went wrong; what is no refusal is logged. Call it where the error is handled."""
+    if isinstance(error, Refusal):
+        session.refuse(request_id, error.error)
+    elif isinstance(error, msgspec.ValidationError):
+        session.refuse(request_id, params_error(error))
+    else:
+        log.exception("request.failed", conn=session.number)
+        session.refuse(request_id, make_error("internal_error", type(error).__name__))
+
+
+async def answered(session: Session, request_id: RequestId, work: Callable[[], Awaitable[None]]) -> None:
+    """Run what answers a request outside a turn; a failure is the request's, never the daemon's."""
+    try:
+        await work()
+    except Exception as error:
+        answer_failure(session, request_id, error)
 
 
 def queue_turn(
@@ -37,13 +56,8 @@ def queue_turn(
             return
         try:
             work()
-        except Refusal as refusal:
-            session.refuse(request_id, refusal.error)
-        except msgspec.ValidationError as error:
-            session.refuse(request_id, params_error(error))
         except Exception as error:
-            log.exception("request.failed", account_no=account_no)
-            session.refuse(request_id, make_error("internal_error", type(error).__name__))
+            answer_failure(session, request_id, error)
 
     if not core.mailroom.put(account_no, turn, privileged):
         refuse("mailbox_full")

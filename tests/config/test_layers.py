@@ -91,7 +91,7 @@ def test_a_fraction_in_the_file_never_becomes_a_binary_one(value: Decimal) -> No
         ("[market]\nfeed = 'yahoo'\n", ["market.feed", "alpaca, replay, synthetic"]),
         ("[market]\nspeed = nan\n", ["market.speed", "0.001"]),
         ("[market]\nspeed = 0\n", ["market.speed", "0.001"]),
-        ("[market.synthetic]\nsymbols = ['aapl']\n", ["market.synthetic.symbols", "of the form"]),
+        ("[market.alpaca]\noption_underlyings = ['aapl']\n", ["market.alpaca.option_underlyings", "of the form"]),
         ("[server]\nservice_groups = ['a\\nb']\n", ["server.service_groups"]),
         ("[server]\nservice_uids = [-1]\n", ["server.service_uids"]),
         ("[profiles.thin]\ndepth_ppm = 1\n", ["profiles.thin.base", "alpaca-parity"]),

@@ -157,3 +157,21 @@ async def test_what_is_paused_waits_and_goes_on(autojump_clock: MockClock) -> No
         await wait_all_tasks_blocked()
         assert done == ["read", "late"]
         nursery.cancel_scope.cancel()
+
+
+async def test_turns_beyond_the_budget_are_counted_by_account(autojump_clock: MockClock) -> None:
+    rig = Rig(3)
+
+    def work(milliseconds: float) -> Callable[[], None]:
+        def run() -> None:
+            rig.work_ns += round(milliseconds * MS)
+
+        return run
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(rig.pump.run)
+        for account_no, took in ((1, 1.9), (2, 2.1), (3, 0.1), (2, 5), (3, 3)):
+            rig.put(account_no, work(took))
+        await trio.sleep(1)
+        nursery.cancel_scope.cancel()
+    assert rig.pump.offenders == {2: 2, 3: 1}

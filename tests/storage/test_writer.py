@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from storage import writer
+from storage import remote, writer
 from storage.chain import head_after
 from storage.errors import AlreadyRunning, StorageBroken
 from storage.frames import (
@@ -259,6 +259,24 @@ async def test_signals_meant_for_the_daemon_do_not_stop_it(running: Running) -> 
     running.append()
     await running.listener.until(lambda: running.listener.durable == [1])
     assert await running.store.stop() == 0
+
+
+@pytest.mark.anyio
+async def test_signals_before_it_is_ready_do_not_end_it_either(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A service manager sends them to every process of the service, however young."""
+    start = remote._started
+
+    def start_and_signal(command: Sequence[str], shared: Sequence[int]) -> subprocess.Popen[bytes]:
+        process = start(command, shared)
+        process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGINT)
+        return process
+
+    monkeypatch.setattr(remote, "_started", start_and_signal)
+    store, _ = await RemoteStore.spawn(writer_command(tmp_path), Recorder())
+    assert await store.stop() == 0
 
 
 def test_an_orphan_finishes_what_it_read_leaves_and_frees_the_lock(tmp_path: Path) -> None:
