@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from actors import timers as t
-from actors.book import decide, life, replace, trade
+from actors.book import close, contingent, decide, life, replace, trade
 from actors.book import events as e
 from actors.book.draft import Draft
 from actors.book.outcome import Outcome
@@ -19,11 +19,13 @@ from actors.book.rules.matching.market_state import eligible_phases
 from actors.book.rules.matching.model import FAR_REASONS, SESSION_REASONS
 from actors.book.rules.matching.profiles import Profiles
 from actors.book.rules.reasons import Refusal, refuse
-from actors.book.state.book import Book, Order
+from actors.book.rules.trailing import trails
+from actors.book.state.book import Book, Order, Watch
 from actors.commands import (
     CancelAll,
     CancelOrder,
     CloseAccount,
+    CloseAllPositions,
     ClosePosition,
     ConfigureAccount,
     Deposit,
@@ -41,7 +43,8 @@ HANDLERS: dict[type, Handler] = {
     ReplaceOrder: replace.replace,
     CancelOrder: decide.cancel,
     CancelAll: decide.cancel_all,
-    ClosePosition: decide.close_position,
+    ClosePosition: close.close_position,
+    CloseAllPositions: close.close_all,
     ConfigureAccount: life.configure,
     Deposit: life.deposit,
     Withdraw: life.withdraw,
@@ -58,6 +61,7 @@ def perform(draft: Draft, action: Any, world: World, profiles: Profiles) -> Outc
             order_no = getattr(event, "order_no", 0)
             if order_no:
                 settle_now(draft, order_no, world, profiles)
+                contingent.follow_up(draft, world, profiles)
     return outcome
 
 
@@ -84,7 +88,7 @@ def settle_now(draft: Draft, order_no: int, world: World, profiles: Profiles) ->
         trade.finish_cancel(draft, order_no)
     elif order.status == "pending_replace" and order.replace_at <= world.now:
         replace.finish_replace(draft, order_no, world, profiles)
-    elif not order.activated and order.live_at <= world.now:
+    elif not order.activated and not order.dormant and order.live_at <= world.now:
         trade.go_live(draft, order_no, world, profiles)
 
 
@@ -136,13 +140,18 @@ class Waits:
             self.timers.add(order.cancel_at, (*key, t.CANCEL))
         elif order.status == "pending_replace":
             self.timers.add(order.replace_at, (*key, t.REPLACE))
-        self._arm_market(book, order, key)
+        if order.dormant:
+            board.disarm(key)
+            self.phase_waiters.pop(key, None)
+        else:
+            self._arm_market(book, order, key)
 
     def _arm_market(self, book: Book, order: Order, key: Key) -> None:
         board, terms = self.world.board, order.terms
         watch = book.watch.get(key[1])
         reason = watch.reason if watch is not None else ""
-        if reason in SESSION_REASONS or not order.activated or reason == trade.LATENCY:
+        waits = not order.activated or self.world.now < order.live_at
+        if waits or reason in SESSION_REASONS or reason == trade.LATENCY:
             board.disarm(key)
             if self.world.now < order.live_at:
                 self.timers.add(order.live_at, (*key, t.LIVE))
@@ -152,10 +161,17 @@ class Waits:
                 self.phase_waiters[key] = None
             return
         self.phase_waiters.pop(key, None)
-        if terms.stop_price and not order.triggered:
+        if order.triggered or not terms.stop_price:
+            self._arm_quote(order, key, watch, reason)
+        elif trails(terms):
+            board.arm_near(terms.symbol, key)
+        else:
             kind = LAST_UP if terms.side == "buy" else LAST_DOWN
             board.arm_far(terms.symbol, kind, terms.stop_price, key)
-        elif order.limit_price and (watch is None or reason in FAR_REASONS):
+
+    def _arm_quote(self, order: Order, key: Key, watch: Watch | None, reason: str) -> None:
+        board, terms = self.world.board, order.terms
+        if order.limit_price and (watch is None or reason in FAR_REASONS):
             kind = ASK_DOWN if terms.side == "buy" else BID_UP
             board.arm_far(terms.symbol, kind, order.limit_price, key)
         else:

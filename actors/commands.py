@@ -135,6 +135,15 @@ class ClosePosition(Action, tag="position.close", frozen=True, kw_only=True):
     qty: str | None = None
     percentage: str | None = None
     client_order_id: str | None = None
+    cancel_orders: bool = False
+    """Cancel the symbol's open orders first; the close is held until they have ended."""
+
+
+class CloseAllPositions(Action, tag="position.close_all", frozen=True, kw_only=True):
+    """Close every position with a market order (alpaca-api §2.10)."""
+
+    cancel_orders: bool = False
+    """Cancel every open order first; each close is held until its symbol's orders have ended."""
 
 
 AccountAction = (
@@ -147,6 +156,7 @@ AccountAction = (
     | CancelOrder
     | CancelAll
     | ClosePosition
+    | CloseAllPositions
 )
 HouseAction = CreateAccount
 AnyAction = CreateAccount | AccountAction

@@ -76,9 +76,9 @@ class Engine(Turns):
         instruments: Iterable[Instrument] = (),
     ) -> None:
         self.seed = seed
-        self.profiles = profiles or Profiles()
+        known = profiles or Profiles()
         self.defaults = defaults or Defaults()
-        super().__init__(World(Instruments(instruments), self.profiles.hashes))
+        super().__init__(World(Instruments(instruments), known.hashes), known)
 
     # ── commands ────────────────────────────────────────────────────────────────────────────────────────
 

@@ -10,8 +10,10 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from actors.actor import Waits
+from actors.book import contingent
 from actors.book import events as e
 from actors.book.draft import Draft
+from actors.book.rules.matching.profiles import Profiles
 from actors.book.state.book import Book
 from actors.house.state import HOUSE_NO, House
 from actors.inputs import Input, Moved, Section, Step
@@ -22,8 +24,9 @@ from actors.market.world import World
 class Turns:
     """The resident books, the turns they take, and the steps that came of them."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, profiles: Profiles) -> None:
         self.world = world
+        self.profiles = profiles
         self.waits = Waits(world)
         self.house = House()
         self.books: dict[int, Book] = {}
@@ -46,6 +49,7 @@ class Turns:
         good = True
         try:
             run(draft)
+            contingent.follow_up(draft, self.world, self.profiles)
             draft.check()
         except Exception as error:
             good = False
@@ -113,8 +117,9 @@ class Turns:
                 continue
 
             def run(draft: Draft, order_nos: list[int] = order_nos) -> None:
-                for order_no in order_nos:
+                for order_no in contingent.sequence(draft.book, order_nos, self.profiles):
                     what(draft, order_no)
+                    contingent.follow_up(draft, self.world, self.profiles)
 
             self.turn(book, run, order_nos)
 

@@ -15,6 +15,7 @@ from actors.commands import (
     CancelAll,
     CancelOrder,
     CloseAccount,
+    CloseAllPositions,
     ClosePosition,
     ConfigureAccount,
     CreateAccount,
@@ -35,6 +36,7 @@ COMMANDS: dict[str, type[Any]] = {
     "order.cancel": CancelOrder,
     "order.cancel_all": CancelAll,
     "position.close": ClosePosition,
+    "position.close_all": CloseAllPositions,
 }
 """Method name to the typed parameters."""
 

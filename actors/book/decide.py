@@ -1,112 +1,189 @@
-"""What one account does with a command: place, replace, cancel, close, deposit (alpaca-api §2).
+"""What one account does with a command about orders: place and cancel (alpaca-api §2).
 
-Invariants: nothing here changes a book except by :meth:`Draft.emit`; a refusal leaves only an audit event.
-A reply shows the order as accepted; whatever the market does with it comes as later events, even at once.
+Invariants: nothing here changes a book except by :meth:`Draft.emit`; a refusal leaves only an audit event; a repeat
+of an accepted order is answered with it whatever the account may do by now. A reply shows the order as accepted;
+whatever the market does with it comes as later events, even at once.
 """
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from actors.book import events as e
+from actors.book.contingent import accept_exits
 from actors.book.draft import Draft
-from actors.book.ids import client_key, derive_order_ids, draw_u64, uniform
+from actors.book.ids import client_key, derive_order_ids
+from actors.book.latency import latency_ns as latency_ns
 from actors.book.outcome import Done, Outcome, Placed
-from actors.book.rules.admission.check import account_refusal, check, read_close
-from actors.book.rules.admission.parse import Parsed, parse
-from actors.book.rules.matching.profiles import Profile, Profiles
-from actors.book.rules.reasons import Refusal, refuse
-from actors.book.state.book import Order
-from actors.book.units import NS_PER_MS
-from actors.commands import (
-    CancelAll,
-    CancelOrder,
-    ClosePosition,
-    PlaceOrder,
+from actors.book.rules.admission.check import Need, account_refusal, check
+from actors.book.rules.admission.conflicts import (
+    auction_at,
+    conflict,
+    group_refusal,
+    related_orders,
+    window_refusal,
 )
+from actors.book.rules.admission.parse import Parsed, parse
+from actors.book.rules.matching.profiles import Profiles
+from actors.book.rules.matrix import AUCTIONS
+from actors.book.rules.reasons import Refusal, refuse
+from actors.book.rules.trailing import stop_from
+from actors.book.state.book import Book, Order
+from actors.book.units import MONEY_PER_DOLLAR, value_money
+from actors.commands import CancelAll, CancelOrder, PlaceOrder
 from actors.market.world import World
 
-
-def latency_ns(draft: Draft, profiles: Profiles, profile: Profile, order_id: str, purpose: bytes) -> int:
-    """Base plus drawn jitter of the profile (fill model §6)."""
-    if not profile.latency_base_ms and not profile.latency_jitter_ms:
-        return 0
-    jitter = 0
-    if profile.latency_jitter_ms:
-        book = draft.book
-        hashed = profiles.hash_of(profile.name).encode()
-        jitter = uniform(
-            draw_u64(book.seed, book.epoch, hashed, order_id, purpose),
-            0,
-            profile.latency_jitter_ms * NS_PER_MS,
-        )
-    return profile.latency_base_ms * NS_PER_MS + jitter
+_GTC_NS = 90 * 86_400 * 1_000_000_000
+_AUCTION_WAIT_NS = 30 * 60 * 1_000_000_000
+"""How long after its instant an auction may be held at the latest; then its orders expire in any case."""
 
 
 def time_in_force_ends_at(order: Parsed, world: World) -> int:
     """When the time in force of an order placed now ends; 0 when that is not a moment."""
-    session = world.session
-    if session is None or order.time_in_force in ("ioc", "fok"):
+    session, now = world.session, world.now
+    in_force = order.time_in_force
+    if session is None or in_force in ("ioc", "fok"):
         return 0
-    if order.time_in_force == "gtc":
-        return session.gtc_expires_at or session.core_closes_at + 90 * 86_400 * 1_000_000_000
-    if order.extended_hours and world.now < session.post_closes_at:
+    if in_force == "gtc":
+        return session.gtc_expires_at or session.core_closes_at + _GTC_NS
+    if in_force in AUCTIONS:
+        auction = auction_at(in_force, session, now)
+        return auction and auction + _AUCTION_WAIT_NS
+    if not order.extended_hours:
+        return session.core_closes_at if now < session.core_closes_at else session.next_core_closes_at
+    if now < session.post_closes_at:
         return session.post_closes_at
-    return session.core_closes_at if world.now < session.core_closes_at else session.next_core_closes_at
+    return session.next_core_closes_at + session.post_closes_at - session.core_closes_at
 
 
 def place(draft: Draft, action: PlaceOrder, world: World, profiles: Profiles) -> Outcome:
     """Admit an order or say why not; a repeat of an accepted one is answered with the first."""
     outcome = _place(draft, action, world, profiles)
     if isinstance(outcome, Refusal):
-        draft.emit(
-            e.OrderRejected(
-                (action.client_order_id or "")[:128],
-                (action.symbol or "")[:24],
-                (action.side or "")[:8],
-                (action.type or "")[:16],
-                (action.qty or action.notional or "")[:24],
-                outcome.reason,
-                outcome.numbers,
-            )
-        )
+        note_rejected(draft, action, outcome)
     return outcome
+
+
+def note_rejected(draft: Draft, action: PlaceOrder, refusal: Refusal) -> None:
+    """The audit event of an order that was refused."""
+    draft.emit(
+        e.OrderRejected(
+            (action.client_order_id or "")[:128],
+            (action.symbol or "")[:24],
+            (action.side or "")[:8],
+            (action.type or "")[:16],
+            (action.qty or action.notional or "")[:24],
+            refusal.reason,
+            refusal.numbers,
+        )
+    )
 
 
 def _place(draft: Draft, action: PlaceOrder, world: World, profiles: Profiles) -> Outcome:
     book = draft.book
-    refusal = account_refusal(book)
-    if refusal is not None:
-        return refusal
     order = parse(action, world.instruments)
     if isinstance(order, Refusal):
-        return order
+        return account_refusal(book) or order
     key = 0
     if action.client_order_id is not None:
         key = client_key(action.client_order_id)
-        known = book.recent.get(key)
-        if known is None and (live_no := book.by_client.get(action.client_order_id)) is not None:
-            known = live_no << 25 | book.orders[live_no].terms.fingerprint
-        if known is not None:
-            if known & 0x1FFFFFF != order.fingerprint:
-                return refuse("client_order_id_not_unique", "client_order_id")
-            live = book.orders.get(known >> 25)
-            return Placed(live.terms if live is not None else None, known >> 25, duplicate=True)
+        first = first_of(book, action.client_order_id, key, order.fingerprint)
+        if first is not None:
+            return first
+    refusal = account_refusal(book)
+    if refusal is not None:
+        return refusal
+    admitted = admit(book, order, world)
+    if isinstance(admitted, Refusal):
+        return admitted
+    order, need = admitted
+    return accept(draft, order, need, action.client_order_id, key, world, profiles)
+
+
+def first_of(book: Book, client_order_id: str, key: int, fingerprint: int) -> Placed | Refusal | None:
+    """The order that was accepted under this client id before, if there is one."""
+    known = book.recent.get(key)
+    if known is None and (live_no := book.by_client.get(client_order_id)) is not None:
+        known = live_no << 25 | book.orders[live_no].terms.fingerprint
+    if known is None:
+        return None
+    if known & 0x1FFFFFF != fingerprint:
+        return refuse("client_order_id_not_unique", "client_order_id")
+    live = book.orders.get(known >> 25)
+    return Placed(live.terms if live is not None else None, known >> 25, duplicate=True)
+
+
+def admit(book: Book, order: Parsed, world: World) -> tuple[Parsed, Need] | Refusal:
+    """Whether this account may have this order now, with what it needs and a trailing stop's first stop."""
+    refusal: Refusal | None = None
+    if order.time_in_force in AUCTIONS:
+        refusal = window_refusal(order.time_in_force, world)
+    if order.order_class and refusal is None:
+        base = order.limit_price or order.stop_price or world.mark(order.instrument.symbol)
+        refusal = group_refusal(book, order, base)
+    if refusal is not None:
+        return refusal
+    if order.trail_price or order.trail_ppm:
+        trailing = start_trail(order, world.mark(order.instrument.symbol))
+        if isinstance(trailing, Refusal):
+            return trailing
+        order = trailing
+    elif order.order_class == "oco":
+        # The stop of an exit pair is held against the market as any stop is.
+        judged = check(book, replace(order, stop_price=order.exits.stop_loss), world)
+        if isinstance(judged, Refusal) and judged.field == "stop_price":
+            return replace(judged, field="stop_loss.stop_price")
     need = check(book, order, world)
     if isinstance(need, Refusal):
+        if need.reason == "insufficient_qty":
+            return related_orders(book, need, order.instrument.symbol, order.side)
         return need
+    if order.fractional and order.side == "buy" and order.qty and 0 < need.money < MONEY_PER_DOLLAR:
+        return refuse("notional_too_small", "qty")
+    return conflict(book, order, need.intent) or (order, need)
+
+
+def start_trail(order: Parsed, mark: int) -> Parsed | Refusal:
+    """A trailing stop with its stop at a high-water mark."""
+    if not mark:
+        return refuse("no_market_price", "symbol", symbol=order.instrument.symbol)
+    stop = stop_from(order.side == "buy", mark, order.trail_price, order.trail_ppm)
+    if stop <= 0:
+        return refuse("invalid_trail", "trail_price" if order.trail_price else "trail_percent")
+    return replace(order, high_water_mark=mark, stop_price=stop)
+
+
+def accept(
+    draft: Draft,
+    order: Parsed,
+    need: Need,
+    client_order_id: str | None,
+    key: int,
+    world: World,
+    profiles: Profiles,
+    waits_for: tuple[int, ...] = (),
+) -> Placed:
+    """The order exists from now on, and so do the exits of its group."""
+    book = draft.book
     order_no = book.next_order_no
     order_id, derived_client_id = derive_order_ids(book.seed, book.epoch, order_no)
     profile = profiles.get(book.profile)
     assert profile is not None
-    client_order_id = action.client_order_id or derived_client_id
+    client_id = client_order_id or derived_client_id
+    leg = ""
+    if order.order_class:
+        leg = "take_profit" if order.order_class == "oco" else "entry"
     terms = e.OrderAccepted(
-        order_no, order_id, client_order_id, key or client_key(client_order_id), order.fingerprint,
+        order_no, order_id, client_id, key or client_key(client_id), order.fingerprint,
         order.instrument.symbol, order.instrument.asset_id, order.side, order.type, order.time_in_force,
-        order.qty, order.notional, order.limit_price, order.stop_price, order.extended_hours, need.intent, "",
-        draft.at, draft.at + latency_ns(draft, profiles, profile, order_id, b"latency"),
+        order.qty, order.notional, order.limit_price, order.stop_price, order.extended_hours, need.intent,
+        order.order_class, draft.at, draft.at + latency_ns(draft, profiles, profile, order_id, b"latency"),
         time_in_force_ends_at(order, world), need.money, need.qty, need.check_price, need.collar_price, book.profile,
+        0, 0, 0, 0, order.trail_price, order.trail_ppm, order.high_water_mark, order_no if leg else 0, leg, waits_for,
     )  # fmt: skip
     draft.emit(terms)
-    return Placed(terms, order_no)
+    legs = accept_exits(draft, order, terms) if leg else ()
+    return Placed(terms, order_no, legs=legs)
 
 
 def find_live(draft: Draft, order_id: str | None, client_order_id: str | None) -> Order | None:
@@ -122,7 +199,10 @@ def find_live(draft: Draft, order_id: str | None, client_order_id: str | None) -
 
 
 def cancel(draft: Draft, action: CancelOrder, world: World, profiles: Profiles) -> Outcome:
-    """Ask for a cancel; it takes effect after the latency of the order's class."""
+    """Ask for a cancel; it takes effect after the latency of the order's class, and ends the order's whole group."""
+    if action.order_id is None and action.client_order_id is None:
+        draft.emit(e.OrderCancelRejected("", "order_id_missing"))
+        return refuse("order_id_missing", "order_id")
     order = find_live(draft, action.order_id, action.client_order_id)
     name = (action.order_id or action.client_order_id or "")[:128]
     if order is None:
@@ -138,42 +218,30 @@ def cancel(draft: Draft, action: CancelOrder, world: World, profiles: Profiles) 
 
 
 def ask_cancel(draft: Draft, order: Order, profiles: Profiles) -> None:
-    """Put a live order into ``pending_cancel``."""
-    profile = profiles.get(order.terms.profile)
+    """Put a live order into ``pending_cancel``; a change that is on its way gives way to it."""
+    terms = order.terms
+    profile = profiles.get(terms.profile)
     assert profile is not None
-    wait = latency_ns(draft, profiles, profile, order.terms.order_id, b"latency/cancel")
-    draft.emit(e.OrderCancelPending(order.terms.order_no, draft.at + wait))
+    if order.status == "pending_replace":
+        draft.emit(
+            e.OrderReplaceRejected(terms.order_no, terms.order_id, "cancel_requested", *needed_without_change(order))
+        )
+    wait = latency_ns(draft, profiles, profile, terms.order_id, b"latency/cancel")
+    draft.emit(e.OrderCancelPending(terms.order_no, draft.at + wait))
+
+
+def needed_without_change(order: Order) -> tuple[int, int]:
+    """Money and quantity that an order needs when its pending replace comes to nothing."""
+    money = min(order.reserved_money, value_money(order.terms.check_price, order.leaves_qty))
+    return money, min(order.reserved_qty, order.leaves_qty)
 
 
 def cancel_all(draft: Draft, action: CancelAll, world: World, profiles: Profiles) -> Outcome:
-    """Ask for a cancel of every live order, oldest first."""
+    """Ask for a cancel of every live order, oldest first, also of those that are being changed."""
     touched = []
     for order_no in sorted(draft.book.orders):
         order = draft.book.orders[order_no]
-        if order.status not in ("pending_cancel", "pending_replace"):
+        if order.status != "pending_cancel":
             ask_cancel(draft, order, profiles)
             touched.append(order_no)
     return Done(tuple(touched))
-
-
-def close_position(draft: Draft, action: ClosePosition, world: World, profiles: Profiles) -> Outcome:
-    """A market order against the position, for all of it, a quantity or a percentage."""
-    instrument = world.instruments.find(action.symbol)
-    position = draft.book.positions.get(instrument.symbol if instrument is not None else action.symbol)
-    if position is None:
-        draft.emit(e.CommandRefused("position.close", "position_not_found"))
-        return refuse("position_not_found", "symbol")
-    qty = read_close(position.qty, action.qty, action.percentage)
-    if isinstance(qty, Refusal):
-        draft.emit(e.CommandRefused("position.close", qty.reason, qty.numbers))
-        return qty
-    order = PlaceOrder(
-        account=action.account,
-        symbol=position.symbol,
-        qty=qty,
-        side="sell" if position.qty > 0 else "buy",
-        type="market",
-        time_in_force="day",
-        client_order_id=action.client_order_id,
-    )
-    return place(draft, order, world, profiles)

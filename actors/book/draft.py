@@ -21,13 +21,15 @@ class BrokenInvariant(Exception):
 class Draft:
     """One step's changes to one book."""
 
-    __slots__ = ("_saved", "at", "book", "consumers", "events", "moved", "undo")
+    __slots__ = ("_saved", "at", "book", "consumers", "events", "followed", "moved", "undo")
 
     def __init__(self, book: Book, at: int) -> None:
         self.book = book
         self.at = at
         self.events: list[Event] = []
         self.undo: Undo = []
+        self.followed = 0
+        """Entries of ``undo`` whose consequences for other orders have been drawn."""
         self.moved: list[int] = []
         """Orders whose watch changed."""
         self.consumers: list[str] = []

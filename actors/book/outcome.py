@@ -14,6 +14,8 @@ class Placed(Struct, frozen=True):
     terms: e.OrderAccepted | None
     order_no: int
     duplicate: bool = False
+    legs: tuple[e.OrderAccepted, ...] = ()
+    """The exits that were accepted with it."""
 
 
 class Done(Struct, frozen=True):
@@ -22,4 +24,10 @@ class Done(Struct, frozen=True):
     order_nos: tuple[int, ...] = ()
 
 
-Outcome = Placed | Done | Refusal
+class Closed(Struct, frozen=True):
+    """Positions were asked to be closed: by symbol the order that does it, or why there is none."""
+
+    items: tuple[tuple[str, Placed | Refusal], ...]
+
+
+Outcome = Placed | Done | Closed | Refusal

@@ -10,17 +10,20 @@ from __future__ import annotations
 import msgspec
 
 from actors.book import events as e
-from actors.book.decide import find_live, latency_ns, time_in_force_ends_at
+from actors.book.decide import find_live, needed_without_change, start_trail, time_in_force_ends_at
 from actors.book.draft import Draft
 from actors.book.ids import client_key, derive_order_ids
+from actors.book.latency import latency_ns
 from actors.book.outcome import Outcome, Placed
-from actors.book.rules.admission.check import Need, account_refusal, check
+from actors.book.rules.admission.check import Need, account_refusal, buy_stop_collar, check, stop_refusal
+from actors.book.rules.admission.conflicts import conflict
 from actors.book.rules.admission.parse import Parsed, parse
 from actors.book.rules.matching.profiles import Profiles
 from actors.book.rules.reasons import Refusal, refuse
-from actors.book.state.book import Order
+from actors.book.rules.trailing import high_water_mark, stop_from, trails
+from actors.book.state.book import Book, Order
 from actors.book.trade import judge
-from actors.book.units import format_price, format_qty, value_money
+from actors.book.units import format_price, format_qty, format_scaled, value_money
 from actors.commands import PlaceOrder, ReplaceOrder
 from actors.market.world import World
 
@@ -28,6 +31,9 @@ from actors.market.world import World
 def replace(draft: Draft, action: ReplaceOrder, world: World, profiles: Profiles) -> Outcome:
     """Ask for a change; the answer is the replacement, which takes effect after the order's latency."""
     target_client = action.client_order_id if action.order_id is None else None
+    if action.order_id is None and target_client is None:
+        draft.emit(e.OrderReplaceRejected(0, "", "order_id_missing"))
+        return refuse("order_id_missing", "order_id")
     order = find_live(draft, action.order_id, target_client)
     name = (action.order_id or action.client_order_id or "")[:128]
     if order is None:
@@ -46,17 +52,19 @@ def _prepare(draft: Draft, order: Order, action: ReplaceOrder, world: World) -> 
     terms = order.terms
     if (refusal := account_refusal(draft.book)) is not None:
         return refusal
-    if order.status not in ("new", "partially_filled"):
+    if order.status not in ("new", "partially_filled") and not (order.status == "held" and terms.leg):
         return refuse("order_not_replaceable", "order_id", status=order.status)
     if order.triggered:
         return refuse("order_not_replaceable", "order_id", status="triggered")
     if terms.notional:
         return refuse("notional_not_replaceable", "qty")
-    if action.trail is not None:
-        return refuse("not_supported", "trail")
+    if terms.group_no and action.qty is not None:
+        return refuse("qty_of_group", "qty")
+    if action.trail is not None and not trails(terms):
+        return refuse("trail_kind", "trail")
     if action.limit_price is not None and not terms.limit_price:
         return refuse("price_not_accepted", "limit_price")
-    if action.stop_price is not None and not terms.stop_price:
+    if action.stop_price is not None and (not terms.stop_price or trails(terms)):
         return refuse("price_not_accepted", "stop_price")
     new_client_id = action.client_order_id if action.order_id is not None else None
     book = draft.book
@@ -70,7 +78,9 @@ def _prepare(draft: Draft, order: Order, action: ReplaceOrder, world: World) -> 
             type=terms.type,
             time_in_force=action.time_in_force or terms.time_in_force,
             limit_price=action.limit_price or (format_price(terms.limit_price) if terms.limit_price else None),
-            stop_price=action.stop_price or (format_price(terms.stop_price) if terms.stop_price else None),
+            stop_price=_stop_text(terms, action),
+            trail_price=(action.trail or format_price(terms.trail_price)) if terms.trail_price else None,
+            trail_percent=(action.trail or format_scaled(terms.trail_ppm, 4)) if terms.trail_ppm else None,
             extended_hours=terms.extended_hours,
             client_order_id=new_client_id,
         ),
@@ -78,23 +88,61 @@ def _prepare(draft: Draft, order: Order, action: ReplaceOrder, world: World) -> 
     )
     if isinstance(order_new, Refusal):
         return order_new
+    if terms.group_no and order_new.time_in_force != terms.time_in_force:
+        return refuse("invalid_time_in_force", "time_in_force")
     return _compare(draft, order, order_new, world)
 
 
+def _stop_text(terms: e.OrderAccepted, action: ReplaceOrder) -> str | None:
+    if not terms.stop_price or trails(terms):
+        return None
+    return action.stop_price or format_price(terms.stop_price)
+
+
 def _compare(draft: Draft, order: Order, new: Parsed, world: World) -> tuple[Parsed, Need] | Refusal:
-    terms = order.terms
-    same = (new.qty, new.limit_price, new.stop_price, new.time_in_force) == (
-        terms.qty, terms.limit_price, terms.stop_price, terms.time_in_force,
+    terms, book = order.terms, draft.book
+    same = (new.qty, new.limit_price, new.stop_price, new.time_in_force, new.trail_price, new.trail_ppm) == (
+        terms.qty, terms.limit_price, 0 if trails(terms) else terms.stop_price, terms.time_in_force,
+        terms.trail_price, terms.trail_ppm,
     )  # fmt: skip
     if same:
         return refuse("nothing_changed")
     if new.qty <= order.filled_qty:
         return refuse("qty_not_above_filled", "qty", qty=format_qty(new.qty), filled_qty=format_qty(order.filled_qty))
+    if trails(terms):
+        trailing = start_trail(new, high_water_mark(order, book.watch.get(terms.order_no)))
+        if isinstance(trailing, Refusal):
+            return trailing
+        new = trailing
+    if terms.group_no and (refusal := _out_of_line(book, order, new)) is not None:
+        return refusal
+    if terms.leg in ("take_profit", "stop_loss"):
+        if (refusal := stop_refusal(new, world)) is not None and order.reserved_qty:
+            return refusal
+        collar = buy_stop_collar(new.stop_price) if new.type == "stop" and new.side == "buy" else 0
+        return new, Need(0, order.reserved_qty, terms.check_price, collar, terms.position_intent)
     leaves = msgspec.structs.replace(new, qty=new.qty - order.filled_qty, position_intent="")
-    need = check(draft.book, leaves, world, order.reserved_money, order.reserved_qty)
+    need = check(book, leaves, world, order.reserved_money, order.reserved_qty)
     if isinstance(need, Refusal):
         return need
+    if not terms.group_no and (refusal := conflict(book, new, need.intent, but_not=terms.order_no)) is not None:
+        return refusal
     return new, need
+
+
+def _out_of_line(book: Book, order: Order, new: Parsed) -> Refusal | None:
+    """The exits of a group stay on the right sides of each other."""
+    terms = order.terms
+    prices = {terms.leg: new.stop_price if terms.leg == "stop_loss" else new.limit_price}
+    for order_no in book.groups[terms.group_no].members:
+        other = book.orders[order_no].terms
+        prices.setdefault(other.leg, other.stop_price if other.leg == "stop_loss" else other.limit_price)
+    profit, loss = prices.get("take_profit", 0), prices.get("stop_loss", 0)
+    above = (terms.side == "buy") == (terms.leg == "entry")
+    if profit and loss and (profit <= loss if above else profit >= loss):
+        return refuse("exits_crossed", "limit_price" if terms.leg != "stop_loss" else "stop_price",
+                      relation=">" if above else "<")  # fmt: skip
+    return None
 
 
 def _ask(
@@ -118,6 +166,9 @@ def _ask(
         qty=new.qty,
         limit_price=new.limit_price,
         stop_price=new.stop_price,
+        trail_price=new.trail_price,
+        trail_ppm=new.trail_ppm,
+        high_water_mark=new.high_water_mark,
         submitted_at=draft.at,
         live_at=effective_at,
         expires_at=(old.expires_at if new.time_in_force == old.time_in_force else time_in_force_ends_at(new, world)),
@@ -150,15 +201,7 @@ def finish_replace(draft: Draft, order_no: int, world: World, profiles: Profiles
     if new.qty <= order.filled_qty:
         reason = "qty_not_above_filled"
     if reason:
-        draft.emit(
-            e.OrderReplaceRejected(
-                order_no,
-                order.terms.order_id,
-                reason,
-                min(order.reserved_money, value_money(order.terms.check_price, order.leaves_qty)),
-                min(order.reserved_qty, order.leaves_qty),
-            )
-        )
+        draft.emit(e.OrderReplaceRejected(order_no, order.terms.order_id, reason, *needed_without_change(order)))
         return
     leaves_share = new.qty - order.filled_qty
     money = min(order.reserved_money, value_money(new.check_price, leaves_share)) if new.reserved_money else 0
@@ -171,7 +214,11 @@ def finish_replace(draft: Draft, order_no: int, world: World, profiles: Profiles
         reserved_money=money,
         reserved_qty=qty,
     )
+    if trails(terms):
+        mark = high_water_mark(order, draft.book.watch.get(order_no))
+        stop = stop_from(terms.side == "buy", mark, terms.trail_price, terms.trail_ppm)
+        terms = msgspec.structs.replace(terms, high_water_mark=mark, stop_price=max(1, stop))
     draft.emit(e.OrderReplaced(order_no, terms))
     live = draft.book.orders[terms.order_no]
-    if not live.terms.stop_price:
+    if not live.terms.stop_price and live.status != "held":
         judge(draft, live, world, profiles, taking=True, quote_is_new=False)

@@ -8,16 +8,18 @@ does not fill leaves its reason on the order's watch; an order ends exactly once
 from __future__ import annotations
 
 from actors.book import events as e
-from actors.book.decide import latency_ns
 from actors.book.draft import Draft
 from actors.book.ids import MODEL_VERSION, draw_u64
+from actors.book.latency import latency_ns
 from actors.book.rules.booking import book_fill
 from actors.book.rules.matching.ledger import side_key, used_qty
 from actors.book.rules.matching.market_state import classify, eligible_phases
 from actors.book.rules.matching.model import Situation, Verdict, elects, evaluate
 from actors.book.rules.matching.profiles import Profile, Profiles
+from actors.book.rules.trailing import stop_now
 from actors.book.state.book import Consumed, Order, Watch
 from actors.book.state.undo import put
+from actors.book.trailing import follow_trail
 from actors.book.units import QTY_PER_SHARE, qty_for_money, value_money
 from actors.book.view import buying_power
 from actors.market.board import Slot
@@ -76,7 +78,11 @@ def meet_trade(draft: Draft, order_no: int, slot: Slot, world: World, profiles: 
         return
     if not order.terms.stop_price or order.triggered:
         return
-    if world.phase != "core" or not elects(order.terms.side == "buy", order.terms.stop_price, trade.price):
+    if world.phase != "core":
+        return
+    mark = follow_trail(draft, order, trade.price)
+    stop_price = stop_now(order, draft.book.watch.get(order_no))
+    if not elects(order.terms.side == "buy", stop_price, trade.price):
         return
     profile = profiles.get(order.terms.profile)
     assert profile is not None
@@ -84,7 +90,8 @@ def meet_trade(draft: Draft, order_no: int, slot: Slot, world: World, profiles: 
     if order.terms.type == "stop" and order.terms.side == "buy" and profile.buy_stop_to_limit:
         limit = order.terms.collar_price
     wait = latency_ns(draft, profiles, profile, order.terms.order_id, b"latency/trigger")
-    draft.emit(e.OrderTriggered(order_no, trade.price, world.tape_seq, draft.at + wait, limit))
+    stop = (mark, stop_price) if mark else (0, 0)
+    draft.emit(e.OrderTriggered(order_no, trade.price, world.tape_seq, draft.at + wait, limit, *stop))
     draft.watch(order_no, Watch(reason=LATENCY))
     if not wait:
         go_live(draft, order_no, world, profiles)

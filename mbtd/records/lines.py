@@ -11,7 +11,7 @@ from typing import Any
 from actors.book import events as e
 from actors.book.ids import derive_fill_id
 from actors.book.state.book import Book
-from actors.book.units import average_price, format_money, format_price, format_qty, format_time
+from actors.book.units import average_price, format_money, format_price, format_qty, format_scaled, format_time
 from actors.house.state import HOUSE_NO
 from actors.inputs import Section, Step
 
@@ -35,6 +35,7 @@ NAMES: dict[type, str] = {
     e.OrderReplaced: "order.replaced",
     e.OrderReplaceRejected: "order.replace_rejected",
     e.OrderExpired: "order.expired",
+    e.OrderAdjusted: "order.adjusted",
     e.MarketGapped: "market.gap",
 }
 
@@ -147,16 +148,33 @@ def _amounts(terms: e.OrderAccepted, line: dict[str, Any]) -> None:
         line["stop_price"] = format_price(terms.stop_price)
 
 
+def _group_fields(terms: e.OrderAccepted, line: dict[str, Any]) -> None:
+    if terms.order_class:
+        line["order_class"] = terms.order_class
+        line["leg"] = terms.leg
+    if terms.trail_price:
+        line["trail_price"] = format_price(terms.trail_price)
+    if terms.trail_ppm:
+        line["trail_percent"] = format_scaled(terms.trail_ppm, 4)
+
+
 def _own_fields(event: Any, line: dict[str, Any]) -> None:
     match event:
         case e.OrderAccepted():
             _amounts(event, line)
             line["status"] = "accepted"
+            if event.held_at_first:
+                line["event"], line["status"] = "order.held", "held"
             line["profile"] = event.profile
+            _group_fields(event, line)
         case e.OrderActivated():
             line["status"] = "new"
         case e.OrderTriggered():
             line["price"] = format_price(event.trigger_price)
+            if event.stop_price:
+                line["stop_price"] = format_price(event.stop_price)
+        case e.OrderAdjusted():
+            line["qty"] = format_qty(event.qty)
         case e.OrderFilled():
             _fill_fields(event, line)
         case e.PositionChanged():

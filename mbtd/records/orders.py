@@ -13,8 +13,10 @@ from msgspec.structs import replace
 
 from actors.book import events as e
 from actors.book.ids import derive_order_ids
+from actors.book.rules.trailing import high_water_mark, stop_now, trails
 from actors.book.state.book import Book, Order
-from actors.book.units import average_price, format_money, format_price, format_qty, format_time
+from actors.book.state.fold_orders import trailed
+from actors.book.units import average_price, format_money, format_price, format_qty, format_scaled, format_time
 
 TERMINAL = ("filled", "canceled", "expired", "replaced", "rejected")
 
@@ -36,11 +38,18 @@ class OrderRecord(Struct, frozen=True, array_like=True):
     reason: str = ""
     """Why it ended, for ends that have one."""
     triggered: bool = False
+    resume_status: str = ""
+    """Status to go back to when a pending replace is refused."""
+    leg_nos: tuple[int, ...] = ()
+    """First order of a group: ``order_no`` of every exit that ever belonged to it, replacements too."""
 
 
 def record_of(book: Book, order: Order) -> OrderRecord:
-    """The record of a live order."""
+    """The record of a live order; a trailing stop with its stop of the moment."""
     terms = order.terms
+    if trails(terms) and not order.triggered:
+        watch = book.watch.get(terms.order_no)
+        terms = replace(terms, high_water_mark=high_water_mark(order, watch), stop_price=stop_now(order, watch))
     replaces = derive_order_ids(book.seed, book.epoch, terms.replaces)[0] if terms.replaces else ""
     return OrderRecord(
         terms,
@@ -53,25 +62,54 @@ def record_of(book: Book, order: Order) -> OrderRecord:
     )
 
 
+def live_legs(book: Book, terms: e.OrderAccepted) -> list[OrderRecord]:
+    """The live exits of a group, for the order that carries them; none for any other order."""
+    group = book.groups.get(terms.group_no)
+    if group is None or not carries_legs(terms):
+        return []
+    return [
+        record_of(book, book.orders[no])
+        for no in group.members
+        if no != terms.order_no and not carries_legs(book.orders[no].terms)
+    ]
+
+
+def carries_legs(terms: e.OrderAccepted) -> bool:
+    """Whether it shows its group's other orders as its legs: the entry, or the target of an OCO."""
+    return terms.leg == "entry" or (terms.order_class == "oco" and terms.leg == "take_profit")
+
+
 def accepted_record(terms: e.OrderAccepted, at: int) -> OrderRecord:
     """The record of an order at the moment of its acceptance: what a place answers."""
-    return OrderRecord(terms, "accepted", terms.filled_qty, terms.filled_money, at)
+    status = "held" if terms.held_at_first else "accepted"
+    return OrderRecord(terms, status, terms.filled_qty, terms.filled_money, at)
+
+
+def replacing_record(record: OrderRecord, event: e.OrderReplaced, at: int) -> OrderRecord:
+    """The record of the order that took another's place."""
+    terms = event.terms
+    status = "partially_filled" if terms.filled_qty else "new"
+    if record.resume_status == "held":
+        status = "held"
+    return OrderRecord(terms, status, terms.filled_qty, terms.filled_money, at, replaces_id=record.terms.order_id)
 
 
 def follow(record: OrderRecord, event: Any, at: int) -> OrderRecord:
     """The record after one more event of its order."""
     match event:
         case e.OrderActivated():
-            status = "new" if record.status == "accepted" else record.status
-            return replace(record, status=status, updated_at=at)
+            return replace(_no_longer_held(record), updated_at=at)
         case e.OrderTriggered():
-            return replace(record, triggered=True, updated_at=at)
+            record = _no_longer_held(record)
+            return replace(record, triggered=True, terms=trailed(record.terms, event), updated_at=at)
+        case e.OrderAdjusted():
+            return replace(record, terms=replace(record.terms, qty=event.qty), updated_at=at)
         case e.OrderFilled():
             return _filled(record, event, at)
         case e.OrderCancelPending():
             return replace(record, status="pending_cancel", updated_at=at)
         case e.OrderReplacePending():
-            return replace(record, status="pending_replace", updated_at=at)
+            return replace(record, status="pending_replace", updated_at=at, resume_status=record.status)
         case e.OrderCanceled():
             return replace(record, status="canceled", canceled_at=at, updated_at=at, reason=event.reason)
         case e.OrderExpired():
@@ -81,10 +119,20 @@ def follow(record: OrderRecord, event: Any, at: int) -> OrderRecord:
         case e.OrderReplaceRejected():
             if record.status != "pending_replace":
                 return record
-            back = "partially_filled" if record.filled_qty else "new"
-            return replace(record, status=back, updated_at=at)
+            back = "partially_filled" if record.filled_qty else record.resume_status or "new"
+            return replace(record, status=back, updated_at=at, resume_status="")
         case _:
             return record
+
+
+def _no_longer_held(record: OrderRecord) -> OrderRecord:
+    """Live in the market, under a pending change too."""
+    waits = ("accepted", "held")
+    return replace(
+        record,
+        status="new" if record.status in waits else record.status,
+        resume_status="new" if record.resume_status in waits else record.resume_status,
+    )
 
 
 def _filled(record: OrderRecord, event: e.OrderFilled, at: int) -> OrderRecord:
@@ -103,8 +151,8 @@ def _time(at: int) -> str | None:
     return format_time(at) if at else None
 
 
-def render_order(record: OrderRecord) -> dict[str, Any]:
-    """Alpaca's order object, with our ``reason`` beside it."""
+def render_order(record: OrderRecord, legs: list[OrderRecord] | None = None) -> dict[str, Any]:
+    """Alpaca's order object, with our ``reason`` beside it and its exits in ``legs``."""
     terms = record.terms
     submitted = format_time(terms.submitted_at)
     average = average_price(record.filled_money, record.filled_qty)
@@ -137,11 +185,11 @@ def render_order(record: OrderRecord) -> dict[str, Any]:
         "time_in_force": terms.time_in_force,
         "limit_price": format_price(terms.limit_price) if terms.limit_price else None,
         "stop_price": format_price(terms.stop_price) if terms.stop_price else None,
-        "trail_percent": None,
-        "trail_price": None,
-        "hwm": None,
+        "trail_percent": format_scaled(terms.trail_ppm, 4) if terms.trail_ppm else None,
+        "trail_price": format_price(terms.trail_price) if terms.trail_price else None,
+        "hwm": format_price(terms.high_water_mark) if terms.high_water_mark else None,
         "extended_hours": terms.extended_hours,
-        "legs": None,
+        "legs": [render_order(leg) for leg in legs] if legs else None,
         "status": record.status,
         "reason": record.reason or None,
         "profile": terms.profile,

@@ -17,7 +17,7 @@ from actors.book.ids import derive_fill_id
 from actors.inputs import Section, Step, decode_steps
 from mbtd.records.activities import activity_id_of
 from mbtd.records.lots import closed_lots
-from mbtd.records.orders import TERMINAL, OrderRecord, follow
+from mbtd.records.orders import TERMINAL, OrderRecord, accepted_record, carries_legs, follow, replacing_record
 from storage.records import Group, Lookup, Row
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -93,7 +93,8 @@ class _Run:
         kind = type(event).__struct_config__.tag
         self._rows.append(("archive", (account_no, n, seq, at, kind, order_no or None, _encode(event))))
         if isinstance(event, e.OrderAccepted):
-            self._orders[account_no, order_no] = OrderRecord(event, "accepted", updated_at=at)
+            self._orders[account_no, order_no] = accepted_record(event, at)
+            self._join(account_no, event)
         elif isinstance(event, e.PositionChanged):
             self._position(account_no, event, n, seq, at)
         elif isinstance(event, e.ActivityBooked):
@@ -111,15 +112,8 @@ class _Run:
             return
         self._orders[account_no, order_no] = follow(record, event, at)
         if isinstance(event, e.OrderReplaced):
-            status = "partially_filled" if event.terms.filled_qty else "new"
-            self._orders[account_no, event.terms.order_no] = OrderRecord(
-                event.terms,
-                status,
-                event.terms.filled_qty,
-                event.terms.filled_money,
-                at,
-                replaces_id=record.terms.order_id,
-            )
+            self._orders[account_no, event.terms.order_no] = replacing_record(record, event, at)
+            self._join(account_no, event.terms)
         elif isinstance(event, e.OrderFilled):
             self._filled = (account_no, order_no)
             fill_id = derive_fill_id(record.terms.order_id, event.fill_no)
@@ -130,6 +124,15 @@ class _Run:
                     (account_no, seq, fill_id, order_no, record.terms.order_id, record.terms.symbol, at, body),
                 )
             )
+
+    def _join(self, account_no: int, terms: e.OrderAccepted) -> None:
+        """Note an exit on the record of its group's first order, which shows it."""
+        if not terms.group_no or carries_legs(terms):
+            return
+        first = self._order(account_no, terms.group_no)
+        if first is not None:
+            leg_nos = (*first.leg_nos, terms.order_no)
+            self._orders[account_no, terms.group_no] = msgspec.structs.replace(first, leg_nos=leg_nos)
 
     def _order(self, account_no: int, order_no: int) -> OrderRecord | None:
         record = self._orders.get((account_no, order_no))

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import msgspec
 
 from actors.book.ids import derive_order_ids
-from actors.book.outcome import Placed
+from actors.book.outcome import Closed, Placed
 from actors.book.rules.reasons import Refusal as RuleRefusal
 from actors.commands import CreateAccount, PlaceOrder
 from actors.engine import Created
@@ -24,7 +24,7 @@ from mbtd.failpoints import reach
 from mbtd.keys import IssuedKey, issue_key
 from mbtd.methods import DECODERS
 from mbtd.records.accounts import render_account
-from mbtd.records.orders import accepted_record, record_of, render_order
+from mbtd.records.orders import accepted_record, live_legs, record_of, render_order
 from mbtd.rpc.errors import Refusal, make_error, refuse
 from mbtd.rpc.session import RequestId, Session
 from mbtd.service.preview import preview
@@ -35,7 +35,7 @@ _encode = msgspec.json.Encoder().encode
 _PREVIEW = msgspec.json.Decoder(PlaceOrder)
 PRIVILEGED = frozenset({"order.cancel", "order.cancel_all"})
 """May use the reserved places of a mailbox."""
-RAISING = frozenset({"order.place", "order.replace", "account.create", "position.close"})
+RAISING = frozenset({"order.place", "order.replace", "account.create", "position.close", "position.close_all"})
 """Refused while trading is disabled."""
 
 
@@ -183,7 +183,8 @@ class App:
         record = accepted_record(placed.terms, placed.terms.submitted_at)
         if placed.duplicate and (live := book.orders.get(placed.order_no)) is not None:
             record = record_of(book, live)
-        order = render_order(record)
+        legs = [accepted_record(leg, leg.submitted_at) for leg in placed.legs] or live_legs(book, placed.terms)
+        order = render_order(record, legs)
         if method == "order.replace":
             result: Any = {**order, "replaces": derive_order_ids(book.seed, book.epoch, placed.terms.replaces)[0]}
         else:
@@ -215,6 +216,8 @@ class App:
             book = engine.books[account_no]
             ids = [book.orders[no].terms.order_id for no in outcome.order_nos if no in book.orders]
             return _encode([{"id": order_id, "status": 200} for order_id in ids])
+        if isinstance(outcome, Closed):
+            return _encode([_closed_item(symbol, item) for symbol, item in outcome.items])
         if method.startswith("account."):
             book = engine.books[account_no]
             user = engine.house.users.get(book.user_id)
@@ -243,6 +246,17 @@ class App:
             find = self._core.engine.house.find
             return account_no is not None and any(find(name) == account_no for name in session.peer.accounts)
         return role in ("operator", "service") or (role == "viewer" and right == "read")
+
+
+def _closed_item(symbol: str, item: Placed | RuleRefusal) -> dict[str, Any]:
+    """One position's answer to ``position.close_all`` (alpaca-api §2.10)."""
+    if isinstance(item, RuleRefusal):
+        error = rpc_error(item)
+        alpaca = error.data.alpaca
+        return {"symbol": symbol, "status": alpaca.status if alpaca else 422, "body": error}
+    assert item.terms is not None
+    order = render_order(accepted_record(item.terms, item.terms.submitted_at))
+    return {"symbol": symbol, "status": 200, "order_id": item.terms.order_id, "body": order}
 
 
 def _unknown(session: Session, request_id: RequestId) -> Callable[[], None]:

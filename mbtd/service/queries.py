@@ -21,7 +21,7 @@ from mbtd.market.bars import Bars
 from mbtd.market.feed import Feed
 from mbtd.records.accounts import render_account, render_position
 from mbtd.records.market import render_asset, render_clock, render_quote
-from mbtd.records.orders import OrderRecord, record_of, render_order
+from mbtd.records.orders import OrderRecord, carries_legs, live_legs, record_of, render_order
 from mbtd.records.projection import decode_account, decode_fill, decode_order
 from mbtd.rpc.errors import Refusal, RpcError, make_error, refuse
 from mbtd.rpc.session import RequestId, Session
@@ -184,7 +184,8 @@ class Queries:
     def _order_get(self, session: Session, request_id: RequestId, book: Book, params: r.OrderGet) -> None:
         live = _find_live(book, params)
         if live is not None:
-            self._now(session, request_id, render_order(record_of(book, live)))
+            legs = live_legs(book, live.terms)
+            self._now(session, request_id, render_order(record_of(book, live), legs))
             return
 
         async def work() -> Any:
@@ -195,9 +196,22 @@ class Queries:
                 row = rows[0] if rows else None
             if row is None or row[0] != book.account_no:
                 raise Refusal(_not_found(params.order_id or params.client_order_id or ""))
-            return render_order(decode_order(row[_BODY]))
+            record = decode_order(row[_BODY])
+            return render_order(record, await self._legs(book.account_no, record))
 
         self._later(session, request_id, work)
+
+    async def _legs(self, account_no: int, record: OrderRecord) -> list[OrderRecord]:
+        """The exits that an order shows, from history; those that others replaced are left out."""
+        if not carries_legs(record.terms):
+            return []
+        first = record
+        if record.terms.group_no != record.terms.order_no:
+            row = await self._history.order(account_no, record.terms.group_no)
+            first = decode_order(row[_BODY]) if row is not None else record
+        rows = [await self._history.order(account_no, order_no) for order_no in first.leg_nos]
+        legs = [decode_order(row[_BODY]) for row in rows if row is not None]
+        return [leg for leg in legs if leg.status != "replaced"]
 
     def _order_list(self, session: Session, request_id: RequestId, book: Book, params: r.OrderList) -> None:
         descending = params.direction == "desc"
@@ -217,10 +231,20 @@ class Queries:
                 after_order_no=token if not descending and token else None,
             )
             rows, more = _page(found, params.limit)
-            items = [render_order(decode_order(row[_BODY])) for row in rows]
+            records = [self._current(book, decode_order(row[_BODY])) for row in rows]
+            if params.nested:
+                parents = [record for record in records if not record.terms.group_no or carries_legs(record.terms)]
+                items = [render_order(record, await self._legs(book.account_no, record)) for record in parents]
+            else:
+                items = [render_order(record) for record in records]
             return {"items": items, "next_page_token": str(rows[-1][1]) if more else None}
 
         self._later(session, request_id, work)
+
+    def _current(self, book: Book, record: OrderRecord) -> OrderRecord:
+        """A live trailing stop shows the stop of the moment; nothing else moves without an event."""
+        live = book.orders.get(record.terms.order_no) if record.terms.high_water_mark else None
+        return record if live is None else msgspec.structs.replace(record, terms=record_of(book, live).terms)
 
     def _order_why(self, session: Session, request_id: RequestId, params: r.OrderWhy) -> None:
         async def work() -> Any:

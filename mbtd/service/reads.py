@@ -48,6 +48,8 @@ class OrderList(OfAccount, frozen=True, kw_only=True):
     direction: Literal["asc", "desc"] = "desc"
     limit: Limit = 50
     page_token: str | None = None
+    nested: bool = False
+    """Show exits in the ``legs`` of the order that carries them, not as items of their own."""
 
 
 class PositionList(OfAccount, frozen=True, kw_only=True):

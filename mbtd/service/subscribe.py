@@ -18,7 +18,7 @@ from mbtd.core import Core
 from mbtd.records.accounts import render_account, render_position
 from mbtd.records.lines import Lines, ends
 from mbtd.records.market import render_quote
-from mbtd.records.orders import record_of, render_order
+from mbtd.records.orders import live_legs, record_of, render_order
 from mbtd.records.projection import decode_order
 from mbtd.rpc.errors import make_error, refuse
 from mbtd.rpc.session import RequestId, Session
@@ -117,7 +117,10 @@ class Subscriber:
         name = self._core.lines.names.get(account_no, "")
         return {
             "account": render_account(book, name, user.tier if user else "free", engine.world),
-            "orders": [render_order(record_of(book, book.orders[no])) for no in sorted(book.orders)],
+            "orders": [
+                render_order(record_of(book, order), live_legs(book, order.terms))
+                for _, order in sorted(book.orders.items())
+            ],
             "positions": [render_position(book, book.positions[s], engine.world) for s in sorted(book.positions)],
         }
 

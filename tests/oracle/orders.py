@@ -18,12 +18,14 @@ def handle(n: Any, a: Any, item: Do) -> None:
     action = item.action
     if item.order_no:
         name = derive_order_ids(a.seed, 0, item.order_no)[0]
-    if a.closed and not isinstance(action, c.CancelOrder | c.CancelAll | c.CloseAccount):
+    if a.closed and not isinstance(action, c.CancelOrder | c.CancelAll | c.CloseAccount | c.PlaceOrder):
         n.say(a, "refused")
     elif isinstance(action, c.PlaceOrder):
         place(n, a, action)
     elif isinstance(action, c.CancelAll):
-        for o in [o for o in a.orders if not (o.over or o.cancel_at or o.replace_at)]:
+        for o in [o for o in a.orders if not (o.over or o.cancel_at)]:
+            if o.replace_at:
+                settle_for_old(n, a, o)
             ask_cancel(n, a, o, at_once=False)
         for o in [o for o in a.orders if not o.over and 0 < o.cancel_at <= n.now]:
             n.end(a, o, "canceled", "user_cancel")
@@ -178,6 +180,8 @@ def expires_at(n: Any, w: Any) -> int:
         return 0
     if w.extended and n.now < s.post_closes_at:
         return int(s.post_closes_at)
+    if w.extended:
+        return int(s.next_core_closes_at + s.post_closes_at - s.core_closes_at)
     return int(s.core_closes_at if n.now < s.core_closes_at else s.next_core_closes_at)
 
 
@@ -193,7 +197,7 @@ def build(n: Any, a: Any, w: Any, client: str | None, rules: Any) -> Any:
 
 
 def place(n: Any, a: Any, p: Any) -> None:
-    w = None if a.suspended or a.closed else read(n, p)
+    w = read(n, p)
     if w is None:
         n.say(a, "refused")
         return
@@ -206,8 +210,10 @@ def place(n: Any, a: Any, p: Any) -> None:
         if known[-1].same != w.same:
             n.say(a, "refused")
         return
-    needs = need(n, a, w, w.qty)
-    if needs is None:
+    needs = None if a.suspended or a.closed else need(n, a, w, w.qty)
+    if needs is not None and w.part and w.buy and w.qty and 0 < needs[0] < DOLLAR:
+        needs = None
+    if needs is None or blocked(a, w, needs[4]):
         n.say(a, "refused")
         return
     o = build(n, a, w, p.client_order_id, n.profiles.get(a.profile))
@@ -216,6 +222,19 @@ def place(n: Any, a: Any, p: Any) -> None:
     a.orders.append(o)
     n.say(a, "accepted", o.no, o.live_at, o.expires_at, o.reserved_money, o.reserved_qty)
     n.arrive(a, o)
+
+
+def blocked(a: Any, w: Any, intent: str, but: Any = None) -> bool:
+    """Whether an open order of the other side forbids this one (alpaca-api §2.12)."""
+    for o in a.orders:
+        if o.over or o is but or o.symbol != w.symbol or o.buy == w.buy:
+            continue
+        buy, sell = (w, o) if w.buy else (o, w)
+        if intent.endswith("open") and (o.intent.endswith("open") or w.notional):
+            return True
+        if {"market", "stop"} & {o.type, w.type} or buy.limit >= sell.limit:
+            return True
+    return False
 
 
 def ask_cancel(n: Any, a: Any, o: Any, at_once: bool = True) -> None:
@@ -248,7 +267,7 @@ def change(n: Any, a: Any, o: Any, p: Any, by_id: bool) -> None:
             )  # fmt: skip
     if w and w.same[3:8] != (o.tif, o.qty, o.notional, o.limit, o.stop) and w.qty > o.filled:
         needs = need(n, a, w, w.qty - o.filled, o.reserved_money, o.reserved_qty)
-    if not needs:
+    if not needs or blocked(a, w, needs[4], o):
         n.say(a, "late replace", o.no if o is not None and not o.replace_at else 0)
         return
     new = build(n, a, w, client, o.rules)
@@ -262,15 +281,21 @@ def change(n: Any, a: Any, o: Any, p: Any, by_id: bool) -> None:
         take_effect(n, a, o)
 
 
+def settle_for_old(n: Any, a: Any, o: Any) -> None:
+    """A replacement comes to nothing; the order stays."""
+    o.replace_at, o.replacement = 0, None
+    o.reserved_money = min(o.reserved_money, money(o.check, o.qty - o.filled))
+    o.reserved_qty = min(o.reserved_qty, o.qty - o.filled)
+    n.say(a, "late replace", o.no)
+
+
 def take_effect(n: Any, a: Any, o: Any) -> None:
     """A replacement's moment has come."""
     new = o.replacement
-    o.replace_at, o.replacement = 0, None
     if new.qty <= o.filled or o.triggered:
-        o.reserved_money = min(o.reserved_money, money(o.check, o.qty - o.filled))
-        o.reserved_qty = min(o.reserved_qty, o.qty - o.filled)
-        n.say(a, "late replace", o.no)
+        settle_for_old(n, a, o)
         return
+    o.replace_at, o.replacement = 0, None
     left = new.qty - o.filled
     new.reserved_money = min(o.reserved_money, money(new.check, left)) if new.reserved_money else 0
     new.reserved_qty = min(new.reserved_qty, left)

@@ -80,7 +80,7 @@ def _place(d: _Dice) -> PlaceOrder:
         notional=d.choice(("1", "10", "33.33", "200", "0.5", "100000")) if money or mixed else None,
         side="hold" if d.rarely(60) else d.choice(("buy", "buy", "sell")),
         type="trailing_stop" if d.rarely(60) else kind,
-        time_in_force=d.choice(("opg", "ioc", None)) if d.rarely(25) else "day" if money else in_force,
+        time_in_force=d.choice(("gtd", "ioc", None)) if d.rarely(25) else "day" if money else in_force,
         limit_price=d.price() if kind in ("limit", "stop_limit") or mixed else None,
         stop_price=d.price() if kind in ("stop", "stop_limit") else None,
         client_order_id=d.choice(_CLIENTS),

@@ -34,6 +34,7 @@ from actors.book.events.house import (
 from actors.book.events.orders import (
     OrderAccepted,
     OrderActivated,
+    OrderAdjusted,
     OrderCanceled,
     OrderCancelPending,
     OrderCancelRejected,
@@ -67,6 +68,7 @@ Event = (
     | OrderReplaced
     | OrderReplaceRejected
     | OrderExpired
+    | OrderAdjusted
     | MarketGapped
     | AccountRegistered
     | TierSet
@@ -91,6 +93,7 @@ __all__ = [
     "MarketGapped",
     "OrderAccepted",
     "OrderActivated",
+    "OrderAdjusted",
     "OrderCancelPending",
     "OrderCancelRejected",
     "OrderCanceled",

@@ -60,6 +60,23 @@ class OrderAccepted(Fact, frozen=True, gc=False, array_like=True, tag="oa"):
     """Carried over from the replaced order."""
     filled_money: int = 0
     fill_count: int = 0
+    trail_price: int = 0
+    """Trailing stops: distance of the stop from the high-water mark, or"""
+    trail_ppm: int = 0
+    """the same as a share of the mark."""
+    high_water_mark: int = 0
+    """Trailing stops: the best price when these terms began (for buys the lowest)."""
+    group_no: int = 0
+    """``order_no`` of the first order of its bracket, OCO or OTO; 0 for none."""
+    leg: str = ""
+    """What it is in its group: ``entry``, ``take_profit`` or ``stop_loss``."""
+    waits_for: tuple[int, ...] = ()
+    """A close that begins when all these orders have ended."""
+
+    @property
+    def held_at_first(self) -> bool:
+        """Whether it waits at the broker for other orders (``held``) instead of going to the market."""
+        return self.group_no not in (0, self.order_no) or bool(self.waits_for)
 
 
 class OrderActivated(Fact, frozen=True, gc=False, array_like=True, tag="on"):
@@ -79,6 +96,9 @@ class OrderTriggered(Fact, frozen=True, gc=False, array_like=True, tag="ot"):
     live_at: int
     limit_price: int = 0
     """Of a buy stop that its profile turns into a stop-limit."""
+    high_water_mark: int = 0
+    """Of a trailing stop, with the stop that followed from it."""
+    stop_price: int = 0
 
 
 class OrderFilled(Fact, frozen=True, gc=False, array_like=True, tag="of"):
@@ -167,6 +187,15 @@ class OrderReplaceRejected(Fact, frozen=True, gc=False, array_like=True, tag="ok
     reason: str
     reserved_money: int = 0
     reserved_qty: int = 0
+
+
+class OrderAdjusted(Fact, frozen=True, gc=False, array_like=True, tag="ox"):
+    """Other orders changed a held order or an exit: its new total, what it reserves, when it is live."""
+
+    order_no: int
+    qty: int
+    reserved_qty: int
+    live_at: int
 
 
 class OrderExpired(Fact, frozen=True, gc=False, array_like=True, tag="oe"):

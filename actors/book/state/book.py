@@ -2,7 +2,8 @@
 
 Invariants: values are frozen records, replaced whole; only :mod:`actors.book.state.fold` writes a book, and it
 writes through the undo list when one is given. ``reserved_money`` is the sum over live orders, ``held`` the sum
-of reserved quantities by symbol. ``orders`` holds live orders only: an order leaves it with its last event.
+of reserved quantities by symbol, in which a group counts once, with the largest of its members: its exits close
+the same shares. ``orders`` holds live orders only: an order leaves it with its last event.
 ``watch`` and ``consumed`` move without events (they follow the tape) and are saved by value.
 """
 
@@ -48,8 +49,14 @@ class Order(Struct, frozen=True, gc=False, array_like=True):
 
     @property
     def activated(self) -> bool:
-        """Whether it has been live in the market (``new`` was shown)."""
-        return self.status != "accepted" and self.resume_status != "accepted"
+        """Whether it has been live in the market (``new`` was shown) or is a held stop, which waits at the broker."""
+        status = self.resume_status or self.status
+        return status != "accepted" and (status != "held" or self.terms.stop_price > 0)
+
+    @property
+    def dormant(self) -> bool:
+        """Held, with nothing to do yet: an exit without a filled entry, a close behind other orders."""
+        return not self.reserved_qty and "held" in (self.status, self.resume_status)
 
     @property
     def leaves_qty(self) -> int:
@@ -80,6 +87,24 @@ class Watch(Struct, frozen=True, array_like=True):
     near_misses: int = 0
     """Evaluations in which the fill condition held and the order still waited."""
     evaluations: int = 0
+    high_water_mark: int = 0
+    """Trailing stops: the best price since the order's terms began; 0 while that is the mark of the terms."""
+
+
+class Group(Struct, frozen=True, gc=False, array_like=True):
+    """A bracket, OCO or OTO while any of its orders lives: what it entered, what it left, how these ended."""
+
+    order_class: str
+    members: tuple[int, ...]
+    """``order_no`` of its live orders, oldest first."""
+    entry_qty: int = 0
+    """Filled by the entry; for an OCO the quantity that it closes."""
+    exit_qty: int = 0
+    """Filled by the exits together."""
+    entry_end: str = ""
+    """``filled`` or the reason of its end; empty while the entry lives."""
+    exit_end: str = ""
+    """``filled`` or the reason with which the first exit ended."""
 
 
 class Consumed(Struct, frozen=True, array_like=True):
@@ -131,6 +156,12 @@ class Book(Struct, array_like=True):
     watch: dict[int, Watch] = field(default_factory=dict)
     consumed: dict[str, Consumed] = field(default_factory=dict)
     """Key: symbol + ``/b`` (bid side) or ``/a`` (ask side)."""
+    groups: dict[int, Group] = field(default_factory=dict)
+    """By ``group_no``."""
+    closing: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    """Held closes: the orders whose end each still waits for."""
+    open_sides: dict[str, int] = field(default_factory=dict)
+    """Live orders by side and symbol: ``+SYM`` for buys, ``-SYM`` for sales."""
 
 
 MISSING: Any = object()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec.structs import replace
+
 from actors.book import events as e
-from actors.book.state.book import DAY_NS, RECENT_DAYS, Book, Order, Undo
+from actors.book.state.book import DAY_NS, RECENT_DAYS, Book, Group, Order, Undo
 from actors.book.state.fold_account import Fold, nothing
 from actors.book.state.undo import drop, put
 
@@ -17,6 +19,55 @@ def _hold(book: Book, symbol: str, change: int, undo: Undo | None) -> None:
             put(book.held, symbol, held, undo)
         else:
             drop(book.held, symbol, undo)
+
+
+def _hold_order(book: Book, terms: e.OrderAccepted, old: int, new: int, undo: Undo | None) -> None:
+    """An order's reserved quantity changed; the exits of a group hold the same shares once."""
+    if old == new:
+        return
+    group = book.groups.get(terms.group_no) if terms.group_no else None
+    if group is not None:
+        others = [book.orders[no].reserved_qty for no in group.members if no != terms.order_no]
+        most = max(others, default=0)
+        old, new = max(old, most), max(new, most)
+    _hold(book, terms.symbol, new - old, undo)
+
+
+def _count_side(book: Book, terms: e.OrderAccepted, change: int, undo: Undo | None) -> None:
+    key = ("+" if terms.side == "buy" else "-") + terms.symbol
+    count = book.open_sides.get(key, 0) + change
+    if count > 0:
+        put(book.open_sides, key, count, undo)
+    else:
+        drop(book.open_sides, key, undo)
+
+
+def _join(book: Book, terms: e.OrderAccepted, undo: Undo | None) -> None:
+    group = book.groups.get(terms.group_no)
+    if group is None:
+        entered = terms.leg == "entry"
+        group = Group(terms.order_class, (), 0 if entered else terms.qty, 0, "" if entered else "filled")
+    put(book.groups, terms.group_no, replace(group, members=(*group.members, terms.order_no)), undo)
+
+
+def _leave(book: Book, terms: e.OrderAccepted, why: str, undo: Undo | None) -> None:
+    """An order of a group ended; ``why`` is empty when another takes its place."""
+    group = book.groups[terms.group_no]
+    members = tuple(no for no in group.members if no != terms.order_no)
+    if not members and why:
+        drop(book.groups, terms.group_no, undo)
+    elif terms.leg == "entry":
+        put(book.groups, terms.group_no, replace(group, members=members, entry_end=why), undo)
+    else:
+        put(book.groups, terms.group_no, replace(group, members=members, exit_end=group.exit_end or why), undo)
+
+
+def _fill_group(book: Book, terms: e.OrderAccepted, qty: int, undo: Undo | None) -> None:
+    group = book.groups[terms.group_no]
+    if terms.leg == "entry":
+        put(book.groups, terms.group_no, replace(group, entry_qty=group.entry_qty + qty), undo)
+    else:
+        put(book.groups, terms.group_no, replace(group, exit_qty=group.exit_qty + qty), undo)
 
 
 def _add_order(book: Book, terms: e.OrderAccepted, status: str, at: int, undo: Undo | None) -> None:
@@ -45,8 +96,13 @@ def _add_order(book: Book, terms: e.OrderAccepted, status: str, at: int, undo: U
     put(book.by_client, terms.client_order_id, no, undo)
     _remember(book, terms, at, undo)
     book.reserved_money += terms.reserved_money
+    _count_side(book, terms, 1, undo)
+    if terms.group_no:
+        _join(book, terms, undo)
     if terms.reserved_qty:
-        _hold(book, terms.symbol, terms.reserved_qty, undo)
+        _hold_order(book, terms, 0, terms.reserved_qty, undo)
+    if terms.waits_for:
+        put(book.closing, no, terms.waits_for, undo)
     if no >= book.next_order_no:
         book.next_order_no = no + 1
 
@@ -67,20 +123,32 @@ def _remember(book: Book, terms: e.OrderAccepted, at: int, undo: Undo | None) ->
         drop(book.recent, key, undo)
 
 
-def _end_order(book: Book, order_no: int, undo: Undo | None) -> Order:
+def _end_order(book: Book, order_no: int, why: str, undo: Undo | None) -> Order:
     order = book.orders[order_no]
     drop(book.orders, order_no, undo)
     if book.by_client.get(order.terms.client_order_id) == order_no:
         drop(book.by_client, order.terms.client_order_id, undo)
     book.reserved_money -= order.reserved_money
     if order.reserved_qty:
-        _hold(book, order.terms.symbol, -order.reserved_qty, undo)
+        _hold_order(book, order.terms, order.reserved_qty, 0, undo)
+    _count_side(book, order.terms, -1, undo)
+    if order.terms.group_no:
+        _leave(book, order.terms, why, undo)
+    if book.closing:
+        _stop_waiting(book, order_no, undo)
     drop(book.watch, order_no, undo)
     return order
 
 
+def _stop_waiting(book: Book, order_no: int, undo: Undo | None) -> None:
+    drop(book.closing, order_no, undo)
+    for close_no, waits in list(book.closing.items()):
+        if order_no in waits:
+            put(book.closing, close_no, tuple(no for no in waits if no != order_no), undo)
+
+
 def _accepted(book: Book, v: e.OrderAccepted, at: int, undo: Undo | None) -> None:
-    _add_order(book, v, "accepted", at, undo)
+    _add_order(book, v, "held" if v.held_at_first else "accepted", at, undo)
 
 
 def _with(order: Order, **changes: Any) -> Order:
@@ -91,8 +159,8 @@ def _with(order: Order, **changes: Any) -> Order:
 
 def _activated(book: Book, v: e.OrderActivated, at: int, undo: Undo | None) -> None:
     o = book.orders[v.order_no]
-    status = "new" if o.status == "accepted" else o.status
-    resume = "new" if o.resume_status == "accepted" else o.resume_status
+    status = "new" if o.status in ("accepted", "held") else o.status
+    resume = "new" if o.resume_status in ("accepted", "held") else o.resume_status
     order = Order(
         o.terms,
         status,
@@ -118,14 +186,49 @@ def _activated(book: Book, v: e.OrderActivated, at: int, undo: Undo | None) -> N
 
 def _triggered(book: Book, v: e.OrderTriggered, at: int, undo: Undo | None) -> None:
     o = book.orders[v.order_no]
-    changed = _with(o, triggered=True, live_at=v.live_at, limit_price=v.limit_price or o.limit_price, updated_at=at)
+    changed = _with(
+        o,
+        terms=trailed(o.terms, v),
+        status="new" if o.status == "held" else o.status,
+        resume_status="new" if o.resume_status == "held" else o.resume_status,
+        triggered=True,
+        live_at=v.live_at,
+        limit_price=v.limit_price or o.limit_price,
+        updated_at=at,
+    )
     put(book.orders, v.order_no, changed, undo)
+
+
+def trailed(terms: e.OrderAccepted, v: e.OrderTriggered) -> e.OrderAccepted:
+    """The terms with the stop that a trailing stop had when it was elected."""
+    if not v.high_water_mark:
+        return terms
+    return replace(terms, high_water_mark=v.high_water_mark, stop_price=v.stop_price)
+
+
+def _adjusted(book: Book, v: e.OrderAdjusted, at: int, undo: Undo | None) -> None:
+    o = book.orders[v.order_no]
+    replacement = o.replacement
+    if replacement is not None:
+        replacement = replace(replacement, qty=v.qty, reserved_qty=v.reserved_qty)
+    changed = _with(
+        o,
+        terms=replace(o.terms, qty=v.qty),
+        replacement=replacement,
+        reserved_qty=v.reserved_qty,
+        live_at=v.live_at,
+        updated_at=at,
+    )
+    put(book.orders, v.order_no, changed, undo)
+    _hold_order(book, o.terms, o.reserved_qty, v.reserved_qty, undo)
 
 
 def _filled(book: Book, v: e.OrderFilled, at: int, undo: Undo | None) -> None:
     o = book.orders[v.order_no]
+    if o.terms.group_no:
+        _fill_group(book, o.terms, v.qty, undo)
     if v.status == "filled":
-        _end_order(book, v.order_no, undo)
+        _end_order(book, v.order_no, "filled", undo)
         return
     pending = o.status in ("pending_cancel", "pending_replace")
     order = Order(
@@ -150,7 +253,7 @@ def _filled(book: Book, v: e.OrderFilled, at: int, undo: Undo | None) -> None:
     )
     put(book.orders, v.order_no, order, undo)
     book.reserved_money += v.reserved_money - o.reserved_money
-    _hold(book, o.terms.symbol, v.reserved_qty - o.reserved_qty, undo)
+    _hold_order(book, o.terms, o.reserved_qty, v.reserved_qty, undo)
 
 
 def _cancel_pending(book: Book, v: e.OrderCancelPending, at: int, undo: Undo | None) -> None:
@@ -164,7 +267,7 @@ def _cancel_pending(book: Book, v: e.OrderCancelPending, at: int, undo: Undo | N
 
 
 def _ended(book: Book, v: e.OrderCanceled | e.OrderExpired, at: int, undo: Undo | None) -> None:
-    _end_order(book, v.order_no, undo)
+    _end_order(book, v.order_no, v.reason, undo)
 
 
 def _replace_pending(book: Book, v: e.OrderReplacePending, at: int, undo: Undo | None) -> None:
@@ -181,15 +284,16 @@ def _replace_pending(book: Book, v: e.OrderReplacePending, at: int, undo: Undo |
     )
     put(book.orders, v.order_no, changed, undo)
     book.reserved_money += v.reserved_money - o.reserved_money
-    _hold(book, o.terms.symbol, v.reserved_qty - o.reserved_qty, undo)
+    _hold_order(book, o.terms, o.reserved_qty, v.reserved_qty, undo)
     _remember(book, v.terms, at, undo)
     if v.terms.order_no >= book.next_order_no:
         book.next_order_no = v.terms.order_no + 1
 
 
 def _replaced(book: Book, v: e.OrderReplaced, at: int, undo: Undo | None) -> None:
-    _end_order(book, v.order_no, undo)
-    _add_order(book, v.terms, "partially_filled" if v.terms.filled_qty else "new", at, undo)
+    old = _end_order(book, v.order_no, "", undo)
+    status = "partially_filled" if v.terms.filled_qty else "new"
+    _add_order(book, v.terms, "held" if old.resume_status == "held" else status, at, undo)
 
 
 def _replace_rejected(book: Book, v: e.OrderReplaceRejected, at: int, undo: Undo | None) -> None:
@@ -208,7 +312,7 @@ def _replace_rejected(book: Book, v: e.OrderReplaceRejected, at: int, undo: Undo
     )
     put(book.orders, v.order_no, changed, undo)
     book.reserved_money += v.reserved_money - o.reserved_money
-    _hold(book, o.terms.symbol, v.reserved_qty - o.reserved_qty, undo)
+    _hold_order(book, o.terms, o.reserved_qty, v.reserved_qty, undo)
 
 
 ORDER_FOLDS: dict[type, Fold] = {
@@ -224,4 +328,5 @@ ORDER_FOLDS: dict[type, Fold] = {
     e.OrderReplaced: _replaced,
     e.OrderReplaceRejected: _replace_rejected,
     e.OrderExpired: _ended,
+    e.OrderAdjusted: _adjusted,
 }

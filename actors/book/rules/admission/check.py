@@ -62,14 +62,15 @@ def check(book: Book, order: Parsed, world: World, freed_money: int = 0, freed_q
         return refuse("number_too_large", "qty")
     if max(order.limit_price, order.stop_price) > INT64_MAX // 4:
         return refuse("number_too_large", "limit_price" if order.limit_price else "stop_price")
-    if (refusal := _stop_refusal(order, world)) is not None:
+    if (refusal := stop_refusal(order, world)) is not None:
         return refusal
     if order.side == "buy":
         return _check_buy(book, order, world, freed_money, freed_qty)
     return _check_sell(book, order, world, freed_money, freed_qty)
 
 
-def _stop_refusal(order: Parsed, world: World) -> Refusal | None:
+def stop_refusal(order: Parsed, world: World) -> Refusal | None:
+    """Why a stop is on the wrong side of the market."""
     if not order.stop_price:
         return None
     mark = world.mark(order.instrument.symbol)
@@ -111,7 +112,7 @@ def market_price(symbol: str, world: World, buying: bool) -> int:
 
 def _check_price(order: Parsed, world: World) -> tuple[int, int]:
     """Check price and collar price of a buy."""
-    if order.type == "stop":
+    if order.type in ("stop", "trailing_stop"):
         collar = buy_stop_collar(order.stop_price)
         return collar, collar
     if order.limit_price:

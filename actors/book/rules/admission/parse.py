@@ -1,7 +1,7 @@
 """Reading an order: form, matrix and price grid; nothing here looks at money or at the market.
 
 Invariant: the result is normalised, so the same order said differently (``1`` or ``1.0``) has one fingerprint.
-Rule source: alpaca-api §0.1, §2.2–§2.5.
+Rule source: alpaca-api §0.1, §2.2–§2.7.
 """
 
 from __future__ import annotations
@@ -12,9 +12,19 @@ import msgspec
 from msgspec import Struct
 
 from actors.book.instruments import Instrument, Instruments
-from actors.book.rules.matrix import CLIENT_ORDER_ID_MAX, INTENTS, ORDER_CLASSES, RULES, SIDES
+from actors.book.rules.matrix import (
+    CLASSES,
+    CLIENT_ORDER_ID_MAX,
+    INTENTS,
+    MIN_TRAIL_PPM,
+    RULES,
+    SIDES,
+    ClassRule,
+    OrderRule,
+)
 from actors.book.rules.reasons import Refusal, refuse
 from actors.book.units import (
+    INT64_MAX,
     MONEY_PER_DOLLAR,
     PRICE_PER_DOLLAR,
     QTY_PER_SHARE,
@@ -22,11 +32,23 @@ from actors.book.units import (
     parse_money,
     parse_price,
     parse_qty,
+    parse_scaled,
 )
 from actors.commands import PlaceOrder
 
 _CENT_PRICE = PRICE_PER_DOLLAR // 100
 _encoder = msgspec.msgpack.Encoder()
+
+
+class Exits(Struct, frozen=True, gc=False):
+    """The exits of a bracket, OCO or OTO: prices, 0 for none."""
+
+    take_profit: int = 0
+    stop_loss: int = 0
+    stop_loss_limit: int = 0
+
+
+NO_EXITS = Exits()
 
 
 class Parsed(Struct, frozen=True, gc=False):
@@ -43,6 +65,13 @@ class Parsed(Struct, frozen=True, gc=False):
     extended_hours: bool
     position_intent: str
     fingerprint: int
+    order_class: str = ""
+    """Empty for simple orders."""
+    exits: Exits = NO_EXITS
+    trail_price: int = 0
+    trail_ppm: int = 0
+    high_water_mark: int = 0
+    """Trailing stops: set at admission, with the stop price that follows."""
 
     @property
     def fractional(self) -> bool:
@@ -54,63 +83,165 @@ def parse(action: PlaceOrder, instruments: Instruments) -> Parsed | Refusal:
     """Read an order, or say what is wrong with it."""
     if action.client_order_id is not None and not 0 < len(action.client_order_id) <= CLIENT_ORDER_ID_MAX:
         return refuse("client_order_id_too_long", "client_order_id")
-    if (unserved := _unserved(action)) is not None:
-        return unserved
+    kind = CLASSES.get(action.order_class or "simple")
+    if kind is None:
+        return refuse("invalid_order_class", "order_class")
+    if action.legs is not None:
+        return refuse("not_supported", "legs")
     if action.side not in SIDES:
         return refuse("invalid_side", "side")
     rule = RULES.get(action.type or "")
-    if rule is None:
-        return refuse("invalid_type", "type")
+    if rule is None or rule.type not in kind.types:
+        return refuse("oco_not_limit" if kind.name == "oco" else "invalid_type", "type")
     time_in_force = action.time_in_force or "day"
-    if time_in_force not in rule.time_in_force:
+    if time_in_force not in rule.time_in_force or time_in_force not in kind.time_in_force:
         return refuse("invalid_time_in_force", "time_in_force")
     if action.position_intent is not None and action.position_intent not in INTENTS:
         return refuse("position_intent_mismatch", "position_intent", specified=action.position_intent[:20])
-    instrument = instruments.find(action.symbol or "")
-    if instrument is None:
-        return refuse("asset_not_found", "symbol", symbol=(action.symbol or "")[:24])
-    if instrument.asset_class == "us_option":
-        return refuse("options_not_served", "symbol", symbol=instrument.symbol)
-    if not (instrument.active and instrument.tradable) or instrument.asset_class != "us_equity":
-        return refuse("asset_not_tradable", "symbol", symbol=instrument.symbol)
+    instrument = find_tradable(action.symbol or "", instruments)
+    if isinstance(instrument, Refusal):
+        return instrument
     amount = _amount(action)
     if isinstance(amount, Refusal):
         return amount
-    prices = _prices(action, rule.limit_price, rule.stop_price, rule.missing_price)
+    exits = _exits(action, kind) if kind.exits else _no_exits(action)
+    if isinstance(exits, Refusal):
+        return exits
+    prices = (exits.take_profit, 0) if kind.name == "oco" else _prices(action, rule)
     if isinstance(prices, Refusal):
         return prices
-    if action.extended_hours and time_in_force not in rule.extended_time_in_force:
-        return refuse("extended_hours_not_limit", "extended_hours")
+    trail = _trail(action, rule) if rule.trail or _has_trail(action) else (0, 0)
+    if isinstance(trail, Refusal):
+        return trail
     qty, notional = amount
-    if (notional or qty % QTY_PER_SHARE) and time_in_force not in rule.fractional_time_in_force:
-        return refuse("fractional_not_day", "time_in_force")
-    if (notional or qty % QTY_PER_SHARE) and not instrument.fractionable:
-        return refuse("asset_not_fractionable", "qty", symbol=instrument.symbol)
-    words = (
+    refusal = _session_refusal(action, rule, kind, time_in_force)
+    if refusal is None and (notional or qty % QTY_PER_SHARE):
+        refusal = _fraction_refusal(instrument, rule, kind, time_in_force)
+    if refusal is not None:
+        return refusal
+    words: tuple[object, ...] = (
         instrument.asset_id, action.side, rule.type, time_in_force, qty, notional, *prices,
         action.extended_hours, action.position_intent,
     )  # fmt: skip
+    if kind.exits or rule.trail:
+        words = (*words, kind.name, exits, trail)
     digest = blake2b(_encoder.encode(words), digest_size=4).digest()
     return Parsed(
         instrument, action.side, rule.type, time_in_force, qty, notional, prices[0], prices[1],
         action.extended_hours, action.position_intent or "", int.from_bytes(digest, "big") >> 7,
+        kind.name if kind.exits else "", exits, *trail,
     )  # fmt: skip
 
 
-def _unserved(action: PlaceOrder) -> Refusal | None:
-    """The first field that no rule here serves."""
-    for name, value in (
-        ("trail_price", action.trail_price),
-        ("trail_percent", action.trail_percent),
-        ("take_profit", action.take_profit),
-        ("stop_loss", action.stop_loss),
-        ("legs", action.legs),
-    ):
-        if value is not None:
-            return refuse("not_supported", name)
-    if action.order_class and action.order_class not in ORDER_CLASSES:
-        return refuse("invalid_order_class", "order_class")
+def find_tradable(symbol: str, instruments: Instruments) -> Instrument | Refusal:
+    """A stock that can be traded."""
+    instrument = instruments.find(symbol)
+    if instrument is None:
+        return refuse("asset_not_found", "symbol", symbol=symbol[:24])
+    if instrument.asset_class == "us_option":
+        return refuse("options_not_served", "symbol", symbol=instrument.symbol)
+    if not instrument.active:
+        return refuse("asset_not_active", "symbol", symbol=instrument.symbol)
+    if not instrument.tradable or instrument.asset_class != "us_equity":
+        return refuse("asset_not_tradable", "symbol", symbol=instrument.symbol)
+    return instrument
+
+
+def _session_refusal(action: PlaceOrder, rule: OrderRule, kind: ClassRule, time_in_force: str) -> Refusal | None:
+    if not action.extended_hours:
+        return None
+    if not kind.extended_hours:
+        return refuse("extended_hours_not_simple", "extended_hours")
+    if time_in_force not in rule.extended_time_in_force:
+        return refuse(rule.extended_refusal, "extended_hours")
     return None
+
+
+def _fraction_refusal(instrument: Instrument, rule: OrderRule, kind: ClassRule, time_in_force: str) -> Refusal | None:
+    if not kind.fractional:
+        return refuse("fractional_not_simple", "qty")
+    if not rule.fractional_time_in_force:
+        return refuse("fractional_trailing", "qty")
+    if time_in_force not in rule.fractional_time_in_force:
+        return refuse("fractional_not_day", "time_in_force")
+    if not instrument.fractionable:
+        return refuse("asset_not_fractionable", "qty", symbol=instrument.symbol)
+    return None
+
+
+def _no_exits(action: PlaceOrder) -> Exits | Refusal:
+    if action.take_profit is not None:
+        return refuse("not_supported", "take_profit")
+    if action.stop_loss is not None:
+        return refuse("not_supported", "stop_loss")
+    return NO_EXITS
+
+
+def _exits(action: PlaceOrder, kind: ClassRule) -> Exits | Refusal:
+    """The exits of a group, each on the price grid, and on the right sides of each other."""
+    profit, loss = action.take_profit, action.stop_loss
+    profit_text = profit.limit_price if profit is not None else None
+    if kind.name == "oco":
+        if None not in (profit_text, action.limit_price) and profit_text != action.limit_price:
+            return refuse("price_not_accepted", "limit_price")
+        profit_text = profit_text or action.limit_price
+        if action.stop_price is not None:
+            return refuse("price_not_accepted", "stop_price")
+    loss_text = loss.stop_price if loss is not None else None
+    given = (profit is not None or profit_text is not None) + (loss is not None)
+    if given < kind.exits_least:
+        missing = "take_profit" if profit_text is None else "stop_loss"
+        return refuse("exit_required", missing, order_class=kind.name)
+    if given > kind.exits_most:
+        return refuse("exit_not_accepted", "stop_loss", order_class=kind.name)
+    take_profit = stop_loss = stop_loss_limit = 0
+    if profit is not None or profit_text is not None:
+        read = read_price(profit_text, "take_profit.limit_price", "invalid_limit_price")
+        if isinstance(read, Refusal):
+            return read
+        take_profit = read
+    if loss is not None:
+        read = read_price(loss_text, "stop_loss.stop_price", "invalid_stop_price")
+        if isinstance(read, Refusal):
+            return read
+        stop_loss = read
+        if loss.limit_price is not None:
+            read = read_price(loss.limit_price, "stop_loss.limit_price", "invalid_limit_price")
+            if isinstance(read, Refusal):
+                return read
+            stop_loss_limit = read
+    above = (action.side == "buy") == kind.opens
+    if take_profit and stop_loss and (take_profit <= stop_loss if above else take_profit >= stop_loss):
+        return refuse("exits_crossed", "take_profit.limit_price", relation=">" if above else "<")
+    return Exits(take_profit, stop_loss, stop_loss_limit)
+
+
+def _has_trail(action: PlaceOrder) -> bool:
+    return action.trail_price is not None or action.trail_percent is not None
+
+
+def _trail(action: PlaceOrder, rule: OrderRule) -> tuple[int, int] | Refusal:
+    if not rule.trail:
+        field = "trail_price" if action.trail_price is not None else "trail_percent"
+        return refuse("trail_not_accepted", field, type=rule.type)
+    if (action.trail_price is None) == (action.trail_percent is None):
+        return refuse("trail_required", "trail_price")
+    if action.trail_price is not None:
+        return read_trail(action.trail_price, "trail_price", percent=False)
+    return read_trail(action.trail_percent or "", "trail_percent", percent=True)
+
+
+def read_trail(text: str, field: str, percent: bool) -> tuple[int, int] | Refusal:
+    """A trail as ``(price, ppm)``, one of which is 0."""
+    try:
+        value = parse_scaled(text, 4) if percent else parse_price(text)
+    except BadNumber:
+        return refuse("invalid_trail", field, trail=text[:24])
+    if value <= 0 or value > INT64_MAX // 4:
+        return refuse("invalid_trail", field, trail=text[:24])
+    if percent and value < MIN_TRAIL_PPM:
+        return refuse("trail_percent_too_small", field, trail_percent=text[:24])
+    return (0, value) if percent else (value, 0)
 
 
 def _amount(action: PlaceOrder) -> tuple[int, int] | Refusal:
@@ -133,7 +264,8 @@ def _amount(action: PlaceOrder) -> tuple[int, int] | Refusal:
     return 0, notional
 
 
-def _prices(action: PlaceOrder, needs_limit: bool, needs_stop: bool, missing: str) -> tuple[int, int] | Refusal:
+def _prices(action: PlaceOrder, rule: OrderRule) -> tuple[int, int] | Refusal:
+    needs_limit, needs_stop, missing = rule.limit_price, rule.stop_price, rule.missing_price
     if (action.limit_price is None) == needs_limit or (action.stop_price is None) == needs_stop:
         absent = (needs_limit and action.limit_price is None) or (needs_stop and action.stop_price is None)
         field = "limit_price" if (action.limit_price is None) == needs_limit else "stop_price"

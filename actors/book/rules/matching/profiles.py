@@ -42,6 +42,10 @@ class Profile(Struct, frozen=True):
     fill_at_quote: bool = False
     """A resting order that the market reaches fills at the quote instead of its own limit."""
     buy_stop_to_limit: bool = False
+    exits_in_proportion: bool = True
+    """The entry's fills release its exits as they come; else only a complete entry does (fill model §12)."""
+    stop_before_target: bool = False
+    """When both exits could fill on one event the stop is looked at first."""
 
 
 PARITY: Final = Profile(
@@ -58,6 +62,7 @@ PARITY: Final = Profile(
     collar_ppm=0,
     fill_at_quote=True,
     buy_stop_to_limit=True,
+    exits_in_proportion=False,
 )
 REALISTIC: Final = Profile(name="realistic")
 CONSERVATIVE: Final = Profile(
@@ -72,6 +77,7 @@ CONSERVATIVE: Final = Profile(
     consume_half_life_ms=30_000,
     age_soft_ms=10_000,
     collar_ppm=20_000,
+    stop_before_target=True,
 )
 BUILT_IN: Final = {p.name: p for p in (PARITY, REALISTIC, CONSERVATIVE)}
 

@@ -1,0 +1,131 @@
+"""What an order may not do beside the account's other orders, and when auctions take orders.
+
+Invariants: an account never holds open orders that could trade with each other, except through groups and trailing
+stops; it never opens long and short in one symbol at once. Rule source: alpaca-api §2.3, §2.5, §2.7, §2.12.
+"""
+
+from __future__ import annotations
+
+from actors.book.rules.admission.parse import Parsed
+from actors.book.rules.matrix import CLASSES
+from actors.book.rules.reasons import Refusal, refuse
+from actors.book.rules.trailing import trails
+from actors.book.state.book import Book, Order
+from actors.book.units import NS_PER_SECOND, PRICE_PER_DOLLAR, format_price
+from actors.market.messages import Session
+from actors.market.world import World
+
+_MINUTE = 60 * NS_PER_SECOND
+OPG_CUTOFF_NS = 2 * _MINUTE
+"""Before the open: 09:28 New York."""
+CLS_CUTOFF_NS = 10 * _MINUTE
+"""Before the close: 15:50 New York on a full day."""
+_EVENING_NS = 570 * _MINUTE
+"""From the open (09:30) to 19:00 New York of the same day."""
+_CENT_PRICE = PRICE_PER_DOLLAR // 100
+
+
+def auction_at(time_in_force: str, session: Session, now: int) -> int:
+    """When the auction that an order sent now can take part in is held; 0 while none takes orders."""
+    opening = time_in_force == "opg"
+    today = session.core_opens_at if opening else session.core_closes_at
+    if now < today - (OPG_CUTOFF_NS if opening else CLS_CUTOFF_NS):
+        return today
+    if now < session.core_opens_at + _EVENING_NS:
+        return 0
+    return session.next_core_opens_at if opening else session.next_core_closes_at
+
+
+def window_refusal(time_in_force: str, world: World) -> Refusal | None:
+    """Why an order for an auction comes at the wrong hour."""
+    session = world.session
+    if session is None or auction_at(time_in_force, session, world.now):
+        return None
+    return refuse(f"{time_in_force}_window", "time_in_force")
+
+
+def opens(book: Book, order: Parsed) -> bool:
+    """Whether an order of this side opens or adds to a position."""
+    position = book.positions.get(order.instrument.symbol)
+    return position is None or (position.qty > 0) == (order.side == "buy")
+
+
+def group_refusal(book: Book, order: Parsed, base_price: int) -> Refusal | None:
+    """Why a bracket, OCO or OTO does not fit the position or the market; ``base_price`` 0 is not looked at."""
+    rule = CLASSES[order.order_class]
+    if opens(book, order) != rule.opens:
+        reason = "not_an_entry" if rule.opens else "not_an_exit"
+        return refuse(reason, "order_class", order_class=order.order_class)
+    if not rule.opens or not base_price:
+        return None
+    exits, above = order.exits, order.side == "buy"
+    base = format_price(base_price)
+    if exits.take_profit and (
+        exits.take_profit < base_price + _CENT_PRICE if above else exits.take_profit > base_price - _CENT_PRICE
+    ):
+        return refuse(
+            "take_profit_not_beyond", "take_profit.limit_price", base_price=base,
+            relation=">=" if above else "<=", step="+ 0.01" if above else "- 0.01",
+        )  # fmt: skip
+    if exits.stop_loss and (
+        exits.stop_loss > base_price - _CENT_PRICE if above else exits.stop_loss < base_price + _CENT_PRICE
+    ):
+        return refuse(
+            "stop_loss_not_beyond", "stop_loss.stop_price", base_price=base,
+            relation="<=" if above else ">=", step="- 0.01" if above else "+ 0.01",
+        )  # fmt: skip
+    return None
+
+
+def conflict(book: Book, order: Parsed, intent: str, but_not: int = 0) -> Refusal | None:
+    """The open order of the other side that stands in the way; ``but_not`` is one that the order replaces."""
+    buying = order.side == "buy"
+    symbol = order.instrument.symbol
+    if ("-" if buying else "+") + symbol not in book.open_sides:
+        return None
+    exempt = bool(order.order_class) or order.trail_price > 0 or order.trail_ppm > 0
+    opening = intent.endswith("_to_open")
+    for order_no in sorted(book.orders):
+        other = book.orders[order_no]
+        terms = other.terms
+        if terms.symbol != symbol or (terms.side == "buy") == buying or order_no == but_not:
+            continue
+        if opening and terms.position_intent.endswith("_to_open"):
+            return _named("buy_while_shorting" if buying else "short_while_buying", other)
+        if order.notional and opening and terms.position_intent.endswith("_to_close"):
+            return _named("notional_while_closing", other)
+        if not exempt and not terms.group_no and not terms.waits_for and not trails(terms):
+            kind = _crossing(order, other)
+            if kind:
+                return _named("wash_trade", other, reject_reason=f"opposite side {kind} order exists")
+    return None
+
+
+def _crossing(order: Parsed, other: Order) -> str:
+    """Whether the two could trade with each other: the kind of the order that exists, or nothing."""
+    if other.terms.type in ("market", "stop"):
+        return "market/stop"
+    if order.type in ("market", "stop"):
+        return "limit"
+    buy, sell = order.limit_price, other.terms.limit_price
+    if order.side == "sell":
+        buy, sell = sell, buy
+    return "limit" if buy >= sell else ""
+
+
+def _named(reason: str, other: Order, **more: str) -> Refusal:
+    return refuse(reason, "side", existing_order_id=other.terms.order_id, **more)
+
+
+def related_orders(book: Book, refusal: Refusal, symbol: str, side: str) -> Refusal:
+    """An ``insufficient_qty`` refusal that names the orders which hold the shares, comma-separated."""
+    names = [
+        book.orders[order_no].terms.order_id
+        for order_no in sorted(book.orders)
+        if book.orders[order_no].reserved_qty
+        and book.orders[order_no].terms.symbol == symbol
+        and book.orders[order_no].terms.side == side
+    ]
+    if not names:
+        return refusal
+    return Refusal(refusal.reason, refusal.field, {**refusal.numbers, "related_orders": ",".join(names[:20])})
