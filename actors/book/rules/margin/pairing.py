@@ -1,0 +1,337 @@
+"""The cheapest permitted pairing of a group's options and stock, exactly (margin-and-options §3.8, §3.9).
+
+A pairing says how many contracts of every short leg are uncovered, alone or a call with a put; which lots of
+stock cover what; and at which short expiry every long leg is counted. All shorts left over are margined by the
+largest loss of their expiry with its longs.
+
+Invariants: every pairing prices to a legal upper bound; the minimum is proved by the integer program or by a
+bound that meets it; the result depends on positions and prices alone, never on their order. Pairings are named
+by leg index, so one found at other prices can be priced again. Only the total is a fact: pairings may tie.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from msgspec import Struct
+
+from actors.book.rules.margin.cover import NONE, Use, uses
+from actors.book.rules.margin.legs import MONEY_PER_PRICE, Group, Leg
+from actors.book.rules.margin.naked import Naked, naked, pair
+from actors.book.rules.margin.payoff import Worst, payoff_at, worst
+from actors.book.rules.margin.profiles import MarginProfile
+from actors.book.rules.margin.program import Row, minimise
+
+NODES_MAX: Final = 2_000
+IN_TURN_SHORT_LEGS: Final = 6
+"""Groups with more short legs are solved outside the account's turn (§3.9)."""
+
+
+class Pairing(Struct, frozen=True):
+    """One permitted pairing, by leg index."""
+
+    uncovered: tuple[tuple[int, int], ...] = ()
+    """Short leg, contracts."""
+    strangles: tuple[tuple[int, int, int], ...] = ()
+    """Short call, short put, contracts of each."""
+    lots: tuple[tuple[int, int, int], ...] = ()
+    """Short leg or -1, long leg or -1, lots of stock."""
+    placed: tuple[tuple[int, int, int], ...] = ()
+    """Long leg, expiry of the shorts it is counted with, contracts."""
+    exact: bool = True
+    """Whether it was proved cheapest at the prices it was found at."""
+
+
+class Priced(Struct, frozen=True):
+    """What a pairing asks, money units."""
+
+    options_money: int
+    """Uncovered shorts and the losses of spreads."""
+    lots_money: int
+    """Whole lots of stock with what they cover."""
+    haircut_money: int
+    loan_lost_money: int
+    """Loan value of long options that cannot count because they offset something."""
+    pairing: Pairing
+
+    @property
+    def total_money(self) -> int:
+        """What is minimised."""
+        return self.options_money + self.lots_money + self.haircut_money + self.loan_lost_money
+
+
+class Problem:
+    """One group under one profile: all costs a contract, computed once."""
+
+    __slots__ = ("expiries", "group", "initial", "loan", "naked", "offsets", "paired", "profile", "scale", "uses")
+
+    def __init__(self, profile: MarginProfile, group: Group, loan: Sequence[int], *, initial: bool = False) -> None:
+        self.profile, self.group, self.initial = profile, group, initial
+        self.scale = group.multiplier * MONEY_PER_PRICE
+        self.loan = tuple(loan)
+        """Loan value lost by using one contract of each long leg."""
+        self.naked: list[Naked] = [naked(profile, group, leg) for leg in group.shorts]
+        self.expiries = sorted({leg.expiry for leg in group.shorts})
+        self.uses: list[Use] = uses(profile, group, initial=initial) if group.lots else []
+        self.offsets = profile.spreads == "all" or (group.european and not group.physical)
+        self.paired = profile.naked == "formula"
+
+    def placements(self, k: int) -> list[int]:
+        """Expiries at which a long leg may be counted, the latest first."""
+        if not self.offsets:
+            return []
+        leg = self.group.longs[k]
+        if self.group.european and not self.profile.european_calendars:
+            return [e for e in self.expiries if e == leg.expiry]
+        return [e for e in reversed(self.expiries) if e <= leg.expiry]
+
+
+def solve(problem: Problem, nodes_max: int = NODES_MAX) -> Priced:
+    """The cheapest pairing; at the node bound the cheapest found, with ``exact`` false."""
+    if not problem.group.shorts and not (problem.uses and problem.group.longs):
+        lots = abs(problem.group.lots)
+        return price(problem, Pairing(lots=((NONE, NONE, lots),) if lots else ()))
+    found = _at_once(problem)
+    return found if found is not None else Model(problem).solve(nodes_max)
+
+
+def price(problem: Problem, pairing: Pairing) -> Priced:
+    """What a pairing asks at the problem's prices."""
+    group = problem.group
+    left = [leg.qty for leg in group.shorts]
+    used = [0] * len(group.longs)
+    options = lots = haircut = 0
+    for i, n in pairing.uncovered:
+        options += problem.naked[i][0] * n
+        left[i] -= n
+    for c, p, n in pairing.strangles:
+        options += pair(problem.naked[c], problem.naked[p]) * n
+        left[c] -= n
+        left[p] -= n
+    by_use = {(use.short, use.long): use for use in problem.uses}
+    for i, k, n in pairing.lots:
+        use = by_use[i, k]
+        lots += use.cost_money * n
+        haircut += use.haircut_money * n
+        if i >= 0:
+            left[i] -= n
+        if k >= 0:
+            used[k] += n
+    for losses in _losses(problem, left, pairing.placed):
+        options += max(0, -losses.payoff) * problem.scale
+    for k, _, n in pairing.placed:
+        used[k] += n
+    lost = sum(value * n for value, n in zip(problem.loan, used, strict=True))
+    return Priced(options, lots, haircut, lost, pairing)
+
+
+def _losses(problem: Problem, left: Sequence[int], placed: Sequence[tuple[int, int, int]]) -> Iterator[Worst]:
+    sets: dict[int, list[tuple[bool, int, int]]] = {e: [] for e in problem.expiries}
+    for leg, n in zip(problem.group.shorts, left, strict=True):
+        if n:
+            sets[leg.expiry].append((leg.call, leg.strike, -n))
+    for k, expiry, n in placed:
+        leg = problem.group.longs[k]
+        sets[expiry].append((leg.call, leg.strike, n))
+    for legs in sets.values():
+        yield worst(legs)
+
+
+def _at_once(problem: Problem) -> Priced | None:
+    """All shorts in spreads, each long at its own expiry, when a bound proves that nothing is cheaper.
+
+    The bound: at one settlement price for each expiry no short is cheaper uncovered than it pays there, and no
+    long pays more at another expiry it may serve. Then every pairing asks at least what the payoffs sum to there.
+    """
+    group = problem.group
+    if problem.uses or not group.longs or not problem.offsets or any(problem.loan):
+        return None
+    placed = []
+    sets: dict[int, list[tuple[bool, int, int]]] = {e: [] for e in problem.expiries}
+    for leg in group.shorts:
+        sets[leg.expiry].append((leg.call, leg.strike, -leg.qty))
+    for k, leg in enumerate(group.longs):
+        where = problem.placements(k)
+        if where:
+            placed.append((k, where[0], leg.qty))
+            sets[where[0]].append((leg.call, leg.strike, leg.qty))
+    found = {expiry: worst(legs) for expiry, legs in sets.items()}
+    if not all(w.bounded for w in found.values()):
+        return None
+    loss = -sum(w.payoff for w in found.values() if w.payoff < 0)
+    if loss:
+        spot = group.underlying.price
+        near = {e: _nearest(w, spot) if w.payoff < 0 else NONE for e, w in found.items()}
+        if not _proves(problem, near):
+            marks = [(leg.strike, leg.call) for leg in group.longs]
+            low = min(strike for strike, _ in marks)
+            high = max(strike for strike, _ in marks)
+            common = {e: NONE if at < 0 else (low if at <= spot else high) for e, at in near.items()}
+            if not (len(found) > 1 and _attained(sets, found, common) and _proves(problem, common)):
+                return None
+    return Priced(loss * problem.scale, 0, 0, 0, Pairing(placed=tuple(placed)))
+
+
+def _nearest(found: Worst, spot: int) -> int:
+    return found.highest if found.highest <= spot else found.lowest
+
+
+def _attained(sets: dict[int, list[tuple[bool, int, int]]], found: dict[int, Worst], points: dict[int, int]) -> bool:
+    for expiry, at in points.items():
+        if at >= 0:
+            total = sum(qty * payoff_at(call, strike, at) for call, strike, qty in sets[expiry])
+            if total != found[expiry].payoff:
+                return False
+    return True
+
+
+def _proves(problem: Problem, points: dict[int, int]) -> bool:
+    """Whether the settlement prices (-1: an expiry without loss) prove the spreads of ``_at_once`` cheapest."""
+    group, scale = problem.group, problem.scale
+    pays = [0, 0]
+    least: list[int] = [-1, -1]
+    for leg, (whole, _) in zip(group.shorts, problem.naked, strict=True):
+        at = points[leg.expiry]
+        paid = payoff_at(leg.call, leg.strike, at) * scale if at >= 0 else 0
+        if paid > whole:
+            return False
+        pays[leg.call] = max(pays[leg.call], paid)
+        least[leg.call] = whole if least[leg.call] < 0 else min(least[leg.call], whole)
+    if min(least) >= 0 and problem.paired and sum(pays) > max(least):
+        return False
+    if len(points) > 1:
+        for k, leg in enumerate(group.longs):
+            paid_at = [
+                payoff_at(leg.call, leg.strike, points[e]) if points[e] >= 0 else 0 for e in problem.placements(k)
+            ]
+            if paid_at and paid_at[0] < max(paid_at):
+                return False
+    return True
+
+
+class Model:
+    """The integer program of §3.9 for one problem: its variables, and the rows that a solution breaks."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        self.costs: list[int] = []
+        group = problem.group
+        shorts, longs = range(len(group.shorts)), range(len(group.longs))
+        self.alone = {i: self._new(problem.naked[i][0]) for i in shorts}
+        self.pairs: dict[tuple[int, int], int] = {}
+        if problem.paired:
+            for c in shorts:
+                for p in shorts:
+                    if group.shorts[c].call and not group.shorts[p].call:
+                        self.pairs[c, p] = self._new(pair(problem.naked[c], problem.naked[p]))
+        loan = problem.loan
+        self.uses = {
+            (use.short, use.long): self._new(
+                use.cost_money + use.haircut_money + (loan[use.long] if use.long >= 0 else 0)
+            )
+            for use in problem.uses
+        }
+        self.placed = {(k, e): self._new(loan[k]) for k in longs for e in problem.placements(k)}
+        self.loss = {e: self._new(1) for e in problem.expiries}
+        self.taking: dict[int, list[int]] = {i: [self.alone[i]] for i in shorts}
+        """By short leg: the variables that take contracts out of its spread."""
+        self.drawing: dict[int, list[int]] = defaultdict(list)
+        """By long leg: the variables that use its contracts."""
+        for (c, p), v in self.pairs.items():
+            self.taking[c].append(v)
+            self.taking[p].append(v)
+        for (i, k), v in self.uses.items():
+            if i >= 0:
+                self.taking[i].append(v)
+            if k >= 0:
+                self.drawing[k].append(v)
+        for (k, _), v in self.placed.items():
+            self.drawing[k].append(v)
+
+    def _new(self, cost: int) -> int:
+        self.costs.append(cost)
+        return len(self.costs) - 1
+
+    def solve(self, nodes_max: int) -> Priced:
+        """Minimise and read the pairing off the solution."""
+        answer = minimise(
+            self.costs, frozenset(self.loss.values()), self.broken, start=self._start(), nodes_max=nodes_max
+        )
+        assert answer is not None, "leaving every short uncovered is always a solution"
+        x = answer.x
+        return price(
+            self.problem,
+            Pairing(
+                tuple((i, x[v]) for i, v in self.alone.items() if x[v]),
+                tuple((c, p, x[v]) for (c, p), v in self.pairs.items() if x[v]),
+                tuple((i, k, x[v]) for (i, k), v in self.uses.items() if x[v]),
+                tuple((k, e, x[v]) for (k, e), v in self.placed.items() if x[v]),
+                answer.exact,
+            ),
+        )
+
+    def _start(self) -> tuple[int, tuple[int, ...]]:
+        """Everything uncovered: always permitted."""
+        x = [0] * len(self.costs)
+        for i, leg in enumerate(self.problem.group.shorts):
+            x[self.alone[i]] = leg.qty
+        if self.uses:
+            x[self.uses[NONE, NONE]] = abs(self.problem.group.lots)
+        return sum(c * n for c, n in zip(self.costs, x, strict=True)), tuple(x)
+
+    def broken(self, x: list[int], den: int) -> list[Row]:
+        """Rows that a solution breaks."""
+        group = self.problem.group
+        rows: list[Row] = []
+        for i, variables in self.taking.items():
+            _at_most(rows, group.shorts[i].qty, variables, x, den)
+        for k, variables in self.drawing.items():
+            _at_most(rows, group.longs[k].qty, variables, x, den)
+        if self.uses:
+            lots = abs(group.lots)
+            if sum(x[v] for v in self.uses.values()) < lots * den:
+                rows.append((-lots, dict.fromkeys(self.uses.values(), 1)))
+            _at_most(rows, lots, [v for use, v in self.uses.items() if use != (NONE, NONE)], x, den)
+        for expiry in self.problem.expiries:
+            self._spread(rows, expiry, x, den)
+        return rows
+
+    def _spread(self, rows: list[Row], expiry: int, x: list[int], den: int) -> None:
+        group = self.problem.group
+        legs: list[tuple[Leg, int, list[int]]] = []
+        for i, leg in enumerate(group.shorts):
+            if leg.expiry == expiry:
+                legs.append((leg, -leg.qty, self.taking[i]))
+        for (k, at), v in self.placed.items():
+            if at == expiry:
+                legs.append((group.longs[k], 0, [v]))
+        amounts = [(leg, qty * den + sum(x[v] for v in variables)) for leg, qty, variables in legs]
+        found = worst((leg.call, leg.strike, n) for leg, n in amounts if n)
+        if not found.bounded:
+            rows.append(_sum((1 if leg.call else 0, qty, variables) for leg, qty, variables in legs))
+        v = self.loss[expiry]
+        scale = self.problem.scale
+        if found.payoff * scale + x[v] < 0:
+            for at in {found.lowest: 0, found.highest: 0}:
+                constant, coefficients = _sum(
+                    (payoff_at(leg.call, leg.strike, at) * scale, qty, variables) for leg, qty, variables in legs
+                )
+                rows.append((constant, coefficients | {v: 1}))
+
+
+def _at_most(rows: list[Row], limit: int, variables: list[int], x: list[int], den: int) -> None:
+    if sum(x[v] for v in variables) > limit * den:
+        rows.append((limit, dict.fromkeys(variables, -1)))
+
+
+def _sum(terms: Iterator[tuple[int, int, list[int]]]) -> Row:
+    constant = 0
+    coefficients: dict[int, int] = {}
+    for weight, qty, variables in terms:
+        if weight:
+            constant += weight * qty
+            for v in variables:
+                coefficients[v] = coefficients.get(v, 0) + weight
+    return constant, coefficients

@@ -1,0 +1,54 @@
+"""The least that a set of options is worth at expiry, premiums ignored (margin-and-options §3.4).
+
+Invariant: exact for every settlement price from 0 upwards, not only at the strikes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from msgspec import Struct
+
+LegAtExpiry = tuple[bool, int, int]
+"""Call or not, strike, signed number of contracts."""
+
+
+class Worst(Struct, frozen=True, gc=False):
+    """Where a set pays least."""
+
+    payoff: int
+    """Price units, summed over contracts; the loss when it is negative."""
+    lowest: int
+    """Lowest settlement price with that payoff."""
+    highest: int
+    """Highest kink with that payoff."""
+    bounded: bool
+    """False when the loss grows without end above the top strike."""
+
+
+def worst(legs: Iterable[LegAtExpiry]) -> Worst:
+    """Sweep the payoff from 0 over all strikes; its kinks are nowhere else."""
+    value = slope = 0
+    kinks = []
+    for call, strike, qty in legs:
+        kinks.append((strike, qty))
+        if not call:
+            value += qty * strike
+            slope -= qty
+    kinks.sort()
+    least, lowest, highest, at = value, 0, 0, 0
+    for strike, qty in kinks:
+        if strike != at:
+            value += slope * (strike - at)
+            at = strike
+            if value < least:
+                least, lowest, highest = value, at, at
+            elif value == least:
+                highest = at
+        slope += qty
+    return Worst(least, lowest, highest, slope >= 0)
+
+
+def payoff_at(call: bool, strike: int, price: int) -> int:
+    """Intrinsic value of one option, price units."""
+    return max(0, price - strike if call else strike - price)

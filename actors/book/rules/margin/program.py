@@ -1,0 +1,218 @@
+"""A small exact integer program: dual simplex and branch and bound over integers, with rows made on demand.
+
+Minimises ``costs . x`` over non-negative ``x``, of which all but the continuous ones are whole numbers, under
+rows ``constant + coefficients . x >= 0`` that a separation function adds when a solution breaks them.
+
+Invariants: no floating point anywhere, so the answer is the same on every machine; a row of the tableau is kept
+as integers over one common divisor; costs are not negative, so the empty basis is dual feasible and rows can be
+added at any time; the search is bounded by a number of nodes, never by time. At the bound the best solution
+found so far stands and ``exact`` says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from math import gcd, lcm
+
+from msgspec import Struct
+
+Row = tuple[int, dict[int, int]]
+"""Constant and coefficients by variable: their sum must not be negative."""
+Separate = Callable[[list[int], int], list[Row]]
+"""Rows that a solution breaks: numerators of all variables, and their common denominator."""
+
+_BLAND_AFTER = 400
+"""Pivots of one tableau after which the rule that cannot cycle takes over."""
+
+
+class Answer(Struct, frozen=True):
+    """The best solution found."""
+
+    value: int
+    x: tuple[int, ...]
+    exact: bool
+    """Whether it is proved to be the minimum."""
+    nodes: int
+
+
+class Tableau:
+    """A dual feasible simplex tableau. Variables not in ``rows`` are at zero."""
+
+    __slots__ = ("cost", "cost_den", "next_slack", "pivots", "rows", "size", "value")
+
+    def __init__(self, costs: Sequence[int]) -> None:
+        self.size = len(costs)
+        self.rows: dict[int, tuple[int, int, dict[int, int]]] = {}
+        self.cost = {j: c for j, c in enumerate(costs) if c}
+        self.cost_den = 1
+        self.value = 0
+        self.next_slack = self.size
+        self.pivots = 0
+
+    def copy(self) -> Tableau:
+        """An independent tableau; rows are shared, since they are replaced and never changed in place."""
+        other = Tableau(())
+        other.size, other.rows, other.cost = self.size, dict(self.rows), self.cost
+        other.cost_den, other.value = self.cost_den, self.value
+        other.next_slack, other.pivots = self.next_slack, self.pivots
+        return other
+
+    def add(self, constant: int, coefficients: dict[int, int]) -> None:
+        """Demand ``constant + coefficients . x >= 0``."""
+        rows = self.rows
+        den = lcm(*(rows[j][0] for j in coefficients if j in rows))
+        total = constant * den
+        out: dict[int, int] = {}
+        for j, c in coefficients.items():
+            row = rows.get(j)
+            if row is None:
+                out[j] = out.get(j, 0) + c * den
+                continue
+            factor = c * (den // row[0])
+            total += factor * row[1]
+            for k, a in row[2].items():
+                out[k] = out.get(k, 0) + factor * a
+        rows[self.next_slack] = _reduced(den, total, out)
+        self.next_slack += 1
+
+    def solve(self) -> bool:
+        """Pivot until no basic variable is negative; False when the rows contradict each other."""
+        while True:
+            leaving = self._leaving()
+            if leaving < 0:
+                return True
+            entering = self._entering(self.rows[leaving][2])
+            if entering < 0:
+                return False
+            self._pivot(leaving, entering)
+
+    def _leaving(self) -> int:
+        bland = self.pivots > _BLAND_AFTER
+        best, best_total, best_den = -1, 0, 1
+        for variable, (den, total, _) in self.rows.items():
+            if total >= 0:
+                continue
+            left, right = total * best_den, best_total * den
+            if best < 0 or (variable < best if bland or left == right else left < right):
+                best, best_total, best_den = variable, total, den
+        return best
+
+    def _entering(self, coefficients: dict[int, int]) -> int:
+        best, best_cost, best_by = -1, 0, 1
+        cost = self.cost
+        for j, a in coefficients.items():
+            if a <= 0:
+                continue
+            c = cost.get(j, 0)
+            left, right = c * best_by, best_cost * a
+            if best < 0 or left < right or (left == right and j < best):
+                best, best_cost, best_by = j, c, a
+        return best
+
+    def _pivot(self, leaving: int, entering: int) -> None:
+        self.pivots += 1
+        den, total, coefficients = self.rows.pop(leaving)
+        by = coefficients[entering]
+        solved = {j: -a for j, a in coefficients.items() if j != entering}
+        solved[leaving] = den
+        rows = self.rows
+        for variable, (row_den, row_total, row) in list(rows.items()):
+            a = row.get(entering)
+            if a is not None:
+                rows[variable] = _substitute(row_den, row_total, row, entering, a, by, -total, solved)
+        a = self.cost.get(entering)
+        if a is not None:
+            self.cost_den, self.value, self.cost = _substitute(
+                self.cost_den, self.value, self.cost, entering, a, by, -total, solved
+            )
+        rows[entering] = _reduced(by, -total, solved)
+
+    def point(self) -> tuple[list[int], int]:
+        """Numerators of the variables, and their common denominator."""
+        basic = [(j, row) for j, row in self.rows.items() if j < self.size]
+        den = lcm(*(row[0] for _, row in basic))
+        x = [0] * self.size
+        for j, row in basic:
+            x[j] = row[1] * (den // row[0])
+        return x, den
+
+
+def _substitute(
+    den: int, total: int, row: dict[int, int], entering: int, a: int, by: int, constant: int, solved: dict[int, int]
+) -> tuple[int, int, dict[int, int]]:
+    if by == 1:
+        out = dict(row)
+    else:
+        out = {j: c * by for j, c in row.items()}
+    del out[entering]
+    for j, c in solved.items():
+        value = out.get(j, 0) + a * c
+        if value:
+            out[j] = value
+        else:
+            out.pop(j, None)
+    return _reduced(den * by, total * by + a * constant, out)
+
+
+def _reduced(den: int, total: int, row: dict[int, int]) -> tuple[int, int, dict[int, int]]:
+    if den == 1:
+        return den, total, row
+    common = gcd(den, total, *row.values())
+    if common > 1:
+        return den // common, total // common, {j: c // common for j, c in row.items()}
+    return den, total, row
+
+
+def minimise(
+    costs: Sequence[int],
+    continuous: frozenset[int],
+    separate: Separate,
+    *,
+    start: tuple[int, tuple[int, ...]] | None = None,
+    step: int = 1,
+    nodes_max: int = 2_000,
+) -> Answer | None:
+    """The cheapest whole solution; None when there is none.
+
+    ``start`` is a known solution with its cost. ``step`` divides the cost of every whole solution.
+    """
+    best_value, best_x = start if start is not None else (-1, ())
+    stack = [Tableau(costs)]
+    nodes = 0
+    while stack:
+        if nodes >= nodes_max:
+            return Answer(best_value, best_x, False, nodes) if best_value >= 0 else None
+        nodes += 1
+        tableau = stack.pop()
+        if not _relax(tableau, separate, best_value, step):
+            continue
+        x, den = tableau.point()
+        branch, nearest = -1, 0
+        for j, value in enumerate(x):
+            rest = value % den
+            if rest and j not in continuous and min(rest, den - rest) > nearest:
+                branch, nearest = j, min(rest, den - rest)
+        if branch < 0:
+            best_value = tableau.value // tableau.cost_den
+            best_x = tuple(value // den for value in x)
+            continue
+        floor, rest = divmod(x[branch], den)
+        below, above = tableau, tableau.copy()
+        below.add(floor, {branch: -1})
+        above.add(-floor - 1, {branch: 1})
+        stack.extend((below, above) if 2 * rest >= den else (above, below))
+    return Answer(best_value, best_x, True, nodes) if best_value >= 0 else None
+
+
+def _relax(tableau: Tableau, separate: Separate, best_value: int, step: int) -> bool:
+    """Solve the relaxation with all rows that matter; False when nothing better can lie below."""
+    while True:
+        if not tableau.solve():
+            return False
+        if best_value >= 0 and -(-tableau.value // (tableau.cost_den * step)) * step >= best_value:
+            return False
+        rows = separate(*tableau.point())
+        if not rows:
+            return True
+        for constant, coefficients in rows:
+            tableau.add(constant, coefficients)

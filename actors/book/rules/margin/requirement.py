@@ -1,0 +1,268 @@
+"""What one group and a whole account ask, and what that leaves (margin-and-options §0.1, §2.4, §3).
+
+Invariants: all figures are money units and gross, so a requirement contains the whole value of what is short;
+``excess`` by collateral and by equity agree (§0.1); the order of positions does not matter.
+Known limits: concentration is looked at for stock alone.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Any, Final
+
+from msgspec import Struct
+
+from actors.book.rules.margin.largest_loss import largest_loss, price_loss
+from actors.book.rules.margin.legs import MONEY_PER_PRICE, Group, Leg, OptionPosition, Underlying, groups
+from actors.book.rules.margin.pairing import NODES_MAX, Pairing, Priced, Problem, price, solve
+from actors.book.rules.margin.profiles import PPM, MarginProfile
+from actors.book.rules.margin.stock import Requirement, divide_half_up, regulation_t_money
+from actors.book.rules.margin.stock import requirement as stock_requirement
+from actors.book.units import MONEY_PER_DOLLAR, QTY_PER_SHARE, value_money
+
+CONCENTRATED_PPM: Final = 700_000
+CONCENTRATED_DEBIT_MONEY: Final = 100_000 * MONEY_PER_DOLLAR
+
+
+class Holdings(Struct, frozen=True):
+    """A book as the margin rules see it."""
+
+    cash_money: int
+    """Ledger cash, premiums and short-sale proceeds included; negative when borrowed."""
+    underlyings: dict[str, Underlying]
+    stock: dict[str, int]
+    """Shares by symbol, signed quantity units."""
+    options: tuple[OptionPosition, ...]
+    as_of_date: int
+    """YYYYMMDD, for the nine months of long options."""
+
+
+class Found(Struct, frozen=True):
+    """The pairings of a group: for maintenance, and for Regulation T when there is stock."""
+
+    by_payoff: bool
+    """Whether the payoff rule gave the figure; otherwise a pairing did."""
+    main: Pairing
+    initial: Pairing | None
+
+
+class GroupRequirement(Struct, frozen=True):
+    """What one group asks."""
+
+    initial_money: int
+    """Opening all of it at once: options bought are paid in full."""
+    maintenance_money: int
+    haircut_money: int
+    """What stock under calls in the money may not count for."""
+    proceeds_money: int
+    """Value of all that is short."""
+    stock_money: int
+    """Value of the stock, signed."""
+    long_options_money: int
+    loan_options_money: int
+    """Value of the long options that count as collateral."""
+    exact: bool
+    """Whether the pairing is proved cheapest; otherwise the figures are upper bounds."""
+
+    @property
+    def held_initial_money(self) -> int:
+        """Initial requirement of a book already held: options without loan value are paid."""
+        return self.initial_money - (self.long_options_money - self.loan_options_money)
+
+
+class AccountRequirement(Struct, frozen=True):
+    """What an account asks and has."""
+
+    cash_money: int
+    equity_money: int
+    collateral_money: int
+    initial_money: int
+    """Of the book held."""
+    maintenance_money: int
+    exact: bool
+
+    @property
+    def available_money(self) -> int:
+        """Free for new positions; negative in a deficit."""
+        return self.collateral_money - self.initial_money
+
+    @property
+    def excess_money(self) -> int:
+        """Above maintenance: the intraday margin level."""
+        return self.collateral_money - self.maintenance_money
+
+    def buying_power_money(self, multiplier: int) -> int:
+        """Overnight (Regulation T) buying power for stock."""
+        return multiplier * max(0, self.available_money)
+
+    def intraday_buying_power_money(self) -> int:
+        """Four times what is above maintenance; meant for requirements of the legal profile (§2.4)."""
+        return 4 * self.excess_money
+
+    def deficit_money(self) -> int:
+        """The intraday margin deficit at this moment."""
+        return max(0, -self.excess_money)
+
+
+def months_beyond(as_of_date: int, expiry_date: int, months: int) -> bool:
+    """Whether an expiry lies more than so many calendar months after a date."""
+    year, month = divmod(as_of_date // 10_000 * 12 + as_of_date // 100 % 100 - 1 + months, 12)
+    return expiry_date > year * 10_000 + (month + 1) * 100 + as_of_date % 100
+
+
+class Requirements:
+    """Requirements of groups, with the pairings already found.
+
+    A cache and nothing else: with ``fresh`` an answer depends on the book and its prices alone, never on what
+    was asked before. Bounded; the least recently used goes first.
+    """
+
+    __slots__ = ("_answers", "_pairings", "nodes_max", "size")
+
+    def __init__(self, size: int = 4_096, nodes_max: int = NODES_MAX) -> None:
+        self.size, self.nodes_max = size, nodes_max
+        self._answers: OrderedDict[object, GroupRequirement] = OrderedDict()
+        self._pairings: OrderedDict[object, Found] = OrderedDict()
+
+    def group(self, profile: MarginProfile, group: Group, as_of_date: int, *, fresh: bool = True) -> GroupRequirement:
+        """What a group asks. Not ``fresh``: the pairing last found for these positions, at the present prices."""
+        exact_key = (profile, group, as_of_date)
+        answer = self._answers.get(exact_key)
+        if answer is not None:
+            self._answers.move_to_end(exact_key)
+            return answer
+        if not group.shorts and not group.longs:
+            return _stock_alone(profile, group)
+        key = (profile, group.key(), as_of_date)
+        known = None if fresh else self._pairings.get(key)
+        answer, found = _requirement(profile, group, as_of_date, known, self.nodes_max)
+        if known is None:
+            _keep(self._pairings, key, found, self.size)
+            _keep(self._answers, exact_key, answer, self.size)
+        return answer
+
+    def account(self, profile: MarginProfile, held: Holdings, *, fresh: bool = True) -> AccountRequirement:
+        """What a whole account asks. KeyError when the price of an underlying is missing."""
+        found = [
+            (group, self.group(profile, group, held.as_of_date, fresh=fresh))
+            for group in groups(held.underlyings, held.stock, held.options)
+        ]
+        long_stock = sum(max(0, r.stock_money) for _, r in found)
+        collateral = held.cash_money + long_stock + sum(r.loan_options_money - r.haircut_money for _, r in found)
+        worth = held.cash_money + long_stock
+        equity = worth + sum(r.long_options_money - r.proceeds_money for _, r in found)
+        extra = _concentration(profile, held, found)
+        maintenance = sum(r.maintenance_money for _, r in found) + extra
+        initial = sum(r.held_initial_money for _, r in found)
+        exact = all(r.exact for _, r in found)
+        return AccountRequirement(
+            held.cash_money, equity, collateral, max(initial, maintenance) if extra else initial, maintenance, exact
+        )
+
+
+def _keep(cache: OrderedDict[object, Any], key: object, value: object, size: int) -> None:
+    cache[key] = value
+    if len(cache) > size:
+        cache.popitem(last=False)
+
+
+def _requirement(
+    profile: MarginProfile, group: Group, as_of_date: int, known: Found | None, nodes_max: int
+) -> tuple[GroupRequirement, Found]:
+    """Solve a group, or price the pairings known for its positions."""
+    scale = group.multiplier * MONEY_PER_PRICE
+    lent = [_has_loan(profile, group, leg, as_of_date) for leg in group.longs]
+    value = [leg.price * scale for leg in group.longs]
+    asks = [
+        divide_half_up(v * profile.loan_requirement_ppm, PPM) if has else 0
+        for v, has in zip(value, lent, strict=True)
+    ]
+    loan = [v - ask if has else 0 for v, ask, has in zip(value, asks, lent, strict=True)]
+    problem = Problem(profile, group, loan)
+    main, by_payoff = _main(problem, known, nodes_max)
+    used = _used(main.pairing, len(group.longs))
+    free = [leg.qty - n if has else 0 for leg, n, has in zip(group.longs, used, lent, strict=True)]
+    rest = _remainder(profile, group)
+    long_options = sum(v * leg.qty for v, leg in zip(value, group.longs, strict=True))
+    opening = long_options - sum(loan_k * leg.qty for loan_k, leg in zip(loan, group.longs, strict=True))
+    core = main.options_money + main.lots_money + rest.maintenance_money
+    initial_money = core + main.loan_lost_money + opening
+    first: Priced | None = None
+    if group.stock_qty:
+        first = _initial(Problem(profile, group, loan, initial=True), main, by_payoff, known, nodes_max)
+        regulation_t = first.options_money + first.lots_money + first.loan_lost_money + rest.initial_money + opening
+        initial_money = max(initial_money, regulation_t)
+    short_options = sum(leg.price * leg.qty for leg in group.shorts) * scale
+    stock = value_money(group.underlying.price, group.stock_qty)
+    answer = GroupRequirement(
+        initial_money=initial_money,
+        maintenance_money=core + sum(ask * n for ask, n in zip(asks, free, strict=True)),
+        haircut_money=main.haircut_money,
+        proceeds_money=short_options + max(0, -stock),
+        stock_money=stock,
+        long_options_money=long_options,
+        loan_options_money=sum(v * n for v, n in zip(value, free, strict=True)),
+        exact=known is None and main.pairing.exact and (first is None or first.pairing.exact),
+    )
+    return answer, Found(by_payoff, main.pairing, first.pairing if first is not None else None)
+
+
+def _main(problem: Problem, known: Found | None, nodes_max: int) -> tuple[Priced, bool]:
+    if problem.profile.option_rule == "payoff":
+        if known is None:
+            found = largest_loss(problem, nodes_max)
+            if found is not None:
+                return found, True
+        elif known.by_payoff:
+            return price_loss(problem, known.main), True
+    return price(problem, known.main) if known is not None else solve(problem, nodes_max), False
+
+
+def _initial(problem: Problem, main: Priced, by_payoff: bool, known: Found | None, nodes_max: int) -> Priced:
+    """The cheapest pairing when lots ask what Regulation T says."""
+    if by_payoff:
+        return price_loss(problem, main.pairing)
+    if known is not None and known.initial is not None:
+        return price(problem, known.initial)
+    return solve(problem, nodes_max)
+
+
+def _has_loan(profile: MarginProfile, group: Group, leg: Leg, as_of_date: int) -> bool:
+    return profile.loan_months > 0 and months_beyond(as_of_date, leg.expiry // 2, profile.loan_months)
+
+
+def _used(pairing: Pairing, longs: int) -> list[int]:
+    used = [0] * longs
+    for k, _, n in pairing.placed:
+        used[k] += n
+    for _, k, n in pairing.lots:
+        if k >= 0:
+            used[k] += n
+    return used
+
+
+def _remainder(profile: MarginProfile, group: Group) -> Requirement:
+    """The stock beyond whole lots."""
+    whole = group.lots * group.multiplier * QTY_PER_SHARE
+    terms = group.underlying.terms()
+    found = stock_requirement(profile, terms, group.stock_qty - whole)
+    return Requirement(regulation_t_money(profile, terms, group.stock_qty - whole), found.maintenance_money)
+
+
+def _stock_alone(profile: MarginProfile, group: Group) -> GroupRequirement:
+    found = stock_requirement(profile, group.underlying.terms(), group.stock_qty)
+    value = value_money(group.underlying.price, group.stock_qty)
+    return GroupRequirement(found.initial_money, found.maintenance_money, 0, max(0, -value), value, 0, 0, exact=True)
+
+
+def _concentration(profile: MarginProfile, held: Holdings, found: list[tuple[Group, GroupRequirement]]) -> int:
+    """More maintenance for one stock that is most of what a large debit carries (§2.3)."""
+    if not profile.concentration_ppm or held.cash_money > -CONCENTRATED_DEBIT_MONEY:
+        return 0
+    whole = sum(abs(r.stock_money) for _, r in found)
+    extra = 0
+    for group, r in found:
+        if r.stock_money > 0 and r.stock_money * PPM >= whole * CONCENTRATED_PPM:
+            plain = stock_requirement(profile, group.underlying.terms(), group.stock_qty).maintenance_money
+            extra += max(0, divide_half_up(r.stock_money * profile.concentration_ppm, PPM) - plain)
+    return extra

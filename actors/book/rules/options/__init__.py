@@ -1,0 +1,1 @@
+"""What option legs are together: their names, payoff, loss bounds and breakevens."""
