@@ -18,7 +18,9 @@ OPEN = START + 6 * HOUR
 class Desk:
     """One account; each call comes a second after the one before."""
 
-    def __init__(self, profile: str = "brisk", account_type: str = "margin", cash: str = "100000", opened_at: int = OPEN) -> None:
+    def __init__(
+        self, profile: str = "brisk", account_type: str = "margin", cash: str = "100000", opened_at: int = OPEN
+    ) -> None:
         self.engine: Engine = open_engine([(account_type, profile, cash)])
         self.at = opened_at
         feed(self.engine, session("core" if opened_at >= OPEN else "pre", opened_at))

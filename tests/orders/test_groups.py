@@ -36,7 +36,7 @@ def test_exits_are_held_until_the_entry_fills() -> None:
 
 def test_an_elected_stop_takes_the_target_with_it() -> None:
     desk = Desk()
-    entry, profit, loss = desk.bracket()
+    _entry, profit, loss = desk.bracket()
     assert desk.live() == {profit: "new", loss: "held"}
     desk.quote(899, 900)
     assert desk.live() == {profit: "new", loss: "held"}
@@ -69,7 +69,10 @@ def test_alpaca_parity_releases_exits_of_a_complete_entry_only() -> None:
             assert entry not in desk.book.orders
         else:
             assert desk.order(entry).status == "partially_filled"
-            assert (desk.order(profit).status, desk.held()) == ("held", desk.position() - desk.order(entry).filled_qty // SHARE)
+            assert (desk.order(profit).status, desk.held()) == (
+                "held",
+                desk.position() - desk.order(entry).filled_qty // SHARE,
+            )
             desk.quote(1000, 1001)
             while entry in desk.book.orders:
                 desk.quote(1000, 1001)
@@ -139,7 +142,7 @@ def test_exits_of_a_gtc_bracket_outlive_the_day() -> None:
 
 def test_a_short_bracket_is_the_mirror() -> None:
     desk = Desk()
-    entry, profit, loss = desk.bracket(side="sell", profit="9.00", loss="11.00", type="limit", limit_price="10.00")
+    _entry, profit, loss = desk.bracket(side="sell", profit="9.00", loss="11.00", type="limit", limit_price="10.00")
     desk.wait()
     assert (desk.position(), desk.held()) == (-10, 10)
     assert {desk.order(no).terms.position_intent for no in (profit, loss)} == {"buy_to_close"}
@@ -242,7 +245,7 @@ def test_the_group_of_a_change_in_flight_ends_it_and_says_so() -> None:
 
 def test_a_target_that_fills_while_its_stop_is_being_changed_leaves_nothing() -> None:
     desk = Desk("realistic")
-    _, profit, loss = desk.bracket(profit="10.05")
+    _, _profit, loss = desk.bracket(profit="10.05")
     desk.wait()
     desk.quote(999, 1004)
     assert isinstance(desk.do(ReplaceOrder(order_id=desk.order(loss).terms.order_id, stop_price="9.10")), Placed)
@@ -286,7 +289,11 @@ def test_a_target_that_fills_while_its_stop_is_being_changed_leaves_nothing() ->
         ),
         ("oco_not_limit", "type", {"order_class": "oco"}),
         ("invalid_time_in_force", "time_in_force", {"time_in_force": "ioc"}),
-        ("extended_hours_not_simple", "extended_hours", {"type": "limit", "limit_price": "10", "extended_hours": True}),
+        (
+            "extended_hours_not_simple",
+            "extended_hours",
+            {"type": "limit", "limit_price": "10", "extended_hours": True},
+        ),
         ("fractional_not_simple", "qty", {"qty": "1.5"}),
         ("invalid_type", "type", {"type": "trailing_stop", "trail_price": "1"}),
     ],

@@ -162,7 +162,9 @@ def test_the_mark_is_saved_by_value_and_the_stop_is_armed_again() -> None:
     desk.engine.take_moved()
     desk.print(1400)
     moved = desk.engine.take_moved()
-    again = Engine(desk.engine.seed, desk.engine.profiles, instruments=desk.engine.world.instruments.by_symbol.values())
+    again = Engine(
+        desk.engine.seed, desk.engine.profiles, instruments=desk.engine.world.instruments.by_symbol.values()
+    )
     for step in desk.engine.steps:
         again.restore_step(step)
     for part in moved:
