@@ -295,7 +295,7 @@ class Daemon:
         queries = Queries(core, history, spawn, feed, say_health)
         disabled = self._config.switches.trading_disabled or environment_switches(os.environ).trading_disabled
         app = App(core, queries, spawn, trading_disabled=disabled)
-        app.set_history(queries.order_record)
+        app.set_history(queries.order_record, queries.find_order)
         queries.account_no = app.account_no
         return app
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any, Final
 
-from mbtd.cli import output
+from mbtd.cli import exits, output
 from mbtd.cli.base import (
     Run,
     UsageError,
@@ -112,11 +112,28 @@ def _position(args: argparse.Namespace) -> int:
     return show_one(args, "position.get", take_words(args, "account", "symbol"))
 
 
+def _close_all(args: argparse.Namespace) -> int:
+    with connect(args) as client:
+        answer = client.call("position.close_all", **take_words(args, "account"), cancel_orders=args.cancel_orders)
+    if args.json:
+        output.put_json(answer)
+        return exits.DONE
+    for item in answer:
+        body = item["body"]
+        said = body["status"] if item["status"] == 200 else body["message"]
+        output.put(f"{output.plain(item['symbol'])}: {output.plain(said)}")
+    if not answer:
+        output.say("no positions")
+    return exits.DONE if all(item["status"] == 200 for item in answer) else exits.REFUSED
+
+
 def _close_position(args: argparse.Namespace) -> int:
     if args.all:
-        return show_one(args, "position.close_all", take_words(args, "account"))
+        return _close_all(args)
     words = take_words(args, "account", "symbol")
     params: dict[str, Any] = {**words, **flags(args, "qty", "percentage", "client_order_id")}
+    if args.cancel_orders:
+        params["cancel_orders"] = True
     return show_one(args, "position.close", params)
 
 
@@ -193,6 +210,7 @@ def add_position_commands(commands: Any) -> None:
     close.add_argument("--qty")
     close.add_argument("--percentage")
     close.add_argument("--client-order-id")
+    close.add_argument("--cancel-orders", action="store_true", help="cancel what holds the shares first")
     close.add_argument("--all", action="store_true", help="every position of the account")
     close.set_defaults(run=_close_position)
     activity = commands.add_parser("activity", help="what was booked").add_subparsers(

@@ -15,7 +15,8 @@ import msgspec
 from actors.book.ids import derive_order_ids
 from actors.book.outcome import Closed, Placed
 from actors.book.rules.reasons import Refusal as RuleRefusal
-from actors.commands import CreateAccount, PlaceOrder
+from actors.book.rules.reasons import refuse as rule_refusal
+from actors.commands import CreateAccount, PlaceOrder, ReplaceOrder
 from actors.engine import Created
 from actors.inputs import Envelope, Issued
 from mbtd.core import Core
@@ -24,7 +25,7 @@ from mbtd.failpoints import reach
 from mbtd.keys import IssuedKey, issue_key
 from mbtd.methods import DECODERS
 from mbtd.records.accounts import render_account
-from mbtd.records.orders import accepted_record, live_legs, record_of, render_order
+from mbtd.records.orders import TERMINAL, accepted_record, live_legs, record_of, render_order
 from mbtd.rpc.errors import Refusal, make_error, refuse
 from mbtd.rpc.session import RequestId, Session
 from mbtd.service.preview import preview
@@ -156,6 +157,9 @@ class App:
             self._answer_placed(session, request_id, account_no, outcome, method, seq)
             return
         if isinstance(outcome, RuleRefusal):
+            if outcome.reason == "order_not_found":
+                self._refuse_gone(session, request_id, account_no, action, outcome, seq)
+                return
             error = rpc_error(outcome)
             core.outbox.put(seq, lambda: session.refuse(request_id, error), _unknown(session, request_id))
             return
@@ -204,11 +208,34 @@ class App:
 
         self._spawn(lambda: answered(session, request_id, answer))
 
-    _core_history: Callable[[int, int, int], Awaitable[Any]]
+    def _refuse_gone(
+        self, session: Session, request_id: RequestId, account_no: int, action: Any, refusal: RuleRefusal, seq: int
+    ) -> None:
+        """A change of an order that is not live: it never was, or history says how it ended."""
 
-    def set_history(self, lookup: Callable[[int, int, int], Awaitable[Any]]) -> None:
-        """How an ended order's record is found: by account, order number and the event number to wait for."""
+        async def answer() -> None:
+            record = await self._find_order(account_no, action.order_id, action.client_order_id, seq)
+            final = refusal
+            if record is not None and record.status == "replaced" and isinstance(action, ReplaceOrder):
+                final = rule_refusal("order_already_replaced", "order_id", replaced_by=record.replaced_by)
+            elif record is not None and record.status in TERMINAL:
+                final = rule_refusal("order_not_open", "order_id", status=record.status)
+            session.refuse(request_id, rpc_error(final))
+
+        self._spawn(answer)
+
+    _core_history: Callable[[int, int, int], Awaitable[Any]]
+    _find_order: Callable[[int, str | None, str | None, int], Awaitable[Any]]
+
+    def set_history(
+        self,
+        lookup: Callable[[int, int, int], Awaitable[Any]],
+        find: Callable[[int, str | None, str | None, int], Awaitable[Any]],
+    ) -> None:
+        """How an ended order's record is found: by account, order number and the event number to wait for, or by
+        account, order id, client order id and that event number."""
         self._core_history = lookup
+        self._find_order = find
 
     def _done_body(self, account_no: int, method: str, outcome: Any) -> bytes:
         engine = self._core.engine

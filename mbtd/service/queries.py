@@ -141,6 +141,18 @@ class Queries:
         row = await self._history.order(account_no, order_no)
         return decode_order(row[_BODY]) if row is not None else None
 
+    async def find_order(
+        self, account_no: int, order_id: str | None, client_order_id: str | None, seq: int
+    ) -> OrderRecord | None:
+        """An account's newest order of this id or client id, as of event ``seq`` at least."""
+        await self._core.wait_projected(seq)
+        if order_id is not None:
+            row = await self._history.order_by_id(order_id)
+        else:
+            rows = await self._history.orders_by_client_id(account_no, client_order_id or "", 1)
+            row = rows[0] if rows else None
+        return decode_order(row[_BODY]) if row is not None and row[0] == account_no else None
+
     # ── accounts ─────────────────────────────────────────────────────────────────────────────────────────
 
     def _account_get(self, session: Session, request_id: RequestId, book: Book, params: r.OfAccount) -> None:
@@ -189,14 +201,9 @@ class Queries:
             return
 
         async def work() -> Any:
-            if params.order_id is not None:
-                row = await self._history.order_by_id(params.order_id)
-            else:
-                rows = await self._history.orders_by_client_id(book.account_no, params.client_order_id or "")
-                row = rows[0] if rows else None
-            if row is None or row[0] != book.account_no:
+            record = await self.find_order(book.account_no, params.order_id, params.client_order_id, 0)
+            if record is None:
                 raise Refusal(_not_found(params.order_id or params.client_order_id or ""))
-            record = decode_order(row[_BODY])
             return render_order(record, await self._legs(book.account_no, record))
 
         self._later(session, request_id, work)

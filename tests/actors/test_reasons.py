@@ -20,6 +20,7 @@ from actors.commands import (
     PlaceOrder,
     ReplaceOrder,
     StopLoss,
+    TakeProfit,
     Withdraw,
 )
 from actors.engine import Engine
@@ -27,8 +28,10 @@ from actors.inputs import Envelope, Issued, encode
 from tests.oracle.rig import HOUR, SECOND, START, Do, Wait, feed, open_engine, quote, session
 
 OPEN = START + 6 * HOUR
+MINUTE = 60 * SECOND
 PRODUCED_ELSEWHERE = {
     "order_not_open": "in events: a cancel or replace that came too late; the service refuses ended orders with it",
+    "order_already_replaced": "by the service, which finds it in history",
     "trading_disabled": "by the service, when the server is switched off",
 }
 LIMIT = PlaceOrder(symbol="AAA", qty="1", side="buy", type="limit", time_in_force="day", limit_price="9.00")
@@ -36,6 +39,12 @@ MARKET = PlaceOrder(symbol="AAA", qty="1", side="buy", type="market", time_in_fo
 STOP = PlaceOrder(symbol="AAA", qty="1", side="buy", type="stop", time_in_force="day", stop_price="11.00")
 SELL = PlaceOrder(symbol="AAA", qty="1", side="sell", type="limit", time_in_force="day", limit_price="11.00")
 NAMED = ReplaceOrder(client_order_id="a")
+TRAIL = PlaceOrder(symbol="AAA", qty="1", side="buy", type="trailing_stop", time_in_force="day")
+LOW = TakeProfit(limit_price="8.00")
+BRACKET = replace(
+    MARKET, order_class="bracket", take_profit=TakeProfit(limit_price="11.00"), stop_loss=StopLoss(stop_price="9.00")
+)
+OCO = replace(BRACKET, side="sell", type="limit", order_class="oco")
 
 
 def prepared(case: str) -> tuple[Engine, int]:
@@ -49,6 +58,9 @@ def prepared(case: str) -> tuple[Engine, int]:
         "dollars": [replace(LIMIT, qty=None, notional="5", client_order_id="a")],
         "held": [replace(MARKET, qty="2", client_order_id="x"), replace(SELL, qty="2", client_order_id="a")],
         "long": [replace(MARKET, qty="2")],
+        "long and buying": [replace(MARKET, qty="2"), LIMIT],
+        "shorting": [SELL],
+        "grouped": [replace(BRACKET, type="limit", limit_price="9.50", client_order_id="a")],
         "whole only": [ConfigureAccount(fractional_trading=False)],
         "suspended": [ConfigureAccount(suspend_trade=True)],
         "no shorts": [ConfigureAccount(no_shorting=True)],
@@ -63,7 +75,7 @@ def prepared(case: str) -> tuple[Engine, int]:
         with pytest.MonkeyPatch.context() as patch:
             patch.setitem(HANDLERS, Deposit, lambda *_: 1 // 0)
             feed(engine, Do(1, Deposit(amount="1"), OPEN + 2))
-    return engine, OPEN + SECOND
+    return engine, OPEN + (6 * HOUR - 5 * MINUTE if case == "late" else SECOND)
 
 
 CASES: list[tuple[str, str, int, Any]] = [
@@ -72,10 +84,10 @@ CASES: list[tuple[str, str, int, Any]] = [
     ("invalid_qty", "", 1, replace(LIMIT, qty="0")),
     ("invalid_limit_price", "", 1, replace(LIMIT, limit_price="-1")),
     ("invalid_stop_price", "", 1, replace(STOP, stop_price="0")),
-    ("invalid_type", "", 1, replace(LIMIT, type="trailing_stop")),
+    ("invalid_type", "", 1, replace(LIMIT, type="iceberg")),
     ("invalid_side", "", 1, replace(LIMIT, side="hold")),
     ("invalid_time_in_force", "", 1, replace(STOP, time_in_force="ioc")),
-    ("invalid_order_class", "", 1, replace(LIMIT, order_class="bracket")),
+    ("invalid_order_class", "", 1, replace(LIMIT, order_class="mleg")),
     ("limit_price_required", "", 1, replace(LIMIT, limit_price=None)),
     ("stop_price_required", "", 1, replace(STOP, stop_price=None)),
     ("stop_and_limit_required", "", 1, replace(STOP, type="stop_limit")),
@@ -92,6 +104,33 @@ CASES: list[tuple[str, str, int, Any]] = [
     ("invalid_name", "", 0, CreateAccount(name="")),
     ("not_supported", "", 1, replace(LIMIT, stop_loss=StopLoss(stop_price="1"))),
     ("invalid_percentage", "long", 1, ClosePosition(symbol="AAA", percentage="101")),
+    ("trail_not_accepted", "", 1, replace(LIMIT, trail_price="1")),
+    ("trail_required", "", 1, TRAIL),
+    ("trail_percent_too_small", "", 1, replace(TRAIL, trail_percent="0.0999")),
+    ("invalid_trail", "", 1, replace(TRAIL, trail_price="-1")),
+    ("oco_not_limit", "", 1, replace(BRACKET, order_class="oco")),
+    ("exit_required", "", 1, replace(BRACKET, stop_loss=None)),
+    ("exit_not_accepted", "", 1, replace(BRACKET, order_class="oto")),
+    ("order_id_missing", "", 1, CancelOrder()),
+    ("fractional_not_simple", "", 1, replace(BRACKET, qty="1.5")),
+    ("fractional_trailing", "", 1, replace(TRAIL, trail_price="1", qty="1.5")),
+    ("extended_hours_stop", "", 1, replace(STOP, extended_hours=True)),
+    ("extended_hours_not_simple", "", 1, replace(BRACKET, extended_hours=True)),
+    ("not_an_entry", "long", 1, replace(BRACKET, side="sell", take_profit=LOW, stop_loss=StopLoss(stop_price="11"))),
+    ("not_an_exit", "", 1, replace(OCO, side="buy", take_profit=LOW, stop_loss=StopLoss(stop_price="11"))),
+    ("exits_crossed", "", 1, replace(BRACKET, take_profit=LOW)),
+    ("take_profit_not_beyond", "", 1, replace(BRACKET, take_profit=TakeProfit(limit_price="10.01"))),
+    ("stop_loss_not_beyond", "", 1, replace(BRACKET, stop_loss=StopLoss(stop_price="10.00"))),
+    ("notional_too_small", "", 1, replace(LIMIT, qty="0.1")),
+    ("qty_of_group", "grouped", 1, replace(NAMED, qty="2")),
+    ("trail_kind", "live", 1, replace(NAMED, trail="1")),
+    ("asset_not_active", "", 1, replace(LIMIT, symbol="FFF")),
+    ("wash_trade", "long and buying", 1, replace(SELL, type="market", limit_price=None)),
+    ("short_while_buying", "live", 1, SELL),
+    ("buy_while_shorting", "shorting", 1, LIMIT),
+    ("notional_while_closing", "held", 1, replace(LIMIT, qty=None, notional="5")),
+    ("opg_window", "", 1, replace(MARKET, time_in_force="opg")),
+    ("cls_window", "late", 1, replace(MARKET, time_in_force="cls")),
     ("order_not_found", "", 1, CancelOrder(order_id="nobody")),
     ("order_not_replaceable", "triggered", 1, replace(NAMED, qty="2")),
     ("nothing_changed", "live", 1, replace(NAMED, qty="1.0")),

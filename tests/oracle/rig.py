@@ -35,6 +35,7 @@ INSTRUMENTS = (
     Instrument("00000000-0000-8000-a000-00000000000c", "CCC", fractionable=False, marginable=False),
     Instrument("00000000-0000-8000-a000-00000000000d", "DDD", tradable=False),
     Instrument("00000000-0000-8000-a000-00000000000e", "EEE260116C00100000", "us_option", multiplier=100),
+    Instrument("00000000-0000-8000-a000-00000000000f", "FFF", active=False),
 )
 
 

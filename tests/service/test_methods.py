@@ -206,7 +206,7 @@ def test_market_methods(client: Client) -> None:
     bad = refusal(lambda: client.call("calendar.list", start="2026-13-23", end="2026-11-25"))
     assert (bad["data"]["reason"], bad["data"]["field"]) == ("invalid_params", "start")
     rules = client.call("order.rules")
-    assert set(rules["order_types"]) == {"market", "limit", "stop", "stop_limit"}
+    assert set(rules["order_types"]) == {"market", "limit", "stop", "stop_limit", "trailing_stop"}
     assert {"reason", "code", "retryable", "advice", "alpaca"} == set(rules["reasons"][0])
     assert refusal(lambda: client.call("quote.get", symbol="NOPE"))["data"]["reason"] == "no_quote"
     assert refusal(lambda: client.call("asset.get", symbol="NOPE"))["data"]["reason"] == "asset_not_found"

@@ -33,7 +33,7 @@ ORDERS: list[tuple[str, int, int, int, str, set[str], dict[str, Any]]] = [
     ("invalid_type", 3006, 422, INVALID, "type", set(), {**MARKET, "type": "iceberg"}),
     ("invalid_side", 3007, 422, INVALID, "side", set(), {**MARKET, "side": "hold"}),
     ("invalid_time_in_force", 3008, 422, INVALID, "time_in_force", set(), {**STOP, "time_in_force": "ioc"}),
-    ("invalid_order_class", 3009, 422, INVALID, "order_class", set(), {**LIMIT, "order_class": "bracket"}),
+    ("invalid_order_class", 3009, 422, INVALID, "order_class", set(), {**LIMIT, "order_class": "mleg"}),
     ("limit_price_required", 3010, 422, INVALID, "limit_price", set(), {**LIMIT, "limit_price": None}),
     ("stop_price_required", 3011, 422, INVALID, "stop_price", set(), {**STOP, "stop_price": None}),
     ("stop_and_limit_required", 3012, 422, INVALID, "limit_price", set(), {**STOP, "type": "stop_limit"}),
@@ -92,7 +92,8 @@ ORDERS: list[tuple[str, int, int, int, str, set[str], dict[str, Any]]] = [
         {"inferred", "specified"},
         {**LIMIT, "position_intent": "buy_to_close"},
     ),
-    ("not_supported", 3024, 422, INVALID, "trail_percent", set(), {**LIMIT, "trail_percent": "1"}),
+    ("not_supported", 3024, 422, INVALID, "take_profit", set(), {**LIMIT, "take_profit": {"limit_price": "9"}}),
+    ("trail_not_accepted", 3026, 422, INVALID, "trail_percent", {"type"}, {**LIMIT, "trail_percent": "1"}),
     ("asset_not_found", 3201, 422, UNPROCESSABLE, "symbol", {"symbol"}, {**LIMIT, "symbol": "NOPE"}),
     (
         "insufficient_buying_power",
@@ -206,11 +207,12 @@ def test_numbers_are_those_of_the_moment(client: Client) -> None:
 def test_what_is_reserved_cannot_be_sold_twice(client: Client, account: str, bought: Callable[..., Any]) -> None:
     bought("10")
     exit_order = {"symbol": "AAPL", "side": "sell", "qty": "8", "type": "limit", "limit_price": "9000.00"}
-    client.call("order.place", account=account, **exit_order)
+    held_by = client.call("order.place", account=account, **exit_order)["order"]["id"]
     error = refusal(lambda: client.call("order.place", account=account, **{**exit_order, "qty": "3"}))
     numbers = check(error, "insufficient_qty", 3302, "qty", 403)
     assert numbers == {
         "symbol": "AAPL", "requested": "3", "available": "2", "existing_qty": "10", "held_for_orders": "8",
+        "related_orders": held_by,
     }  # fmt: skip
     error = refusal(lambda: client.call("position.close", account=account, symbol="AAPL", percentage="101"))
     check(error, "invalid_percentage", 3025, "percentage", 422)

@@ -1,0 +1,1 @@
+"""Orders of every kind through the engine: what follows from them, and what never may."""
