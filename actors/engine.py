@@ -9,7 +9,7 @@ the step it depends on is durable. Known limits: one lane.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from msgspec import Struct
@@ -376,9 +376,11 @@ class Engine(Turns):
 
     # ── recovery ────────────────────────────────────────────────────────────────────────────────────────
 
-    def restore_step(self, step: Step) -> None:
-        """Fold a journaled step; events that a book already holds are passed over."""
+    def restore_step(self, step: Step, wanted: Callable[[Section], bool] = lambda section: True) -> None:
+        """Fold the wanted sections of a journaled step; events that a book already holds are passed over."""
         for section in step.sections:
+            if not wanted(section):
+                continue
             target: Any = self.house if section.account_no == HOUSE_NO else self._book_for(section)
             if target is None:
                 continue

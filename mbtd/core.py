@@ -16,7 +16,7 @@ from msgspec import Struct
 from actors.book.instruments import Instrument
 from actors.engine import Engine
 from actors.house.state import HOUSE_NO, House
-from actors.inputs import Step
+from actors.inputs import Section, Step
 from actors.mailbox import Mailroom
 from actors.market.messages import FeedState, TapeMessage
 from actors.pump import Pump
@@ -26,8 +26,9 @@ from mbtd.interest import Interest
 from mbtd.journal import Journal, catch_up, open_front
 from mbtd.limits import GROUP_MAX_EVENTS, GROUP_MAX_MS, TURN_BUDGET_MS
 from mbtd.logs import get_logger
+from mbtd.memory import give_back
 from mbtd.outbox import Outbox
-from mbtd.records.lines import Lines
+from mbtd.records.lines import HouseNames, Lines
 from mbtd.residency import Residency, book_of
 from mbtd.streams import Hub
 from mbtd.tape import TapeReaders
@@ -43,6 +44,9 @@ from storage.sqlite import SqliteStore
 log = get_logger(subsystem="core")
 OUTCOME_UNKNOWN_AFTER_NS = 2_000_000_000
 """How long callers of a tail that cannot be committed wait before they hear so."""
+CROWD = 500
+"""With more accounts than this waiting for a snapshot, and no commands, chunks follow each other quickly."""
+CROWDED_INTERVAL_S = 0.005
 STOP_WRITER_MAX_S = 20.0
 TAIL_MAX_S = 10.0
 """How long a stop waits for a disk that is full; what is not committed then was never confirmed."""
@@ -78,13 +82,21 @@ def recover(engine: Engine, directory: Path) -> tuple[Recovered, dict[int, int]]
                 engine.books[snapshot.account_no] = book_of(snapshot)
                 covered[snapshot.account_no] = snapshot.n
 
-        def load(account_no: int) -> None:
+        def wanted(section: Section) -> bool:
+            account_no = section.account_no
+            if account_no == HOUSE_NO or account_no in engine.books:
+                return True
+            n = covered.get(account_no)
+            if n is None:
+                n = covered[account_no] = store.snapshot_n(account_no)
+            if section.n_first + len(section.events) - 1 <= n:
+                return False
             row = store.snapshot(account_no)
             if row is not None:
                 engine.books[account_no] = book_of(row)
-                covered[account_no] = row.n
+            return True
 
-        steps = restore(engine, store.groups(store.trimmed_seq()), load)
+        steps = restore(engine, store.groups(store.trimmed_seq()), wanted)
         resume_at(engine, head)
         # A live tape goes on counting where it stood; what came before is not on the board any more.
         engine.world.tape_seq = head.tape_pos
@@ -177,7 +189,7 @@ class Core:
         self.outbox.durable_seq = head.seq
         self.residency = Residency(self.engine, SnapshotReader(directory), chunk=snapshot_chunk)
         self.residency.recovered(covered, 1)
-        self.lines.names = {no: name for name, no in self.engine.house.names.items()}
+        self.lines.names = HouseNames(self.engine.house)
         for account_no in sorted(self.engine.books):
             book = self.engine.books[account_no]
             self.lines.prime(book)
@@ -365,9 +377,15 @@ class Core:
 
     async def upkeep(self, interval_s: float, keep_journal: int) -> None:
         """Write snapshots a chunk at a time, trim journals behind them, note what moved, look after a full disk."""
+        crowd_passed = False
         while True:
-            await anyio.sleep(interval_s)
+            crowded = self.residency.waiting > CROWD
+            await anyio.sleep(CROWDED_INTERVAL_S if crowded and not self.mailroom.waiting else interval_s)
             self.hand_on()
+            crowd_passed = crowd_passed or crowded
+            if crowd_passed and not self.residency.busy and not self.mailroom.waiting:
+                crowd_passed = False
+                give_back()
             journal = self._journal
             if journal is None or self._cutter is None or self.failed is not None:
                 continue

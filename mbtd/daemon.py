@@ -32,6 +32,7 @@ from mbtd.entropy import SystemEntropy
 from mbtd.feeds import FeedRefused, make_feed, make_reference
 from mbtd.interest import Interest
 from mbtd.market.reference import MetaStore, open_meta
+from mbtd.memory import give_back
 from mbtd.rpc.errors import make_error
 from mbtd.rpc.limits import ConnectionLimits, ServerLimits
 from mbtd.rpc.server import ALL_ROLES, Access, ListenError, Server
@@ -232,6 +233,7 @@ class Daemon:
         gc.collect()
         gc.freeze()
         gc.set_threshold(50_000, 20, 100)
+        give_back()
         storage = self._config.storage
         core.readers = TapeReaders(
             open_files(self._directory, storage.tape_day_max_bytes, storage.tape_max_days),

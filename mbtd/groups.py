@@ -7,10 +7,9 @@ are without a gap from one group to the next.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
 
 from actors.engine import Engine
-from actors.inputs import Step, decode_moved, decode_steps, encode
+from actors.inputs import Section, Step, decode_moved, decode_steps, encode
 from storage.records import Group, Head
 
 
@@ -44,20 +43,18 @@ class GroupCutter:
         )
 
 
-def restore(engine: Engine, groups: Iterable[Group], load: Callable[[int], Any] | None = None) -> int:
-    """Fold groups into an engine; ``load`` brings a book that has a snapshot. Returns how many steps were folded.
+def restore(engine: Engine, groups: Iterable[Group], wanted: Callable[[Section], bool] = lambda section: True) -> int:
+    """Fold groups into an engine; returns how many steps were folded.
 
-    The books' watches and timers are armed by the caller, once the board is back.
+    ``wanted`` says whether an account's part of a step concerns a book in memory, and brings one that has to come;
+    what it leaves out is in a snapshot already. The books' watches and timers are armed by the caller, once the
+    board is back.
     """
     folded = 0
     for group in groups:
         if group.body:
             for step in decode_steps(group.body):
-                if load is not None:
-                    for section in step.sections:
-                        if section.account_no and section.account_no not in engine.books:
-                            load(section.account_no)
-                engine.restore_step(step)
+                engine.restore_step(step, wanted)
                 folded += 1
         for moved in decode_moved(group.moved):
             engine.restore_moved(moved)

@@ -1,12 +1,18 @@
 """Which accounts are in memory, and the snapshots that let them leave it.
 
-Invariants: an account with a live order, or with events that no stored snapshot covers, is resident; a snapshot
-is sent only after the group that it depends on; the journal is never trimmed beyond what a snapshot still needs.
+Invariants: an account with a live order, or with events that no snapshot covers, is resident; a snapshot is sent
+only after the group that it depends on, and its bytes stay here until they are on disk, so that the account may
+leave before; the journal is never trimmed beyond what a stored snapshot still needs.
+
+Why so early: accounts that are opened by the thousand would else wait for the writer in the form that takes the
+most memory, and what they leave in pieces is not given back to the host.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import islice
+from weakref import WeakSet
 
 import msgspec
 
@@ -18,7 +24,12 @@ from storage.reader import SnapshotReader
 from storage.records import Snapshot
 
 _encode = msgspec.msgpack.Encoder().encode
+_chunk_decoder = msgspec.msgpack.Decoder(list[Snapshot])
 _decoder = msgspec.msgpack.Decoder(Book)
+UNDER_WAY_MAX = 100_000
+"""Snapshots that the writer has not stored yet."""
+CROWDED_CHUNKS = 5
+"""So many chunks in one at most, when very many accounts wait."""
 HOUSE_SNAPSHOT_EVERY = 20_000
 """House events between two snapshots of the house; also one at every clean stop."""
 
@@ -38,6 +49,20 @@ def book_of(snapshot: Snapshot) -> Book:
     return _decoder.decode(snapshot.body)
 
 
+class _Chunk:
+    """Snapshots under way, in one piece: as objects they would be what takes the most memory of all."""
+
+    __slots__ = ("__weakref__", "first_seq", "packed")
+
+    def __init__(self, snapshots: list[Snapshot], first_seq: int) -> None:
+        self.packed = _encode(snapshots)
+        self.first_seq = first_seq
+        """The first event number that was uncovered before."""
+
+    def find(self, account_no: int) -> Snapshot:
+        return next(row for row in _chunk_decoder.decode(self.packed) if row.account_no == account_no)
+
+
 class Residency:
     """Keeps the books that are needed in memory and the others on disk."""
 
@@ -48,12 +73,25 @@ class Residency:
         self._keep = keep
         self._dirty: dict[int, int] = {}
         """First event number that no snapshot covers, by account, oldest first."""
-        self._sent: dict[int, tuple[int, int]] = {}
-        """Snapshots under way: ``n`` and the event number that was first uncovered."""
+        self._sent: dict[int, _Chunk] = {}
+        """Accounts of which a snapshot is under way."""
+        self._chunks: WeakSet[_Chunk] = WeakSet()
+        """Chunks that an account still needs."""
         self._house_n = 0
         self._idle: dict[int, None] = {}
+        """Accounts that have not changed since their snapshot was made, the longest idle first."""
         self.woken = 0
         """Accounts that came back into memory."""
+
+    @property
+    def waiting(self) -> int:
+        """Accounts that changed and have no snapshot under way."""
+        return len(self._dirty)
+
+    @property
+    def busy(self) -> bool:
+        """Whether more than a few accounts wait, or their snapshots do."""
+        return len(self._dirty) + len(self._sent) > self._chunk
 
     def note(self, steps: Iterable[Step]) -> None:
         """Events happened: their accounts need a new snapshot."""
@@ -66,7 +104,7 @@ class Residency:
 
     def recovered(self, covered: dict[int, int], since_seq: int) -> None:
         """After a start: every account whose book is ahead of its snapshot is dirty."""
-        for account_no, book in self._engine.books.items():
+        for account_no, book in list(self._engine.books.items()):
             if book.n > covered.get(account_no, 0):
                 self._dirty[account_no] = since_seq
             else:
@@ -74,12 +112,14 @@ class Residency:
         self._house_n = covered.get(HOUSE_NO, 0)
         if self._engine.house.n > self._house_n:
             self._dirty[HOUSE_NO] = since_seq
+        self._release()
 
     def bring(self, account_no: int) -> bool:
         """Have an account in memory; ``False`` if there is no such account."""
         if account_no in self._engine.books:
             return True
-        row = self._reader.snapshot(account_no)
+        sent = self._sent.get(account_no)
+        row = sent.find(account_no) if sent is not None else self._reader.snapshot(account_no)
         if row is None:
             return False
         self._engine.admit(book_of(row))
@@ -89,32 +129,34 @@ class Residency:
 
     def take_snapshots(self, seq: int, *, everything: bool = False) -> list[Snapshot]:
         """A chunk of the accounts that have waited longest; their groups must have been sent already."""
-        self._release()
         out: list[Snapshot] = []
-        for account_no in list(self._dirty):
-            if len(out) >= self._chunk:
-                break
-            if account_no in self._sent:
-                continue
+        most = max(self._chunk, min(len(self._dirty) // 8, CROWDED_CHUNKS * self._chunk))
+        if not everything:
+            most = min(most, UNDER_WAY_MAX - len(self._sent))
+        with_house = everything or self._engine.house.n - self._house_n >= HOUSE_SNAPSHOT_EVERY
+        due = (no for no in self._dirty if no not in self._sent and (no != HOUSE_NO or with_house))
+        firsts = []
+        for account_no in list(islice(due, max(0, most))):
             if account_no == HOUSE_NO:
-                house = self._engine.house
-                if not everything and house.n - self._house_n < HOUSE_SNAPSHOT_EVERY:
-                    continue
-                out.append(snapshot_of_house(house, seq))
+                out.append(snapshot_of_house(self._engine.house, seq))
             else:
                 out.append(snapshot_of(self._engine.books[account_no], seq))
-            self._sent[account_no] = (out[-1].n, self._dirty.pop(account_no))
+                self._idle[account_no] = None
+            firsts.append(self._dirty.pop(account_no))
+        if out:
+            chunk = _Chunk(out, min(firsts))
+            self._chunks.add(chunk)
+            for row in out:
+                self._sent[row.account_no] = chunk
+        self._release()
         return out
 
     def on_stored(self, accounts: Sequence[tuple[int, int]]) -> None:
         """Snapshots are on disk."""
-        for account_no, _n in accounts:
+        for account_no, n in accounts:
             self._sent.pop(account_no, None)
             if account_no == HOUSE_NO:
-                self._house_n = _n
-            elif account_no not in self._dirty:
-                self._idle[account_no] = None
-        self._release()
+                self._house_n = n
 
     def _release(self) -> None:
         """Let the longest idle accounts go once more than ``keep`` are idle."""
@@ -125,15 +167,10 @@ class Residency:
         for account_no in list(self._idle)[: excess + 64]:
             del self._idle[account_no]
             book = books.get(account_no)
-            if (
-                book is not None
-                and not book.orders
-                and account_no not in self._dirty
-                and account_no not in self._sent
-            ):
+            if book is not None and not book.orders and account_no not in self._dirty:
                 self._engine.release(account_no)
 
     def needed_seq(self, head_seq: int) -> int:
         """The journal is needed from this event number on."""
-        oldest = [*self._dirty.values(), *(first for _, first in self._sent.values())]
-        return min(oldest, default=head_seq + 1)
+        dirty = next(iter(self._dirty.values()), head_seq + 1)
+        return min(dirty, min((chunk.first_seq for chunk in self._chunks), default=dirty))

@@ -217,6 +217,11 @@ class SqliteStore:
         row = self._one(f"SELECT {_SNAPSHOT_COLUMNS} FROM snapshots WHERE account_no = ?", (account_no,))
         return _snapshot(row) if row else None
 
+    def snapshot_n(self, account_no: int) -> int:
+        """The number of the last event that the account's snapshot covers; 0 without one."""
+        row = self._one("SELECT n FROM snapshots WHERE account_no = ?", (account_no,))
+        return int(row[0]) if row else 0
+
     def snapshots(self, live_or_due_before: int | None) -> Iterator[Snapshot]:
         if live_or_due_before is None:
             rows = self._all("SELECT account_no FROM snapshots ORDER BY account_no")

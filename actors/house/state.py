@@ -6,6 +6,7 @@ in the house's rows on disk, since no decision of the engine needs them.
 
 from __future__ import annotations
 
+from collections.abc import MutableMapping
 from typing import Any
 from uuid import UUID
 
@@ -13,15 +14,9 @@ import msgspec
 from msgspec import Struct
 
 from actors.book import events as e
+from actors.house.compact import Numbers, User, Users, pack, pack_map
 
 HOUSE_NO = 0
-
-
-class User(Struct, gc=False, array_like=True):
-    """A user of the platform; the tier belongs to it."""
-
-    tier: str
-    account_nos: tuple[int, ...] = ()
 
 
 class HouseImage(Struct, array_like=True):
@@ -42,28 +37,22 @@ class House:
     def __init__(self) -> None:
         self.n = 0
         self.next_account_no = 1
-        self.names: dict[str, int] = {}
-        self.by_id: dict[bytes, int] = {}
+        self.names: Numbers[str] = Numbers(text=True)
+        self.by_id: MutableMapping[bytes, int] = Numbers(text=False)
         """Raw 16 bytes of each account id."""
-        self.users: dict[str, User] = {}
+        self.users: MutableMapping[str, User] = Users()
 
     def fold(self, event: Any) -> None:
         """Apply one house event."""
         if isinstance(event, e.AccountRegistered):
             self.names[event.name] = event.account_no
             self.by_id[UUID(event.account_id).bytes] = event.account_no
-            user = self.users.get(event.user_id)
-            if user is None:
-                self.users[event.user_id] = User("free", (event.account_no,))
-            else:
-                user.account_nos = (*user.account_nos, event.account_no)
+            user = self.users.get(event.user_id) or User("free")
+            self.users[event.user_id] = User(user.tier, (*user.account_nos, event.account_no))
             self.next_account_no = max(self.next_account_no, event.account_no + 1)
         elif isinstance(event, e.TierSet):
-            user = self.users.get(event.user_id)
-            if user is None:
-                self.users[event.user_id] = User(event.tier)
-            else:
-                user.tier = event.tier
+            known = self.users.get(event.user_id)
+            self.users[event.user_id] = User(event.tier, known.account_nos if known is not None else ())
         self.n += 1
 
     def find(self, id_or_name: str) -> int | None:
@@ -76,10 +65,20 @@ class House:
         except ValueError:
             return None
 
+    def name_of(self, account_no: int) -> str | None:
+        """The name of this account."""
+        return self.names.key_of(account_no)
+
     def encode(self) -> bytes:
-        """The whole house as bytes."""
-        ids = {str(UUID(bytes=raw)): no for raw, no in self.by_id.items()}
-        return msgspec.msgpack.encode(HouseImage(self.n, self.next_account_no, self.names, self.users, ids))
+        """The whole house as bytes: a :class:`HouseImage`, without ever holding all of it as objects."""
+        ids = ((str(UUID(bytes=raw)), no) for raw, no in self.by_id.items())
+        image = bytearray((0x90 | len(HouseImage.__struct_fields__),))
+        pack(image, self.n)
+        pack(image, self.next_account_no)
+        pack_map(image, len(self.names), self.names.items())
+        pack_map(image, len(self.users), self.users.items())
+        pack_map(image, len(self.by_id), ids)
+        return bytes(image)
 
     @staticmethod
     def decode(body: bytes) -> House:
@@ -88,7 +87,8 @@ class House:
         house = House()
         house.n = image.n
         house.next_account_no = image.next_account_no
-        house.names = image.names
-        house.users = image.users
-        house.by_id = {UUID(text).bytes: no for text, no in image.account_ids.items()}
+        house.names.update(image.names)
+        house.users.update(image.users)
+        for text, account_no in image.account_ids.items():
+            house.by_id[UUID(text).bytes] = account_no
         return house

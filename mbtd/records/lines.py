@@ -12,7 +12,7 @@ from actors.book import events as e
 from actors.book.ids import derive_fill_id
 from actors.book.state.book import Book
 from actors.book.units import average_price, format_money, format_price, format_qty, format_scaled, format_time
-from actors.house.state import HOUSE_NO
+from actors.house.state import HOUSE_NO, House
 from actors.inputs import Section, Step
 
 NAMES: dict[type, str] = {
@@ -48,11 +48,25 @@ def ends(event: Any) -> bool:
     return type(event) in _ENDS or (isinstance(event, e.OrderFilled) and event.status == "filled")
 
 
+class HouseNames:
+    """Account names as a house holds them, for a renderer that is kept beside it."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+
+    def get(self, account_no: int, default: str) -> str:
+        """The name, or the default."""
+        return self._house.name_of(account_no) or default
+
+    def __setitem__(self, account_no: int, name: str) -> None:
+        """The house knows it."""
+
+
 class Lines:
     """Renders steps, in order. Give it every step since the start, or :meth:`prime` it with the books."""
 
     def __init__(self) -> None:
-        self.names: dict[int, str] = {}
+        self.names: dict[int, str] | HouseNames = {}
         """Account names by ``account_no``."""
         self._terms: dict[tuple[int, int], e.OrderAccepted] = {}
 

@@ -111,6 +111,7 @@ def test_an_account_with_news_stays_until_the_news_is_covered(tmp_path: Path) ->
     rig = House(tmp_path)
     rig.commit()
     first_chunk = rig.residency.take_snapshots(rig.engine.seq)
+    assert rig.residency.bring(7)
     rig.engine.command(7, Deposit(amount="5"), START + 2, Envelope())
     news_seq = rig.engine.seq
     rig.commit()
@@ -125,6 +126,43 @@ def test_an_account_with_news_stays_until_the_news_is_covered(tmp_path: Path) ->
     assert msgspec.msgpack.encode(rig.engine.books[7]) == stored.body if 7 in rig.engine.books else True
     assert rig.residency.bring(7)
     assert rig.engine.books[7].cash == 100_005_000_000
+    rig.store.close()
+
+
+def test_an_account_may_leave_while_its_snapshot_is_under_way(tmp_path: Path) -> None:
+    rig = House(tmp_path)
+    rig.commit()
+    bytes_before = {no: msgspec.msgpack.encode(book) for no, book in rig.engine.books.items()}
+    chunk = rig.residency.take_snapshots(rig.engine.seq)
+    gone = sorted(set(bytes_before) - set(rig.engine.books))
+    assert gone
+    assert rig.residency.needed_seq(rig.engine.seq) == 1
+    for account_no in gone:
+        assert rig.residency.bring(account_no)
+        assert msgspec.msgpack.encode(rig.engine.books[account_no]) == bytes_before[account_no]
+    rig.engine.command(gone[0], Deposit(amount="5"), START + 2, Envelope())
+    rig.commit()
+    assert gone[0] not in [row.account_no for row in rig.residency.take_snapshots(rig.engine.seq)]
+    rig.store.put_snapshots(chunk)
+    rig.residency.on_stored([(row.account_no, row.n) for row in chunk])
+    assert rig.engine.books[gone[0]].cash == 100_005_000_000
+    n = rig.engine.books[gone[0]].n
+    assert [row.n for row in rig.residency.take_snapshots(rig.engine.seq)] == [n]
+    rig.store.close()
+
+
+def test_the_more_accounts_wait_the_more_are_written_at_once(tmp_path: Path) -> None:
+    rig = House(tmp_path)
+    rig.residency = Residency(rig.engine, SnapshotReader(tmp_path), chunk=3)
+    rig.commit()
+    sizes = []
+    while chunk := rig.residency.take_snapshots(rig.engine.seq):
+        sizes.append(len(chunk))
+    assert sizes[0] == 101 // 8
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[-2] == 3
+    assert sum(sizes) == 100
+    assert not rig.residency.waiting - 1
     rig.store.close()
 
 
