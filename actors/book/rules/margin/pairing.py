@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from math import gcd
 from typing import Final
 
 from msgspec import Struct
@@ -220,12 +221,13 @@ class Model:
         group = problem.group
         shorts, longs = range(len(group.shorts)), range(len(group.longs))
         self.alone = {i: self._new(problem.naked[i][0]) for i in shorts}
-        self.pairs: dict[tuple[int, int], int] = {}
-        if problem.paired:
-            for c in shorts:
-                for p in shorts:
-                    if group.shorts[c].call and not group.shorts[p].call:
-                        self.pairs[c, p] = self._new(pair(problem.naked[c], problem.naked[p]))
+        self.order = sorted(shorts, key=lambda i: (-problem.naked[i][0], -problem.naked[i][1], i))
+        """Short legs, the dearest uncovered first: only a later one can be the lesser side of a strangle."""
+        both = len({leg.call for leg in group.shorts}) == 2
+        self.lesser: dict[int, int] = {}
+        """By short leg: contracts that ask their premium only, beside a dearer uncovered one of the other right."""
+        if problem.paired and both:
+            self.lesser = {i: self._new(whole - extra) for i, (whole, extra) in enumerate(problem.naked)}
         loan = problem.loan
         self.uses = {
             (use.short, use.long): self._new(
@@ -234,14 +236,14 @@ class Model:
             for use in problem.uses
         }
         self.placed = {(k, e): self._new(loan[k]) for k in longs for e in problem.placements(k)}
-        self.loss = {e: self._new(1) for e in problem.expiries}
+        self.unit = gcd(*(leg.strike for leg in (*group.shorts, *group.longs))) or 1
+        self.loss = {e: self._new(problem.scale * self.unit) for e in problem.expiries}
         self.taking: dict[int, list[int]] = {i: [self.alone[i]] for i in shorts}
         """By short leg: the variables that take contracts out of its spread."""
         self.drawing: dict[int, list[int]] = defaultdict(list)
         """By long leg: the variables that use its contracts."""
-        for (c, p), v in self.pairs.items():
-            self.taking[c].append(v)
-            self.taking[p].append(v)
+        for i, v in self.lesser.items():
+            self.taking[i].append(v)
         for (i, k), v in self.uses.items():
             if i >= 0:
                 self.taking[i].append(v)
@@ -261,16 +263,37 @@ class Model:
         )
         assert answer is not None, "leaving every short uncovered is always a solution"
         x = answer.x
+        uncovered, strangles = self._strangles(x)
         return price(
             self.problem,
             Pairing(
-                tuple((i, x[v]) for i, v in self.alone.items() if x[v]),
-                tuple((c, p, x[v]) for (c, p), v in self.pairs.items() if x[v]),
+                uncovered,
+                strangles,
                 tuple((i, k, x[v]) for (i, k), v in self.uses.items() if x[v]),
                 tuple((k, e, x[v]) for (k, e), v in self.placed.items() if x[v]),
                 answer.exact,
             ),
         )
+
+    def _strangles(self, x: Sequence[int]) -> tuple[tuple[tuple[int, int], ...], tuple[tuple[int, int, int], ...]]:
+        """Who is uncovered alone, and which call goes with which put: first come, first served."""
+        alone = {i: x[v] for i, v in self.alone.items()}
+        waiting: dict[bool, list[int]] = {False: [], True: []}
+        pairs = []
+        for i in self.order:
+            call = self.problem.group.shorts[i].call
+            need = x[self.lesser[i]] if self.lesser else 0
+            while need:
+                other = waiting[not call][0]
+                n = min(need, alone[other])
+                pairs.append((i, other, n) if call else (other, i, n))
+                alone[other] -= n
+                need -= n
+                if not alone[other]:
+                    waiting[not call].pop(0)
+            if alone[i]:
+                waiting[call].append(i)
+        return tuple((i, n) for i, n in alone.items() if n), tuple(pairs)
 
     def _start(self) -> tuple[int, tuple[int, ...]]:
         """Everything uncovered: always permitted."""
@@ -294,9 +317,24 @@ class Model:
             if sum(x[v] for v in self.uses.values()) < lots * den:
                 rows.append((-lots, dict.fromkeys(self.uses.values(), 1)))
             _at_most(rows, lots, [v for use, v in self.uses.items() if use != (NONE, NONE)], x, den)
+        if self.lesser:
+            self._beside(rows, x)
         for expiry in self.problem.expiries:
             self._spread(rows, expiry, x, den)
         return rows
+
+    def _beside(self, rows: list[Row], x: list[int]) -> None:
+        """Down to every leg: lesser calls need as many dearer puts uncovered alone, and the reverse."""
+        free = {False: 0, True: 0}
+        row: dict[bool, dict[int, int]] = {False: {}, True: {}}
+        for i in self.order:
+            call, v = self.problem.group.shorts[i].call, self.lesser[i]
+            free[not call] -= x[v]
+            row[not call][v] = -1
+            if free[not call] < 0 and x[v]:
+                rows.append((0, dict(row[not call])))
+            free[call] += x[self.alone[i]]
+            row[call][self.alone[i]] = 1
 
     def _spread(self, rows: list[Row], expiry: int, x: list[int], den: int) -> None:
         group = self.problem.group
@@ -312,11 +350,11 @@ class Model:
         if not found.bounded:
             rows.append(_sum((1 if leg.call else 0, qty, variables) for leg, qty, variables in legs))
         v = self.loss[expiry]
-        scale = self.problem.scale
-        if found.payoff * scale + x[v] < 0:
+        unit = self.unit
+        if found.payoff + x[v] * unit < 0:
             for at in {found.lowest: 0, found.highest: 0}:
                 constant, coefficients = _sum(
-                    (payoff_at(leg.call, leg.strike, at) * scale, qty, variables) for leg, qty, variables in legs
+                    (payoff_at(leg.call, leg.strike, at) // unit, qty, variables) for leg, qty, variables in legs
                 )
                 rows.append((constant, coefficients | {v: 1}))
 
