@@ -158,13 +158,13 @@ def _at_once(problem: Problem) -> Priced | None:
         if where:
             placed.append((k, where[0], leg.qty))
             sets[where[0]].append((leg.call, leg.strike, leg.qty))
-    found = {expiry: worst(legs) for expiry, legs in sets.items()}
+    spot = group.underlying.price
+    found = {expiry: worst(legs, spot) for expiry, legs in sets.items()}
     if not all(w.bounded for w in found.values()):
         return None
     loss = -sum(w.payoff for w in found.values() if w.payoff < 0)
     if loss:
-        spot = group.underlying.price
-        near = {e: _nearest(w, spot) if w.payoff < 0 else NONE for e, w in found.items()}
+        near = {e: w.nearest if w.payoff < 0 else NONE for e, w in found.items()}
         if not _proves(problem, near):
             marks = [(leg.strike, leg.call) for leg in group.longs]
             low = min(strike for strike, _ in marks)
@@ -173,10 +173,6 @@ def _at_once(problem: Problem) -> Priced | None:
             if not (len(found) > 1 and _attained(sets, found, common) and _proves(problem, common)):
                 return None
     return Priced(loss * problem.scale, 0, 0, 0, Pairing(placed=tuple(placed)))
-
-
-def _nearest(found: Worst, spot: int) -> int:
-    return found.highest if found.highest <= spot else found.lowest
 
 
 def _attained(sets: dict[int, list[tuple[bool, int, int]]], found: dict[int, Worst], points: dict[int, int]) -> bool:

@@ -26,7 +26,7 @@ Separate = Callable[[list[int], int], list[Row]]
 _CUT_ROUNDS: Final = 12
 _CUTS_A_ROUND: Final = 8
 _CUT_SCALE: Final = 1 << 20
-WORK_MAX: Final = 800_000
+WORK_MAX: Final = 350_000
 """Coefficients touched after which the search ends; the answer is then the best found."""
 _BLAND_AFTER: Final = 400
 """Pivots of one tableau after which the rule that cannot cycle takes over."""
@@ -223,7 +223,7 @@ def minimise(
             if branch < 0:
                 best_value, best_x = tableau.value // tableau.cost_den, tuple(value // den for value in x)
                 break
-            floor, rest = divmod(x[branch], den)
+            floor = x[branch] // den
             below, above = tableau.copy(), tableau
             below.add(floor, {branch: -1})
             above.add(-floor - 1, {branch: 1})
