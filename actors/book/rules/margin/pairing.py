@@ -163,25 +163,25 @@ def _at_once(problem: Problem) -> Priced | None:
     if not all(w.bounded for w in found.values()):
         return None
     loss = -sum(w.payoff for w in found.values() if w.payoff < 0)
-    if loss:
-        near = {e: w.nearest if w.payoff < 0 else NONE for e, w in found.items()}
-        if not _proves(problem, near):
-            marks = [(leg.strike, leg.call) for leg in group.longs]
-            low = min(strike for strike, _ in marks)
-            high = max(strike for strike, _ in marks)
-            common = {e: NONE if at < 0 else (low if at <= spot else high) for e, at in near.items()}
-            if not (len(found) > 1 and _attained(sets, found, common) and _proves(problem, common)):
-                return None
+    if loss and not any(_proves(problem, points) for points in _candidates(group, sets, found)):
+        return None
     return Priced(loss * problem.scale, 0, 0, 0, Pairing(placed=tuple(placed)))
 
 
-def _attained(sets: dict[int, list[tuple[bool, int, int]]], found: dict[int, Worst], points: dict[int, int]) -> bool:
-    for expiry, at in points.items():
-        if at >= 0:
-            total = sum(qty * payoff_at(call, strike, at) for call, strike, qty in sets[expiry])
-            if total != found[expiry].payoff:
-                return False
-    return True
+def _candidates(
+    group: Group, sets: dict[int, list[tuple[bool, int, int]]], found: dict[int, Worst]
+) -> Iterator[dict[int, int]]:
+    """Settlement prices worth trying: each expiry's worst nearest the market, or one price for all of them."""
+    yield {e: w.nearest if w.payoff < 0 else NONE for e, w in found.items()}
+    if len(found) > 1:
+        strikes = [leg.strike for leg in group.longs]
+        for at in (min(strikes), max(strikes)):
+            if all(w.payoff >= 0 or _pays(sets[e], at) == w.payoff for e, w in found.items()):
+                yield {e: at if w.payoff < 0 else NONE for e, w in found.items()}
+
+
+def _pays(legs: list[tuple[bool, int, int]], at: int) -> int:
+    return sum(qty * payoff_at(call, strike, at) for call, strike, qty in legs)
 
 
 def _proves(problem: Problem, points: dict[int, int]) -> bool:
@@ -196,7 +196,7 @@ def _proves(problem: Problem, points: dict[int, int]) -> bool:
             return False
         pays[leg.call] = max(pays[leg.call], paid)
         least[leg.call] = whole if least[leg.call] < 0 else min(least[leg.call], whole)
-    if min(least) >= 0 and problem.paired and sum(pays) > max(least):
+    if min(least) >= 0 and problem.paired and sum(pays) > max(least) and not _pairs_prove(problem, points):
         return False
     if len(points) > 1:
         for k, leg in enumerate(group.longs):
@@ -206,6 +206,16 @@ def _proves(problem: Problem, points: dict[int, int]) -> bool:
             if paid_at and paid_at[0] < max(paid_at):
                 return False
     return True
+
+
+def _pairs_prove(problem: Problem, points: dict[int, int]) -> bool:
+    """Whether no call and put are cheaper uncovered together than what they pay."""
+    shorts, scale = problem.group.shorts, problem.scale
+    sides: dict[bool, list[tuple[Naked, int]]] = {False: [], True: []}
+    for leg, costs in zip(shorts, problem.naked, strict=True):
+        at = points[leg.expiry]
+        sides[leg.call].append((costs, payoff_at(leg.call, leg.strike, at) * scale if at >= 0 else 0))
+    return all(pair(call, put) >= one + two for call, one in sides[True] for put, two in sides[False])
 
 
 class Model:
@@ -292,13 +302,40 @@ class Model:
         return tuple((i, n) for i, n in alone.items() if n), tuple(pairs)
 
     def _start(self) -> tuple[int, tuple[int, ...]]:
-        """Everything uncovered: always permitted."""
+        """Everything in spreads where that is permitted, or everything uncovered."""
         x = [0] * len(self.costs)
         for i, leg in enumerate(self.problem.group.shorts):
             x[self.alone[i]] = leg.qty
         if self.uses:
             x[self.uses[NONE, NONE]] = abs(self.problem.group.lots)
-        return sum(c * n for c, n in zip(self.costs, x, strict=True)), tuple(x)
+        in_spreads = self._in_spreads(x)
+        bare = sum(c * n for c, n in zip(self.costs, x, strict=True))
+        if in_spreads is not None:
+            together = sum(c * n for c, n in zip(self.costs, in_spreads, strict=True))
+            if together < bare:
+                return together, tuple(in_spreads)
+        return bare, tuple(x)
+
+    def _in_spreads(self, bare: list[int]) -> list[int] | None:
+        """Every short in a spread, each long at its latest expiry; None when a loss is unbounded so."""
+        x = list(bare)
+        sets: dict[int, list[tuple[bool, int, int]]] = {e: [] for e in self.problem.expiries}
+        for i, leg in enumerate(self.problem.group.shorts):
+            x[self.alone[i]] = 0
+            sets[leg.expiry].append((leg.call, leg.strike, -leg.qty))
+        done: set[int] = set()
+        for (k, e), v in self.placed.items():
+            if k not in done:
+                done.add(k)
+                leg = self.problem.group.longs[k]
+                x[v] = leg.qty
+                sets[e].append((leg.call, leg.strike, leg.qty))
+        for e, legs in sets.items():
+            found = worst(legs)
+            if not found.bounded:
+                return None
+            x[self.loss[e]] = max(0, -found.payoff) // self.unit
+        return x
 
     def broken(self, x: list[int], den: int) -> list[Row]:
         """Rows that a solution breaks."""

@@ -26,7 +26,7 @@ Separate = Callable[[list[int], int], list[Row]]
 _CUT_ROUNDS: Final = 12
 _CUTS_A_ROUND: Final = 8
 _CUT_SCALE: Final = 1 << 20
-WORK_MAX: Final = 350_000
+WORK_MAX: Final = 200_000
 """Coefficients touched after which the search ends; the answer is then the best found."""
 _BLAND_AFTER: Final = 400
 """Pivots of one tableau after which the rule that cannot cycle takes over."""
@@ -56,7 +56,7 @@ class Tableau:
         self.next_slack = self.size
         self.pivots = 0
         self.work = 0
-        """Coefficients touched since it was copied: a measure of time that is the same everywhere."""
+        """Coefficients touched since it was copied, long ones counted more: a clock that is the same everywhere."""
 
     def copy(self) -> Tableau:
         """An independent tableau; rows are shared, since they are replaced and never changed in place."""
@@ -135,13 +135,14 @@ class Tableau:
         self.pivots += 1
         den, total, coefficients = self.rows.pop(leaving)
         by = coefficients[entering]
+        size = 1 + by.bit_length() // 24
         solved = {j: -a for j, a in coefficients.items() if j != entering}
         solved[leaving] = den
         rows = self.rows
         for variable, (row_den, row_total, row) in list(rows.items()):
             a = row.get(entering)
             if a is not None:
-                self.work += len(row)
+                self.work += len(row) * size
                 rows[variable] = _substitute(row_den, row_total, row, entering, a, by, -total, solved)
         a = self.cost.get(entering)
         if a is not None:
@@ -204,7 +205,7 @@ def minimise(
     step = gcd(*costs) or 1
     best_value, best_x = start if start is not None else (-1, ())
     root = Tableau(costs)
-    if not _cut(root, separate, free, best_value, step):
+    if not _cut(root, separate, free, best_value, step, work_max):
         return Answer(best_value, best_x, True, 1) if best_value >= 0 else None
     root.drop_loose_rows()
     queue = [(root.bound(step), 0, 0, root)]
@@ -265,7 +266,9 @@ def _relax(tableau: Tableau, separate: Separate, best_value: int, step: int) -> 
             tableau.add(constant, coefficients)
 
 
-def _cut(tableau: Tableau, separate: Separate, free: frozenset[int], best_value: int, step: int) -> bool:
+def _cut(
+    tableau: Tableau, separate: Separate, free: frozenset[int], best_value: int, step: int, work_max: int
+) -> bool:
     """Solve the root's relaxation and tighten it with Gomory cuts; False when nothing better can lie below."""
     if not _relax(tableau, separate, best_value, step):
         return False
@@ -275,7 +278,7 @@ def _cut(tableau: Tableau, separate: Separate, free: frozenset[int], best_value:
             for j, (den, total, _) in tableau.rows.items()
             if j < tableau.size and j not in free and total % den
         ]
-        if not broken:
+        if not broken or tableau.work > work_max // 2:
             return True
         before, before_den = tableau.value, tableau.cost_den
         for _, j in sorted(broken, key=lambda entry: (-entry[0], entry[1]))[:_CUTS_A_ROUND]:
