@@ -11,7 +11,7 @@ from actors.book.rules.margin import orders
 from actors.book.rules.margin.legs import OptionPosition, Underlying, groups
 from actors.book.rules.margin.orders import Change, Cover, cover, effect, level_needed, reservation
 from actors.book.rules.margin.profiles import ALPACA, FINRA, HOUSE, PROFILES, for_cash_account, profile_of
-from actors.book.rules.margin.requirement import Holdings, Requirements, months_beyond
+from actors.book.rules.margin.requirement import Holdings, Requirements, find, months_beyond
 from actors.book.units import MONEY_PER_DOLLAR, QTY_PER_SHARE
 
 XYZ = Underlying("XYZ", 1_000_000)
@@ -80,6 +80,25 @@ def test_only_prices_moved() -> None:
         assert quick.equity_money == proved.equity_money
         assert quick.excess_money <= proved.excess_money, "a pairing found earlier is an upper bound"
         assert cache.account(HOUSE, moved) == proved
+
+
+def test_a_large_group_is_searched_outside_the_turn() -> None:
+    random = Random(9)
+    strikes = random.sample(range(70, 131, 2), 15)
+    legs = [
+        option(random.choice("CP"), k, -1 if n % 2 else 1, "3", random.choice((NEAR, FAR)))
+        for n, k in enumerate(strikes)
+    ]
+    book = held(*legs, cash=500_000)
+    (group,) = groups(book.underlyings, book.stock, book.options)
+    cache = Requirements()
+    brief = cache.account(HOUSE, book, in_turn=True)
+    assert not brief.exact
+    cache.learn(HOUSE, group, book.as_of_date, find(HOUSE, group, book.as_of_date, 20_000))
+    learned = cache.account(HOUSE, book, in_turn=True)
+    proved = Requirements(nodes_max=20_000).account(HOUSE, book)
+    assert proved.exact
+    assert learned.maintenance_money == proved.maintenance_money < brief.maintenance_money
 
 
 def test_a_missing_price_is_an_error_and_never_nothing() -> None:

@@ -26,8 +26,8 @@ Separate = Callable[[list[int], int], list[Row]]
 _CUT_ROUNDS: Final = 12
 _CUTS_A_ROUND: Final = 8
 _CUT_SCALE: Final = 1 << 20
-WORK_MAX: Final = 200_000
-"""Coefficients touched after which the search ends; the answer is then the best found."""
+WORK_A_NODE: Final = 100
+"""Coefficients that a node may touch on average before the search ends with the best found."""
 _BLAND_AFTER: Final = 400
 """Pivots of one tableau after which the rule that cannot cycle takes over."""
 
@@ -194,17 +194,20 @@ def minimise(
     *,
     start: tuple[int, tuple[int, ...]] | None = None,
     nodes_max: int = 2_000,
-    work_max: int = WORK_MAX,
 ) -> Answer | None:
     """The cheapest whole solution; None when there is none.
 
     ``free`` are variables that come out whole when the others are, so the search need not branch on them.
-    ``start`` is a known solution with its cost. Nodes are taken in order of their bound, so the search ends at
-    the first whole solution that no bound undercuts.
+    ``start`` is a known solution with its cost; without any node it is the answer. Nodes are taken in order of
+    their bound, so the search ends at the first whole solution that no bound undercuts. The bound on nodes bounds
+    the work of each as well: on average ``WORK_A_NODE``.
     """
     step = gcd(*costs) or 1
     best_value, best_x = start if start is not None else (-1, ())
+    if nodes_max <= 0 <= best_value:
+        return Answer(best_value, best_x, False, 0)
     root = Tableau(costs)
+    work_max = nodes_max * WORK_A_NODE
     if not _cut(root, separate, free, best_value, step, work_max):
         return Answer(best_value, best_x, True, 1) if best_value >= 0 else None
     root.drop_loose_rows()
