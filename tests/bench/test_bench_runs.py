@@ -23,6 +23,10 @@ SMALLEST = [
         "idle --accounts 20 --few 10 --wakes 5 --state-in {}",
         {"bytes_per_account", "bytes_per_account_anew", "wake_p99_us"},
     ),
+    (
+        "margin --reps 1 --books 2",
+        {"cold_ms", "cold_worst_ms", "cold_random_ms", "tick_ms", "condor_us", "condor_worst_us", "unproved_ppm"},
+    ),
     ("decode --reps 1", {"quotes_per_s", "quotes_per_s_consume", "quotes_per_s_models"}),
 ]
 

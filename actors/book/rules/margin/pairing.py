@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from math import gcd
 from typing import Final
 
 from msgspec import Struct
@@ -157,34 +158,30 @@ def _at_once(problem: Problem) -> Priced | None:
         if where:
             placed.append((k, where[0], leg.qty))
             sets[where[0]].append((leg.call, leg.strike, leg.qty))
-    found = {expiry: worst(legs) for expiry, legs in sets.items()}
+    spot = group.underlying.price
+    found = {expiry: worst(legs, spot) for expiry, legs in sets.items()}
     if not all(w.bounded for w in found.values()):
         return None
     loss = -sum(w.payoff for w in found.values() if w.payoff < 0)
-    if loss:
-        spot = group.underlying.price
-        near = {e: _nearest(w, spot) if w.payoff < 0 else NONE for e, w in found.items()}
-        if not _proves(problem, near):
-            marks = [(leg.strike, leg.call) for leg in group.longs]
-            low = min(strike for strike, _ in marks)
-            high = max(strike for strike, _ in marks)
-            common = {e: NONE if at < 0 else (low if at <= spot else high) for e, at in near.items()}
-            if not (len(found) > 1 and _attained(sets, found, common) and _proves(problem, common)):
-                return None
+    if loss and not any(_proves(problem, points) for points in _candidates(group, sets, found)):
+        return None
     return Priced(loss * problem.scale, 0, 0, 0, Pairing(placed=tuple(placed)))
 
 
-def _nearest(found: Worst, spot: int) -> int:
-    return found.highest if found.highest <= spot else found.lowest
+def _candidates(
+    group: Group, sets: dict[int, list[tuple[bool, int, int]]], found: dict[int, Worst]
+) -> Iterator[dict[int, int]]:
+    """Settlement prices worth trying: each expiry's worst nearest the market, or one price for all of them."""
+    yield {e: w.nearest if w.payoff < 0 else NONE for e, w in found.items()}
+    if len(found) > 1:
+        strikes = [leg.strike for leg in group.longs]
+        for at in (min(strikes), max(strikes)):
+            if all(w.payoff >= 0 or _pays(sets[e], at) == w.payoff for e, w in found.items()):
+                yield {e: at if w.payoff < 0 else NONE for e, w in found.items()}
 
 
-def _attained(sets: dict[int, list[tuple[bool, int, int]]], found: dict[int, Worst], points: dict[int, int]) -> bool:
-    for expiry, at in points.items():
-        if at >= 0:
-            total = sum(qty * payoff_at(call, strike, at) for call, strike, qty in sets[expiry])
-            if total != found[expiry].payoff:
-                return False
-    return True
+def _pays(legs: list[tuple[bool, int, int]], at: int) -> int:
+    return sum(qty * payoff_at(call, strike, at) for call, strike, qty in legs)
 
 
 def _proves(problem: Problem, points: dict[int, int]) -> bool:
@@ -199,7 +196,7 @@ def _proves(problem: Problem, points: dict[int, int]) -> bool:
             return False
         pays[leg.call] = max(pays[leg.call], paid)
         least[leg.call] = whole if least[leg.call] < 0 else min(least[leg.call], whole)
-    if min(least) >= 0 and problem.paired and sum(pays) > max(least):
+    if min(least) >= 0 and problem.paired and sum(pays) > max(least) and not _pairs_prove(problem, points):
         return False
     if len(points) > 1:
         for k, leg in enumerate(group.longs):
@@ -211,6 +208,16 @@ def _proves(problem: Problem, points: dict[int, int]) -> bool:
     return True
 
 
+def _pairs_prove(problem: Problem, points: dict[int, int]) -> bool:
+    """Whether no call and put are cheaper uncovered together than what they pay."""
+    shorts, scale = problem.group.shorts, problem.scale
+    sides: dict[bool, list[tuple[Naked, int]]] = {False: [], True: []}
+    for leg, costs in zip(shorts, problem.naked, strict=True):
+        at = points[leg.expiry]
+        sides[leg.call].append((costs, payoff_at(leg.call, leg.strike, at) * scale if at >= 0 else 0))
+    return all(pair(call, put) >= one + two for call, one in sides[True] for put, two in sides[False])
+
+
 class Model:
     """The integer program of §3.9 for one problem: its variables, and the rows that a solution breaks."""
 
@@ -220,12 +227,13 @@ class Model:
         group = problem.group
         shorts, longs = range(len(group.shorts)), range(len(group.longs))
         self.alone = {i: self._new(problem.naked[i][0]) for i in shorts}
-        self.pairs: dict[tuple[int, int], int] = {}
-        if problem.paired:
-            for c in shorts:
-                for p in shorts:
-                    if group.shorts[c].call and not group.shorts[p].call:
-                        self.pairs[c, p] = self._new(pair(problem.naked[c], problem.naked[p]))
+        self.order = sorted(shorts, key=lambda i: (-problem.naked[i][0], -problem.naked[i][1], i))
+        """Short legs, the dearest uncovered first: only a later one can be the lesser side of a strangle."""
+        both = len({leg.call for leg in group.shorts}) == 2
+        self.lesser: dict[int, int] = {}
+        """By short leg: contracts that ask their premium only, beside a dearer uncovered one of the other right."""
+        if problem.paired and both:
+            self.lesser = {i: self._new(whole - extra) for i, (whole, extra) in enumerate(problem.naked)}
         loan = problem.loan
         self.uses = {
             (use.short, use.long): self._new(
@@ -234,14 +242,14 @@ class Model:
             for use in problem.uses
         }
         self.placed = {(k, e): self._new(loan[k]) for k in longs for e in problem.placements(k)}
-        self.loss = {e: self._new(1) for e in problem.expiries}
+        self.unit = gcd(*(leg.strike for leg in (*group.shorts, *group.longs))) or 1
+        self.loss = {e: self._new(problem.scale * self.unit) for e in problem.expiries}
         self.taking: dict[int, list[int]] = {i: [self.alone[i]] for i in shorts}
         """By short leg: the variables that take contracts out of its spread."""
         self.drawing: dict[int, list[int]] = defaultdict(list)
         """By long leg: the variables that use its contracts."""
-        for (c, p), v in self.pairs.items():
-            self.taking[c].append(v)
-            self.taking[p].append(v)
+        for i, v in self.lesser.items():
+            self.taking[i].append(v)
         for (i, k), v in self.uses.items():
             if i >= 0:
                 self.taking[i].append(v)
@@ -261,25 +269,73 @@ class Model:
         )
         assert answer is not None, "leaving every short uncovered is always a solution"
         x = answer.x
+        uncovered, strangles = self._strangles(x)
         return price(
             self.problem,
             Pairing(
-                tuple((i, x[v]) for i, v in self.alone.items() if x[v]),
-                tuple((c, p, x[v]) for (c, p), v in self.pairs.items() if x[v]),
+                uncovered,
+                strangles,
                 tuple((i, k, x[v]) for (i, k), v in self.uses.items() if x[v]),
                 tuple((k, e, x[v]) for (k, e), v in self.placed.items() if x[v]),
                 answer.exact,
             ),
         )
 
+    def _strangles(self, x: Sequence[int]) -> tuple[tuple[tuple[int, int], ...], tuple[tuple[int, int, int], ...]]:
+        """Who is uncovered alone, and which call goes with which put: first come, first served."""
+        alone = {i: x[v] for i, v in self.alone.items()}
+        waiting: dict[bool, list[int]] = {False: [], True: []}
+        pairs = []
+        for i in self.order:
+            call = self.problem.group.shorts[i].call
+            need = x[self.lesser[i]] if self.lesser else 0
+            while need:
+                other = waiting[not call][0]
+                n = min(need, alone[other])
+                pairs.append((i, other, n) if call else (other, i, n))
+                alone[other] -= n
+                need -= n
+                if not alone[other]:
+                    waiting[not call].pop(0)
+            if alone[i]:
+                waiting[call].append(i)
+        return tuple((i, n) for i, n in alone.items() if n), tuple(pairs)
+
     def _start(self) -> tuple[int, tuple[int, ...]]:
-        """Everything uncovered: always permitted."""
+        """Everything in spreads where that is permitted, or everything uncovered."""
         x = [0] * len(self.costs)
         for i, leg in enumerate(self.problem.group.shorts):
             x[self.alone[i]] = leg.qty
         if self.uses:
             x[self.uses[NONE, NONE]] = abs(self.problem.group.lots)
-        return sum(c * n for c, n in zip(self.costs, x, strict=True)), tuple(x)
+        in_spreads = self._in_spreads(x)
+        bare = sum(c * n for c, n in zip(self.costs, x, strict=True))
+        if in_spreads is not None:
+            together = sum(c * n for c, n in zip(self.costs, in_spreads, strict=True))
+            if together < bare:
+                return together, tuple(in_spreads)
+        return bare, tuple(x)
+
+    def _in_spreads(self, bare: list[int]) -> list[int] | None:
+        """Every short in a spread, each long at its latest expiry; None when a loss is unbounded so."""
+        x = list(bare)
+        sets: dict[int, list[tuple[bool, int, int]]] = {e: [] for e in self.problem.expiries}
+        for i, leg in enumerate(self.problem.group.shorts):
+            x[self.alone[i]] = 0
+            sets[leg.expiry].append((leg.call, leg.strike, -leg.qty))
+        done: set[int] = set()
+        for (k, e), v in self.placed.items():
+            if k not in done:
+                done.add(k)
+                leg = self.problem.group.longs[k]
+                x[v] = leg.qty
+                sets[e].append((leg.call, leg.strike, leg.qty))
+        for e, legs in sets.items():
+            found = worst(legs)
+            if not found.bounded:
+                return None
+            x[self.loss[e]] = max(0, -found.payoff) // self.unit
+        return x
 
     def broken(self, x: list[int], den: int) -> list[Row]:
         """Rows that a solution breaks."""
@@ -294,9 +350,24 @@ class Model:
             if sum(x[v] for v in self.uses.values()) < lots * den:
                 rows.append((-lots, dict.fromkeys(self.uses.values(), 1)))
             _at_most(rows, lots, [v for use, v in self.uses.items() if use != (NONE, NONE)], x, den)
+        if self.lesser:
+            self._beside(rows, x)
         for expiry in self.problem.expiries:
             self._spread(rows, expiry, x, den)
         return rows
+
+    def _beside(self, rows: list[Row], x: list[int]) -> None:
+        """Down to every leg: lesser calls need as many dearer puts uncovered alone, and the reverse."""
+        free = {False: 0, True: 0}
+        row: dict[bool, dict[int, int]] = {False: {}, True: {}}
+        for i in self.order:
+            call, v = self.problem.group.shorts[i].call, self.lesser[i]
+            free[not call] -= x[v]
+            row[not call][v] = -1
+            if free[not call] < 0 and x[v]:
+                rows.append((0, dict(row[not call])))
+            free[call] += x[self.alone[i]]
+            row[call][self.alone[i]] = 1
 
     def _spread(self, rows: list[Row], expiry: int, x: list[int], den: int) -> None:
         group = self.problem.group
@@ -312,11 +383,11 @@ class Model:
         if not found.bounded:
             rows.append(_sum((1 if leg.call else 0, qty, variables) for leg, qty, variables in legs))
         v = self.loss[expiry]
-        scale = self.problem.scale
-        if found.payoff * scale + x[v] < 0:
+        unit = self.unit
+        if found.payoff + x[v] * unit < 0:
             for at in {found.lowest: 0, found.highest: 0}:
                 constant, coefficients = _sum(
-                    (payoff_at(leg.call, leg.strike, at) * scale, qty, variables) for leg, qty, variables in legs
+                    (payoff_at(leg.call, leg.strike, at) // unit, qty, variables) for leg, qty, variables in legs
                 )
                 rows.append((constant, coefficients | {v: 1}))
 

@@ -22,11 +22,13 @@ class Worst(Struct, frozen=True, gc=False):
     """Lowest settlement price with that payoff."""
     highest: int
     """Highest kink with that payoff."""
+    nearest: int
+    """The kink with that payoff nearest to the price asked for."""
     bounded: bool
     """False when the loss grows without end above the top strike."""
 
 
-def worst(legs: Iterable[LegAtExpiry]) -> Worst:
+def worst(legs: Iterable[LegAtExpiry], near: int = 0) -> Worst:
     """Sweep the payoff from 0 over all strikes; its kinks are nowhere else."""
     value = slope = 0
     kinks = []
@@ -36,17 +38,19 @@ def worst(legs: Iterable[LegAtExpiry]) -> Worst:
             value += qty * strike
             slope -= qty
     kinks.sort()
-    least, lowest, highest, at = value, 0, 0, 0
+    least, lowest, highest, nearest, at = value, 0, 0, 0, 0
     for strike, qty in kinks:
         if strike != at:
             value += slope * (strike - at)
             at = strike
             if value < least:
-                least, lowest, highest = value, at, at
+                least, lowest, highest, nearest = value, at, at, at
             elif value == least:
                 highest = at
+                if abs(at - near) < abs(nearest - near):
+                    nearest = at
         slope += qty
-    return Worst(least, lowest, highest, slope >= 0)
+    return Worst(least, lowest, highest, nearest, slope >= 0)
 
 
 def payoff_at(call: bool, strike: int, price: int) -> int:

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from actors.book.rules.margin.largest_loss import largest_loss, price_loss
 from actors.book.rules.margin.legs import MONEY_PER_PRICE, Group, Leg, OptionPosition, Underlying, groups
-from actors.book.rules.margin.pairing import NODES_MAX, Pairing, Priced, Problem, price, solve
+from actors.book.rules.margin.pairing import IN_TURN_SHORT_LEGS, NODES_MAX, Pairing, Priced, Problem, price, solve
 from actors.book.rules.margin.profiles import PPM, MarginProfile
 from actors.book.rules.margin.stock import Requirement, divide_half_up, regulation_t_money
 from actors.book.rules.margin.stock import requirement as stock_requirement
@@ -104,6 +104,11 @@ class AccountRequirement(Struct, frozen=True):
         return max(0, -self.excess_money)
 
 
+def find(profile: MarginProfile, group: Group, as_of_date: int, nodes_max: int = NODES_MAX) -> Found:
+    """The cheapest pairings of one group: pure work of up to a few hundred milliseconds, for outside a turn."""
+    return _requirement(profile, group, as_of_date, None, nodes_max)[1]
+
+
 def months_beyond(as_of_date: int, expiry_date: int, months: int) -> bool:
     """Whether an expiry lies more than so many calendar months after a date."""
     year, month = divmod(as_of_date // 10_000 * 12 + as_of_date // 100 % 100 - 1 + months, 12)
@@ -124,8 +129,15 @@ class Requirements:
         self._answers: OrderedDict[object, GroupRequirement] = OrderedDict()
         self._pairings: OrderedDict[object, Found] = OrderedDict()
 
-    def group(self, profile: MarginProfile, group: Group, as_of_date: int, *, fresh: bool = True) -> GroupRequirement:
-        """What a group asks. Not ``fresh``: the pairing last found for these positions, at the present prices."""
+    def group(
+        self, profile: MarginProfile, group: Group, as_of_date: int, *, fresh: bool = True, in_turn: bool = False
+    ) -> GroupRequirement:
+        """What a group asks.
+
+        Not ``fresh``: the pairing last found for these positions, at the present prices. ``in_turn``: a group of
+        more than six short legs is not searched; the last pairing, or a simple one, gives an upper bound, and the
+        search belongs outside the account's turn (:func:`find`, then :meth:`learn`).
+        """
         exact_key = (profile, group, as_of_date)
         answer = self._answers.get(exact_key)
         if answer is not None:
@@ -133,18 +145,24 @@ class Requirements:
             return answer
         if not group.shorts and not group.longs:
             return _stock_alone(profile, group)
-        key = (profile, group.key(), as_of_date)
-        known = None if fresh else self._pairings.get(key)
-        answer, found = _requirement(profile, group, as_of_date, known, self.nodes_max)
-        if known is None:
-            _keep(self._pairings, key, found, self.size)
+        brief = in_turn and len(group.shorts) > IN_TURN_SHORT_LEGS
+        known = self._pairings.get((profile, group.key(), as_of_date)) if brief or not fresh else None
+        answer, found = _requirement(profile, group, as_of_date, known, 0 if brief else self.nodes_max)
+        if known is None and not (brief and not answer.exact):
+            self.learn(profile, group, as_of_date, found)
             _keep(self._answers, exact_key, answer, self.size)
         return answer
 
-    def account(self, profile: MarginProfile, held: Holdings, *, fresh: bool = True) -> AccountRequirement:
+    def learn(self, profile: MarginProfile, group: Group, as_of_date: int, found: Found) -> None:
+        """Take in pairings found elsewhere for a group's positions; they are checked by pricing alone."""
+        _keep(self._pairings, (profile, group.key(), as_of_date), found, self.size)
+
+    def account(
+        self, profile: MarginProfile, held: Holdings, *, fresh: bool = True, in_turn: bool = False
+    ) -> AccountRequirement:
         """What a whole account asks. KeyError when the price of an underlying is missing."""
         found = [
-            (group, self.group(profile, group, held.as_of_date, fresh=fresh))
+            (group, self.group(profile, group, held.as_of_date, fresh=fresh, in_turn=in_turn))
             for group in groups(held.underlyings, held.stock, held.options)
         ]
         long_stock = sum(max(0, r.stock_money) for _, r in found)
@@ -210,7 +228,7 @@ def _requirement(
 def _main(problem: Problem, known: Found | None, nodes_max: int) -> tuple[Priced, bool]:
     if problem.profile.option_rule == "payoff":
         if known is None:
-            found = largest_loss(problem, nodes_max)
+            found = largest_loss(problem, max(nodes_max, 1))
             if found is not None:
                 return found, True
         elif known.by_payoff:

@@ -1,0 +1,224 @@
+"""What an order does to buying power, and which option level a book needs (margin-and-options §4).
+
+An order is the book with it filled at its check price: positions changed, cash moved by price and estimated fees.
+Invariants: a bought option leaves through cash and adds nothing to the requirement, so nothing is charged twice;
+an order that frees as much as it costs is accepted whatever the account's state; contracts are whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from actors.book.rules.margin.legs import OptionPosition, Underlying, expiry_order
+from actors.book.rules.margin.profiles import MarginProfile, secured
+from actors.book.rules.margin.requirement import AccountRequirement, Holdings, Requirements
+from actors.book.units import QTY_PER_SHARE
+
+UNCOVERED_LEVEL: Final = 4
+
+
+class Change(Struct, frozen=True):
+    """One order as if it were filled."""
+
+    cash_money: int
+    """What its price and fees do to cash, signed."""
+    options: tuple[OptionPosition, ...] = ()
+    """Contracts bought (positive) and sold (negative), with their marks."""
+    stock: tuple[tuple[str, int], ...] = ()
+    """Symbol and signed quantity units."""
+    underlyings: tuple[Underlying, ...] = ()
+    """Prices that the book does not hold yet."""
+
+
+class Effect(Struct, frozen=True):
+    """What a change does, money units."""
+
+    before: AccountRequirement
+    after: AccountRequirement
+    needed_money: int
+    """What it takes from what is available; negative when it frees money."""
+    reduces: bool
+    """Whether it only reduces risk, and is accepted in any state (§4.4)."""
+
+    @property
+    def initial_change_money(self) -> int:
+        """Change of the initial requirement of the book held."""
+        return self.after.initial_money - self.before.initial_money
+
+    @property
+    def maintenance_change_money(self) -> int:
+        """Change of the maintenance requirement."""
+        return self.after.maintenance_money - self.before.maintenance_money
+
+
+class Cover(Struct, frozen=True):
+    """How the short options of a book are covered, in contracts."""
+
+    by_stock: int
+    by_longs: int
+    by_cash: int
+    """Puts that only their strike in cash secures."""
+    uncovered_calls: int
+
+
+def apply(held: Holdings, change: Change) -> Holdings:
+    """The book after a change."""
+    options: dict[str, OptionPosition] = {}
+    for position in (*held.options, *change.options):
+        before = options.get(position.symbol)
+        qty = position.qty + (before.qty if before else 0)
+        options[position.symbol] = msgspec.structs.replace(position, qty=qty)
+    stock = dict(held.stock)
+    for symbol, qty in change.stock:
+        stock[symbol] = stock.get(symbol, 0) + qty
+    underlyings = held.underlyings | {u.symbol: u for u in change.underlyings}
+    left = tuple(position for position in options.values() if position.qty)
+    return Holdings(held.cash_money + change.cash_money, underlyings, stock, left, held.as_of_date)
+
+
+def effect(cache: Requirements, profile: MarginProfile, level: int, held: Holdings, change: Change) -> Effect:
+    """What a change needs before it is accepted.
+
+    Below level 4 a put that no long covers needs its whole strike (§4.7); what is held already keeps the legal
+    figure. KeyError when the price of an underlying is missing.
+    """
+    filled = apply(held, change)
+    before, after = cache.account(profile, held), cache.account(profile, filled)
+    needed = before.available_money - after.available_money
+    if (
+        level < UNCOVERED_LEVEL
+        and profile.naked != "strike"
+        and any(o.qty < 0 or o.right == "put" for o in change.options)
+    ):
+        strict = secured(profile)
+        at_strike = cache.account(strict, held).available_money - cache.account(strict, filled).available_money
+        needed = max(needed, at_strike)
+    reduces = after.maintenance_money <= before.maintenance_money and needed <= max(0, -change.cash_money)
+    return Effect(before, after, needed, reduces and _only_closes(held, change))
+
+
+def reservation(
+    cache: Requirements,
+    profile: MarginProfile,
+    level: int,
+    held: Holdings,
+    open_orders: Sequence[Change],
+    new: Change,
+) -> int:
+    """Money that a new order reserves beside the open ones: the worse of alone and all together (§4.3)."""
+    alone = effect(cache, profile, level, held, new).needed_money
+    if not open_orders:
+        return max(0, alone)
+    others = effect(cache, profile, level, held, merged(open_orders)).needed_money
+    together = effect(cache, profile, level, held, merged([*open_orders, new])).needed_money
+    return max(0, alone, together - max(0, others))
+
+
+def merged(changes: Sequence[Change]) -> Change:
+    """Several orders filled together."""
+    return Change(
+        sum(c.cash_money for c in changes),
+        tuple(o for c in changes for o in c.options),
+        tuple(s for c in changes for s in c.stock),
+        tuple(u for c in changes for u in c.underlyings),
+    )
+
+
+def affordable_units(
+    cache: Requirements, profile: MarginProfile, level: int, held: Holdings, unit: Change, units: int
+) -> int:
+    """The most whole units of a fill that the account can carry (§4.5); never one leg of a unit alone."""
+    low, high = 0, units
+    while low < high:
+        middle = (low + high + 1) // 2
+        found = effect(cache, profile, level, held, times(unit, middle))
+        if found.reduces or found.needed_money <= max(0, found.before.available_money):
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def times(unit: Change, units: int) -> Change:
+    """A unit so many times."""
+    return Change(
+        unit.cash_money * units,
+        tuple(msgspec.structs.replace(o, qty=o.qty * units) for o in unit.options),
+        tuple((symbol, qty * units) for symbol, qty in unit.stock),
+        unit.underlyings,
+    )
+
+
+def _only_closes(held: Holdings, change: Change) -> bool:
+    """Whether every leg reduces a position, without crossing zero."""
+    now = {o.symbol: o.qty for o in held.options}
+    pairs = [(now.get(o.symbol, 0), o.qty) for o in change.options]
+    pairs += [(held.stock.get(symbol, 0), qty) for symbol, qty in change.stock]
+    return all(have * qty < 0 and abs(qty) <= abs(have) for have, qty in pairs)
+
+
+def cover(held: Holdings) -> Cover:
+    """Cover of every short option, by count: stock first where it delivers, then longs that last as long."""
+    by_stock = by_longs = by_cash = uncovered = 0
+    kinds = sorted({(o.underlying, o.multiplier, o.style, o.settlement, o.deliverable) for o in held.options})
+    shares = dict(held.stock)
+    for kind in kinds:
+        symbol, multiplier, _, settlement, deliverable = kind
+        legs = [o for o in held.options if (o.underlying, o.multiplier, o.style, o.settlement, o.deliverable) == kind]
+        for right in ("call", "put"):
+            short, left, covered = _unmatched([o for o in legs if o.right == right])
+            by_longs += covered
+            if right == "call" and settlement == "physical" and not deliverable:
+                lots = max(0, shares.get(symbol, 0)) // (multiplier * QTY_PER_SHARE)
+                used = min(lots, left)
+                shares[symbol] = shares.get(symbol, 0) - used * multiplier * QTY_PER_SHARE
+                spare = min(lots - used, covered)
+                by_stock += used + spare
+                by_longs -= spare
+                left -= used
+            if right == "put":
+                by_cash += left
+            else:
+                uncovered += left
+            assert left <= short
+    return Cover(by_stock, by_longs, by_cash, uncovered)
+
+
+def _unmatched(legs: list[OptionPosition]) -> tuple[int, int, int]:
+    """Short contracts, those no long covers, and those one does; the last to expire choose first."""
+    longs = sorted(((expiry_order(o), o.qty) for o in legs if o.qty > 0), reverse=True)
+    shorts = sorted(((expiry_order(o), -o.qty) for o in legs if o.qty < 0), reverse=True)
+    pool = covered = n = 0
+    for expiry, qty in shorts:
+        while n < len(longs) and longs[n][0] >= expiry:
+            pool += longs[n][1]
+            n += 1
+        used = min(pool, qty)
+        pool -= used
+        covered += used
+    total = sum(qty for _, qty in shorts)
+    return total, total - covered, covered
+
+
+def level_needed(held: Holdings, change: Change) -> int:
+    """The least option level for an order, judged on the book that results (§4.7); 0 when it needs none."""
+    if not change.options and not any(qty < 0 for _, qty in change.stock):
+        return 0
+    before, after = cover(held), cover(apply(held, change))
+    if after.uncovered_calls > before.uncovered_calls:
+        return UNCOVERED_LEVEL
+    if after.by_longs > before.by_longs:
+        return 3
+    now = {o.symbol: o.qty for o in held.options}
+    opened = [
+        o for o in change.options if now.get(o.symbol, 0) * o.qty >= 0 or abs(o.qty) > abs(now.get(o.symbol, 0))
+    ]
+    if any(o.qty > 0 for o in opened):
+        return 2
+    if opened or after.by_cash > before.by_cash:
+        return 1
+    return 0

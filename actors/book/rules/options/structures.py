@@ -1,0 +1,253 @@
+"""Legs as one structure: its name, and what it can win and lose at expiry (margin-and-options §6).
+
+Invariants: the order of legs does not matter, nor does a common factor of their quantities; every bound is exact
+for all settlement prices from 0 upwards; margin never depends on a name. Known limit: bounds and breakevens need
+legs of one expiry; a structure over several expiries has none that depend on prices at expiry alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import gcd
+
+from msgspec import Struct
+
+from actors.book.rules.margin.payoff import payoff_at
+from actors.book.units import divide_half_even
+
+
+class StructureLeg(Struct, frozen=True, gc=False):
+    """One option leg."""
+
+    call: bool
+    strike: int
+    """Price units."""
+    expiry: int
+    """Any number that grows with the expiry."""
+    qty: int
+    """Contracts, signed."""
+    price: int = 0
+    """What was paid or received a share, price units."""
+
+
+class Bounds(Struct, frozen=True):
+    """What a structure comes to at expiry, its premiums included; price units a share, over all its contracts."""
+
+    net_cost: int
+    """Paid for it; negative when it brought a credit."""
+    max_profit: int | None
+    """None: without bound."""
+    max_loss: int | None
+    """Not negative; None: without bound."""
+    breakevens: tuple[int, ...]
+    """Settlement prices without profit or loss, ascending, to the nearest price unit."""
+
+
+def bounds(legs: Sequence[StructureLeg], stock_lots: int = 0, stock_price: int = 0) -> Bounds | None:
+    """Profit, loss and breakevens at expiry; None when the legs expire at different times.
+
+    ``stock_lots`` are lots of as many shares as a contract delivers, signed, bought at ``stock_price``.
+    """
+    if len({leg.expiry for leg in legs}) > 1:
+        return None
+    net = sum(leg.qty * leg.price for leg in legs) + stock_lots * stock_price
+    kinks = sorted({0, *(leg.strike for leg in legs)})
+    values = [_value(legs, stock_lots, at) - net for at in kinks]
+    slope = stock_lots + sum(leg.qty for leg in legs if leg.call)
+    least, most = min(values), max(values)
+    return Bounds(
+        net,
+        None if slope > 0 else most,
+        None if slope < 0 else max(0, -least),
+        _breakevens(kinks, values, slope),
+    )
+
+
+def _value(legs: Sequence[StructureLeg], stock_lots: int, at: int) -> int:
+    return stock_lots * at + sum(leg.qty * payoff_at(leg.call, leg.strike, at) for leg in legs)
+
+
+def _breakevens(kinks: list[int], values: list[int], slope: int) -> tuple[int, ...]:
+    found: set[int] = set()
+    for n, (at, value) in enumerate(zip(kinks, values, strict=True)):
+        last = n + 1 == len(kinks)
+        flat = not last and value == 0 == values[n + 1]
+        if value == 0 and not (flat and n and values[n - 1] == 0):
+            found.add(at)
+        if not last:
+            after, width = values[n + 1], kinks[n + 1] - at
+            if value * after < 0:
+                found.add(at + divide_half_even(-value * width * (1 if after > value else -1), abs(after - value)))
+        elif slope and value * slope < 0:
+            found.add(at + divide_half_even(abs(value), abs(slope)))
+    return tuple(sorted(found))
+
+
+def name(legs: Sequence[StructureLeg], stock_lots: int = 0, *, cash_secured: bool = False) -> str:
+    """What traders call it; ``custom`` when it has no name, and empty without legs.
+
+    ``cash_secured`` says that the account secures short puts with their strike in cash.
+    """
+    common = gcd(stock_lots, *(leg.qty for leg in legs)) or 1
+    parts = sorted((leg.expiry, leg.strike, leg.call, leg.qty // common) for leg in legs if leg.qty)
+    if stock_lots:
+        return _with_stock(parts, stock_lots // common)
+    by_count = {0: _nothing, 1: _single, 2: _two, 3: _three, 4: _four}
+    found = by_count[len(parts)](parts) if len(parts) in by_count else ""
+    if cash_secured and found == "short_put":
+        return "cash_secured_put"
+    return found or ("custom" if parts else "")
+
+
+_Part = tuple[int, int, bool, int]
+"""Expiry, strike, call or not, signed ratio; sorted so."""
+
+
+def _nothing(_parts: list[_Part]) -> str:
+    return ""
+
+
+def _right(part: _Part) -> str:
+    return "call" if part[2] else "put"
+
+
+def _single(parts: list[_Part]) -> str:
+    return f"{'long' if parts[0][3] > 0 else 'short'}_{_right(parts[0])}"
+
+
+def _with_stock(parts: list[_Part], lots: int) -> str:
+    found = [(call, qty) for _, _, call, qty in parts]
+    long = lots > 0
+    if not parts:
+        return "long_stock" if long else "short_stock"
+    if len(parts) == 1:
+        call, qty = found[0]
+        if abs(qty) == abs(lots):
+            one = {
+                (True, True, False): "covered_call",
+                (False, False, False): "covered_put",
+                (True, False, True): "protective_put",
+                (False, True, True): "protective_call",
+            }.get((long, call, qty > 0))
+            if one:
+                return one
+    if len(parts) == 2 and parts[0][0] == parts[1][0] and {call for call, _ in found} == {True, False}:
+        return _stock_and_two(next(p for p in parts if p[2]), next(p for p in parts if not p[2]), lots)
+    return "custom"
+
+
+def _stock_and_two(call: _Part, put: _Part, lots: int) -> str:
+    if call[3] == -lots and put[3] == lots:
+        if call[1] == put[1]:
+            return "conversion" if lots > 0 else "reverse_conversion"
+        if put[1] < call[1]:
+            return "collar" if lots > 0 else "reverse_collar"
+    if call[3] == put[3] == -lots and lots > 0:
+        return "covered_straddle" if call[1] == put[1] else "covered_strangle"
+    return "custom"
+
+
+def _two(parts: list[_Part]) -> str:
+    (e1, k1, c1, q1), (e2, k2, c2, q2) = parts
+    if c1 != c2:
+        return _call_and_put(parts) if e1 == e2 and abs(q1) == abs(q2) else ""
+    right = _right(parts[0])
+    if q1 * q2 > 0:
+        return ""
+    if e1 != e2:
+        if abs(q1) != abs(q2):
+            return ""
+        side = "long" if q2 > 0 else "short"
+        return f"{side}_{right}_{'calendar' if k1 == k2 else 'diagonal'}"
+    if abs(q1) == abs(q2):
+        bought_better = (q1 > 0) == c1
+        return f"{right}_{'debit' if bought_better else 'credit'}_spread"
+    long = q1 if q1 > 0 else q2
+    short = q1 if q1 < 0 else q2
+    return f"{right}_{'backspread' if long > -short else 'ratio_spread'}"
+
+
+def _call_and_put(parts: list[_Part]) -> str:
+    call = next(part for part in parts if part[2])
+    put = next(part for part in parts if not part[2])
+    if call[3] == put[3]:
+        side = "long" if call[3] > 0 else "short"
+        if call[1] == put[1]:
+            return f"{side}_straddle"
+        return f"{side}_strangle" if put[1] < call[1] else f"{side}_guts"
+    side = "long" if call[3] > 0 else "short"
+    return (
+        f"synthetic_{side}_stock"
+        if call[1] == put[1]
+        else f"{'bullish' if side == 'long' else 'bearish'}_risk_reversal"
+    )
+
+
+def _three(parts: list[_Part]) -> str:
+    if len({part[0] for part in parts}) > 1:
+        return ""
+    (_, k1, c1, q1), (_, k2, c2, q2), (_, k3, c3, q3) = parts
+    if not c1 == c2 == c3:
+        return _jade(parts)
+    right = _right(parts[0])
+    if q1 * q3 > 0 > q1 * q2 and q2 == -(q1 + q3):
+        side = "long" if q1 > 0 else "short"
+        if q1 == q3:
+            return f"{side}_{right}_butterfly" if k2 - k1 == k3 - k2 else f"{side}_{right}_broken_wing_butterfly"
+        return f"{side}_{right}_ratio_butterfly"
+    if abs(q1) == abs(q2) == abs(q3) and abs(q1 + q2 + q3) == abs(q1):
+        odd = q1 if (q2 > 0) == (q3 > 0) else q3 if (q1 > 0) == (q2 > 0) else 0
+        return f"{'long' if odd > 0 else 'short'}_{right}_ladder" if odd else ""
+    return ""
+
+
+def _jade(parts: list[_Part]) -> str:
+    """A short put below a call credit spread, or its mirror."""
+    calls = [part for part in parts if part[2]]
+    puts = [part for part in parts if not part[2]]
+    if len({abs(part[3]) for part in parts}) != 1:
+        return ""
+    if len(calls) == 2 and puts[0][3] < 0 and calls[0][3] < 0 < calls[1][3] and puts[0][1] < calls[0][1]:
+        return "jade_lizard"
+    if len(puts) == 2 and calls[0][3] < 0 and puts[0][3] > 0 > puts[1][3] and calls[0][1] > puts[1][1]:
+        return "reverse_jade_lizard"
+    return ""
+
+
+def _four(parts: list[_Part]) -> str:
+    if len({part[0] for part in parts}) > 1:
+        return _two_expiries(parts)
+    signs = tuple(part[3] > 0 for part in parts)
+    if len({abs(part[3]) for part in parts}) > 1:
+        return ""
+    calls = [part for part in parts if part[2]]
+    puts = [part for part in parts if not part[2]]
+    if len(calls) in (0, 4):
+        if signs in ((True, False, False, True), (False, True, True, False)):
+            return f"{'long' if signs[0] else 'short'}_{_right(parts[0])}_condor"
+        return ""
+    if len(calls) != 2 or calls[0][3] * calls[1][3] > 0 or puts[0][3] * puts[1][3] > 0:
+        return ""
+    if (puts[0][1], puts[1][1]) == (calls[0][1], calls[1][1]):
+        if calls[0][3] * puts[0][3] < 0:
+            return "long_box" if calls[0][3] > 0 else "short_box"
+        return ""
+    if calls[0][3] * puts[1][3] < 0 or puts[1][1] > calls[0][1]:
+        return ""
+    side = "short" if calls[0][3] < 0 else "long"
+    return f"{side}_iron_{'butterfly' if puts[1][1] == calls[0][1] else 'condor'}"
+
+
+def _two_expiries(parts: list[_Part]) -> str:
+    near = [part for part in parts if part[0] == parts[0][0]]
+    far = [part for part in parts if part[0] != parts[0][0]]
+    if len(near) != 2 or len({part[0] for part in far}) != 1:
+        return ""
+    if {_two(near), _two(far)} == {"synthetic_long_stock", "synthetic_short_stock"}:
+        return "jelly_roll"
+    opposite = {part[2]: part[3] for part in near} == {part[2]: -part[3] for part in far}
+    if len({part[2] for part in near}) != 2 or near[0][3] != near[1][3] or not opposite:
+        return ""
+    side = "long" if far[0][3] > 0 else "short"
+    same = {part[1:3] for part in near} == {part[1:3] for part in far}
+    return f"{side}_double_{'calendar' if same else 'diagonal'}"
