@@ -103,7 +103,7 @@ def sequence(book: Book, order_nos: Sequence[int], profiles: Profiles) -> Sequen
         if order is None or not order.terms.group_no:
             return order_no, 0, order_no
         profile = profiles.get(order.terms.profile)
-        first = profile is not None and profile.stop_before_target and order.terms.leg == "stop_loss"
+        first = profile is not None and profile.stop_first and order.terms.leg == "stop_loss"
         return order.terms.group_no, 0 if first else 1, order_no
 
     return sorted(order_nos, key=place)
