@@ -130,9 +130,22 @@ def _settle(draft: Draft, group: Group, world: World, profiles: Profiles) -> Non
     left = group.entry_qty - group.exit_qty
     if left <= 0:
         return
+    left = min(left, _room(draft.book, exits))
+    if left <= 0:
+        # The shares went another way before any exit held them.
+        for order in exits if group.entry_end else ():
+            end(draft, order.terms.order_no, "nothing_to_close")
+        return
     for order in exits:
         if order.reserved_qty != left or order.leaves_qty != left:
             _adjust(draft, order, order.filled_qty + left, left, profiles, profile)
+
+
+def _room(book: Book, exits: list[Order]) -> int:
+    """Shares that the exits hold already or that nobody holds."""
+    terms = exits[0].terms
+    free = available_qty(book, terms.symbol)
+    return (free if terms.side == "sell" else -free) + max(order.reserved_qty for order in exits)
 
 
 def _adjust(draft: Draft, order: Order, qty: int, reserved: int, profiles: Profiles, profile: Profile) -> None:
