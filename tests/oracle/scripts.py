@@ -107,7 +107,9 @@ def _contingent(d: _Dice) -> Any:
         return CloseAllPositions(cancel_orders=d.rarely(2))
     if shape < 4:
         trail = {d.choice(("trail_price", "trail_percent")): d.choice(("0.02", "0.2", "0.5"))}
-        return PlaceOrder(symbol=symbol, qty=d.qty(), side=side, type="trailing_stop", time_in_force=in_force, **trail)
+        return PlaceOrder(
+            symbol=symbol, qty=d.qty(), side=side, type="trailing_stop", time_in_force=in_force, **trail
+        )
     order_class = d.choice(("bracket", "bracket", "oco", "oto"))
     over = TakeProfit(limit_price=d.choice(("10.02", "10.03", "10.05")))
     under = StopLoss(stop_price=d.choice(("9.95", "9.97", "9.98")), limit_price=d.choice((None, None, "9.90")))

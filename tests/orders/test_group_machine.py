@@ -124,8 +124,11 @@ class Groups(RuleBasedStateMachine):
                     continue
                 if order.reserved_qty:
                     assert order.reserved_qty == order.leaves_qty <= group.entry_qty - group.exit_qty
-                    assert group.exit_qty or order.terms.profile == "alpaca-parity" or self.closes or (
-                        order.reserved_qty == group.entry_qty
+                    assert (
+                        group.exit_qty
+                        or order.terms.profile == "alpaca-parity"
+                        or self.closes
+                        or (order.reserved_qty == group.entry_qty)
                     )
                 else:
                     assert order.dormant
