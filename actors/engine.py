@@ -17,11 +17,12 @@ from msgspec.structs import replace
 
 from actors.actor import fall_due, intend, perform
 from actors.book import events as e
-from actors.book import trade
+from actors.book import meet, trade
 from actors.book.draft import Draft
 from actors.book.instruments import Instrument, Instruments
 from actors.book.outcome import Done, Outcome, Placed
 from actors.book.rules.matching.ledger import follow
+from actors.book.rules.matching.prints import is_eligible
 from actors.book.rules.matching.profiles import Profiles
 from actors.book.rules.reasons import Refusal
 from actors.book.state.book import Book
@@ -42,7 +43,7 @@ from actors.inputs import (
     UnreadableInput,
 )
 from actors.market.board import Slot
-from actors.market.messages import FeedState, Quote, Session, Status, TapeMessage, Trade
+from actors.market.messages import Auction, FeedState, Quote, Session, Status, TapeMessage, Trade
 from actors.market.world import World
 from actors.turns import Turns
 
@@ -50,11 +51,18 @@ _TAPE = TapeInput()
 _ALL = 1 << 62
 
 
-def _note_status(slot: Slot, message: Status) -> None:
-    """Trading that resumes waits for a new quote: the one from before the halt fills nothing (fill model §13)."""
+def _note_status(slot: Slot, message: Status) -> bool:
+    """Take in a status; whether trading stopped or resumed.
+
+    Trading that resumes waits for a new quote: the one from before the halt fills nothing (fill model §13).
+    """
     old, slot.status = slot.status, message
-    if message.state == "trading" and old is not None and old.state != "trading":
-        slot.quote_epoch = -1
+    changed = (message.state == "trading") != (old is None or old.state == "trading")
+    if changed:
+        slot.rejoins += 1
+        if message.state == "trading":
+            slot.quote_epoch = -1
+    return changed
 
 
 class Created(Struct, frozen=True):
@@ -76,9 +84,9 @@ class Engine(Turns):
         instruments: Iterable[Instrument] = (),
     ) -> None:
         self.seed = seed
-        self.profiles = profiles or Profiles()
         self.defaults = defaults or Defaults()
-        super().__init__(World(Instruments(instruments), self.profiles.hashes))
+        known = profiles or Profiles()
+        super().__init__(World(Instruments(instruments), known.hashes), known)
 
     # ── commands ────────────────────────────────────────────────────────────────────────────────────────
 
@@ -162,6 +170,8 @@ class Engine(Turns):
             self._session(message)  # type: ignore[arg-type]
         elif kind is Status:
             self._status(message)  # type: ignore[arg-type]
+        elif kind is Auction:
+            self._auction(message)  # type: ignore[arg-type]
         elif kind is FeedState:
             self._feed(message)  # type: ignore[arg-type]
         self.close_step(_TAPE)
@@ -189,15 +199,25 @@ class Engine(Turns):
         slot.quote = quote
         slot.quote_seq = world.tape_seq
         slot.quote_epoch = board.feed_epoch
-        if 0 < quote.ask <= slot.ask_down or quote.bid >= slot.bid_up or slot.busy:
+        if slot.option:
+            slot.underlying_quote = slot.underlying.quote if slot.underlying is not None else None
+        if quote.bid <= slot.bid_down or not 0 < quote.ask < slot.ask_up or slot.busy:
             self._quote_concerns(slot, quote)
 
     def _quote_concerns(self, slot: Slot, quote: Quote) -> None:
         if slot.consumers:
             self._follow_consumption(slot, quote)
         woken = self.world.board.woken_by_quote(slot, quote.bid, quote.ask)
-        self.wake(woken, lambda draft, no: trade.meet_quote(draft, no, self.world, self.profiles))
-        self.close_step(_TAPE)
+        if woken:
+            self.wake(woken, lambda draft, no: self._meet_quote(draft, no, slot))
+            self.close_step(_TAPE)
+
+    def _meet_quote(self, draft: Draft, order_no: int, slot: Slot) -> None:
+        order = draft.book.orders.get(order_no)
+        if order is not None and order.terms.stop_price and not order.triggered:
+            trade.meet_stop_quote(draft, order, slot, self.world, self.profiles)
+        else:
+            meet.meet_quote(draft, order_no, self.world, self.profiles)
 
     def _follow_consumption(self, slot: Slot, quote: Quote) -> None:
         for account_no in list(slot.consumers):
@@ -227,16 +247,34 @@ class Engine(Turns):
         slot = board.slot(message.symbol)
         slot.last = message
         slot.last_seq = self.world.tape_seq
+        if not is_eligible(message, slot.option):
+            return
+        slot.print = message
+        slot.print_seq = self.world.tape_seq
         woken = board.woken_by_trade(slot, message.price)
-        self.wake(woken, lambda draft, no: trade.meet_trade(draft, no, slot, self.world, self.profiles))
+        if woken:
+            self.wake_accounts(
+                woken, lambda draft, nos: trade.meet_trade(draft, nos, slot, self.world, self.profiles)
+            )
+
+    def _auction(self, message: Auction) -> None:
+        slot = self.world.board.slot(message.symbol)
+        woken = sorted(slot.near) if message.kind == "halt" else sorted(slot.auction)
+        self.wake(woken, lambda draft, no: meet.meet_auction(draft, no, slot, message, self.world, self.profiles))
 
     def _status(self, message: Status) -> None:
-        slot = self.world.board.slot(message.symbol)
-        _note_status(slot, message)
-        self.wake(sorted(slot.near), lambda draft, no: trade.meet_change(draft, no, self.world, self.profiles))
+        board = self.world.board
+        slot = board.slot(message.symbol)
+        concerned = board.all_on(slot) if _note_status(slot, message) else sorted(slot.near)
+        self.wake(concerned, lambda draft, no: meet.meet_change(draft, no, self.world, self.profiles))
+
+    def _note_session(self, message: Session) -> None:
+        if message.phase != self.world.phase:
+            self.world.board.rejoins += 1
+        self.world.session = message
 
     def _session(self, message: Session) -> None:
-        self.world.session = message
+        self._note_session(message)
         waiters = sorted(self.waits.phase_waiters)
         self.waits.phase_waiters.clear()
         for account_no, order_no in waiters:
@@ -255,7 +293,7 @@ class Engine(Turns):
     def _look_again(self) -> None:
         """What a quote is worth may have changed: judge every order that stands at its level."""
         near = [key for slot in self.world.board.slots.values() for key in slot.near]
-        self.wake(sorted(near), lambda draft, no: trade.meet_change(draft, no, self.world, self.profiles))
+        self.wake(sorted(near), lambda draft, no: meet.meet_change(draft, no, self.world, self.profiles))
 
     def _note_feed(self, message: FeedState) -> None:
         """What the board learns from the feed: a new subscription makes every older quote unusable."""
@@ -267,12 +305,17 @@ class Engine(Turns):
             for symbol in message.symbols:
                 slot = board.slot(symbol)
                 slot.feed = message.feed or slot.feed
+                if message.state != "lagging":
+                    slot.rejoins += 1
                 if message.state == "down":
                     slot.dead = True
                 elif message.state == "up":
                     slot.dead = False
                     slot.quote_epoch = -1
-        elif message.state == "down":
+            return
+        if message.state != "lagging":
+            board.rejoins += 1
+        if message.state == "down":
             world.feed_down = True
         elif message.state == "up":
             world.feed_down = False
@@ -296,7 +339,14 @@ class Engine(Turns):
                 for order_no in order_nos:
                     watch = draft.book.watch.get(order_no)
                     if watch is not None:
-                        draft.watch(order_no, replace(watch, cond_since=0, due_at=0))
+                        due_at = watch.due_at if watch.reason == meet.AWAITING_PRINT else 0
+                        draft.watch(
+                            order_no,
+                            replace(
+                                watch, cond_since=0, due_at=due_at, place=None, inside_since=0,
+                                inside_from_start=False, gap_at=self.world.now,
+                            ),
+                        )  # fmt: skip
 
             self.turn(self.books[account_no], restart)
 
@@ -309,12 +359,16 @@ class Engine(Turns):
             if isinstance(message, Quote):
                 if message != slot.quote or slot.quote_epoch != world.board.feed_epoch:
                     slot.quote, slot.quote_seq, slot.quote_epoch = message, world.tape_seq, world.board.feed_epoch
+                    if slot.underlying is not None:
+                        slot.underlying_quote = slot.underlying.quote
             elif isinstance(message, Trade):
                 slot.last, slot.last_seq = message, world.tape_seq
+                if is_eligible(message, slot.option):
+                    slot.print, slot.print_seq = message, world.tape_seq
             else:
                 _note_status(slot, message)
         elif isinstance(message, Session):
-            world.session = message
+            self._note_session(message)
         elif isinstance(message, FeedState):
             self._note_feed(message)
 
@@ -365,6 +419,11 @@ class Engine(Turns):
         self.input_seq += 1
         records = tuple(instruments)
         self.world.instruments.update(records)
+        board = self.world.board
+        for record in records:
+            slot = board.slots.get(record.symbol)
+            if slot is not None:
+                board.describe(slot, record)
         self.close_step(ReferenceInput(records))
 
     def _advance(self, at: int) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from actors.actor import Waits
 from actors.book import events as e
 from actors.book.draft import Draft
+from actors.book.rules.matching.profiles import Profiles
 from actors.book.state.book import Book
 from actors.house.state import HOUSE_NO, House
 from actors.inputs import Input, Moved, Section, Step
@@ -22,9 +23,10 @@ from actors.market.world import World
 class Turns:
     """The resident books, the turns they take, and the steps that came of them."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, profiles: Profiles) -> None:
         self.world = world
-        self.waits = Waits(world)
+        self.profiles = profiles
+        self.waits = Waits(world, profiles)
         self.house = House()
         self.books: dict[int, Book] = {}
         """Resident accounts."""
@@ -101,6 +103,15 @@ class Turns:
 
     def wake(self, woken: list[Key], what: Callable[[Draft, int], None]) -> None:
         """Run ``what`` for each woken order, one draft an account."""
+
+        def each(draft: Draft, order_nos: list[int]) -> None:
+            for order_no in order_nos:
+                what(draft, order_no)
+
+        self.wake_accounts(woken, each)
+
+    def wake_accounts(self, woken: list[Key], what: Callable[[Draft, list[int]], None]) -> None:
+        """Run ``what`` once for each account with its woken orders."""
         position = 0
         while position < len(woken):
             account_no = woken[position][0]
@@ -113,8 +124,7 @@ class Turns:
                 continue
 
             def run(draft: Draft, order_nos: list[int] = order_nos) -> None:
-                for order_no in order_nos:
-                    what(draft, order_no)
+                what(draft, order_nos)
 
             self.turn(book, run, order_nos)
 

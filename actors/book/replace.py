@@ -13,13 +13,13 @@ from actors.book import events as e
 from actors.book.decide import find_live, latency_ns, time_in_force_ends_at
 from actors.book.draft import Draft
 from actors.book.ids import client_key, derive_order_ids
+from actors.book.meet import judge, place_to_keep
 from actors.book.outcome import Outcome, Placed
 from actors.book.rules.admission.check import Need, account_refusal, check
 from actors.book.rules.admission.parse import Parsed, parse
 from actors.book.rules.matching.profiles import Profiles
 from actors.book.rules.reasons import Refusal, refuse
 from actors.book.state.book import Order
-from actors.book.trade import judge
 from actors.book.units import format_price, format_qty, value_money
 from actors.commands import PlaceOrder, ReplaceOrder
 from actors.market.world import World
@@ -171,7 +171,10 @@ def finish_replace(draft: Draft, order_no: int, world: World, profiles: Profiles
         reserved_money=money,
         reserved_qty=qty,
     )
+    kept = place_to_keep(draft, order, terms.limit_price, terms.qty)
     draft.emit(e.OrderReplaced(order_no, terms))
+    if kept is not None:
+        draft.watch(terms.order_no, kept)
     live = draft.book.orders[terms.order_no]
     if not live.terms.stop_price:
         judge(draft, live, world, profiles, taking=True, quote_is_new=False)
