@@ -25,6 +25,7 @@ from mbtd.groups import GroupCutter, restore, resume_at
 from mbtd.interest import Interest
 from mbtd.journal import Journal, catch_up, open_front
 from mbtd.logs import get_logger
+from mbtd.market.markouts import MarkOuts
 from mbtd.outbox import Outbox
 from mbtd.records.lines import Lines
 from mbtd.residency import Residency, book_of
@@ -126,6 +127,7 @@ class Core:
         self.outbox = Outbox(0)
         self.lines = Lines()
         self.hub = Hub(engine, self.outbox, self.lines)
+        self.markouts = MarkOuts()
         self.readers: TapeReaders | None = None
         self.interest: Interest | None = None
         self.storage_state: str = "ok"
@@ -186,6 +188,7 @@ class Core:
         return self._store
 
     def _applied(self, messages: Sequence[TapeMessage], first_seq: int) -> None:
+        self.markouts.apply(messages, first_seq, self.engine.steps)
         if self.readers is not None:
             self.readers(messages, first_seq)
 
@@ -200,6 +203,7 @@ class Core:
         engine = self.engine
         if engine.steps:
             steps = engine.take_steps()
+            self.markouts.note(steps)
             if not self._pending:
                 self._pending_since = self.monotonic()
             self._pending.extend(steps)

@@ -10,7 +10,7 @@ from typing import Final
 
 from tests.bench.running import BenchError
 
-NAMES: Final = ("orders", "quotes", "idle", "recovery", "decode")
+NAMES: Final = ("orders", "quotes", "idle", "recovery", "decode", "passive")
 LATER: Final = ("margin", "backup", "gateway")
 
 
