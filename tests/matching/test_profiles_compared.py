@@ -43,9 +43,9 @@ class Compared(RuleBasedStateMachine):
         for stage in self.stages.values():
             getattr(stage, what)(*args, **more)
 
-    @rule(cents=st.integers(-6, 6), side=st.sampled_from(("buy", "sell")), qty=st.sampled_from((1, 5, 40, 300)))
+    @rule(cents=st.integers(-3, 3), side=st.sampled_from(("buy", "sell")), qty=st.sampled_from((1, 5, 40, 300)))
     def rest(self, cents: int, side: str, qty: int) -> None:
-        limit = self.middle + (min(cents, 0) if side == "buy" else max(cents, 0))
+        limit = self.middle + (-abs(cents) if side == "buy" else abs(cents))
         quote = self.stages["realistic"].engine.world.board.slots["AAA"].quote
         assert quote is not None
         if quote.ask <= limit * 100 if side == "buy" else quote.bid >= limit * 100:
@@ -53,14 +53,14 @@ class Compared(RuleBasedStateMachine):
         self.each("plant", side, qty, limit)
 
     @rule(
-        step=st.sampled_from((-1, 0, 0, 1)), width=st.integers(1, 4), sizes=st.tuples(*[st.integers(1, 400)] * 2),
+        step=st.sampled_from((-2, -1, 0, 0, 1, 2)), width=st.integers(1, 2), sizes=st.tuples(*[st.integers(1, 400)] * 2),
         after=st.sampled_from((MS, 100 * MS, 300 * MS, 1_100 * MS, 3_000 * MS)),
     )  # fmt: skip
     def quote(self, step: int, width: int, sizes: tuple[int, int], after: int) -> None:
         self.middle += step
         self.each("quote", self.middle - width, self.middle + width, after, sizes)
 
-    @rule(cents=st.integers(-4, 4), size=st.sampled_from((1, 100, 300, 900)), conditions=st.sampled_from(("@", "@I")))
+    @rule(cents=st.integers(-2, 2), size=st.sampled_from((1, 100, 300, 900)), conditions=st.sampled_from(("@", "@I")))
     def trade(self, cents: int, size: int, conditions: str) -> None:
         self.each("trade", self.middle + cents, size, conditions)
 
