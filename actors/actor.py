@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from actors import timers as t
-from actors.book import decide, life, meet, replace, trade
+from actors.book import decide, life, meet, meet_auctions, replace, trade
 from actors.book import events as e
 from actors.book.draft import Draft
 from actors.book.outcome import Outcome
@@ -105,7 +105,7 @@ def fall_due(draft: Draft, order_no: int, purpose: int, world: World, profiles: 
         if order is None or watch is None or not 0 < watch.due_at <= world.now:
             return
         if order.terms.time_in_force in AUCTION_TIMES:
-            meet.auction_is_over(draft, order, watch, world, profiles)
+            meet_auctions.auction_is_over(draft, order, watch, world, profiles)
         else:
             meet.judge(draft, order, world, profiles, taking=False, quote_is_new=False)
 

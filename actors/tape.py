@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from actors.actor import fall_due
 from actors.book import events as e
-from actors.book import meet, trade
+from actors.book import meet, meet_auctions, trade
 from actors.book.draft import Draft
 from actors.book.rules.matching.ledger import follow
 from actors.book.rules.matching.prints import is_eligible
@@ -149,7 +149,9 @@ class Market(Turns):
     def _auction(self, message: Auction) -> None:
         slot = self.world.board.slot(message.symbol)
         woken = sorted(slot.near) if message.kind == "halt" else sorted(slot.auction)
-        self.wake(woken, lambda draft, no: meet.meet_auction(draft, no, slot, message, self.world, self.profiles))
+        self.wake(
+            woken, lambda draft, no: meet_auctions.meet_auction(draft, no, slot, message, self.world, self.profiles)
+        )
 
     def _status(self, message: Status) -> None:
         board = self.world.board

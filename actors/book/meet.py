@@ -1,8 +1,8 @@
-"""A live order meets the market: a quote, a print, an auction, or a change of what the standing quote is worth.
+"""A live order meets a quote, or a change of what the standing quote is worth.
 
 Invariants: called inside one sequenced input, so every figure it uses is of one moment; each evaluation that does
-not fill leaves its reason on the order's watch; a print is used at most once by an account, best price and then
-oldest order first. Rule source: fill model §6–§10, §13. Known limit: one instrument an order.
+not fill leaves its reason on the order's watch. Rule source: fill model §6–§10, §13. Known limit: one instrument an
+order.
 """
 
 from __future__ import annotations
@@ -11,17 +11,15 @@ from msgspec.structs import replace
 
 from actors.book.draft import Draft
 from actors.book.evidence import Trail
-from actors.book.fills import cancel, end_at_once, end_by_time, fill
+from actors.book.fills import end_at_once, fill
 from actors.book.ids import draw_u64
-from actors.book.rules.matching import auctions, prints, queue
+from actors.book.rules.matching import queue
 from actors.book.rules.matching.ledger import side_key, used_qty
 from actors.book.rules.matching.market_state import (
     AUCTION_TIMES,
-    PRINTS_COUNT,
     USABLE,
     band_price,
     classify,
-    is_short_restricted,
 )
 from actors.book.rules.matching.model import (
     PPM,
@@ -35,9 +33,8 @@ from actors.book.rules.matching.model import (
 )
 from actors.book.rules.matching.profiles import OPTION, STOCK, Numbers, Profiles
 from actors.book.state.book import Order, Place, Watch
-from actors.book.units import QTY_PER_SHARE, qty_for_money
+from actors.book.units import QTY_PER_SHARE
 from actors.market.board import Slot
-from actors.market.messages import Auction, Trade
 from actors.market.world import Trace, World
 
 LATENCY = "latency"
@@ -261,173 +258,9 @@ def _wait(
         world.trace((draft.book.account_no, order_no), entry)
 
 
-# ── prints ───────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def meet_print(
-    draft: Draft, order_nos: list[int], slot: Slot, print_: Trade, world: World, profiles: Profiles
-) -> None:
-    """An eligible print reaches resting orders of one account: the best price first, then the oldest."""
-    orders = draft.book.orders
-    resting = []
-    for order_no in order_nos:
-        order = orders.get(order_no)
-        if order is None or world.now < order.live_at or order.terms.time_in_force in ("ioc", "fok"):
-            continue
-        watch = draft.book.watch.get(order_no)
-        if is_waiting_outside(order, watch):
-            continue
-        price = watch.place.price if watch is not None and watch.place is not None else order.limit_price
-        if price:
-            resting.append((-price if order.terms.side == "buy" else price, order_no))
-    resting.sort()
-    taken = 0
-    for _, order_no in resting:
-        order = orders.get(order_no)
-        if order is not None:
-            taken += _offer_print(draft, order, slot, print_, taken, world, profiles)
-
-
-def _offer_print(
-    draft: Draft, order: Order, slot: Slot, print_: Trade, taken_qty: int, world: World, profiles: Profiles
-) -> int:
-    """What one order makes of a print of which this account has taken some already; returns what it takes."""
-    terms = order.terms
-    numbers = numbers_for(order, slot, profiles)
-    buying = terms.side == "buy"
-    state = classify(slot, world, numbers, buying, terms.extended_hours)
-    if state not in PRINTS_COUNT or slot.quote is None:
-        return 0
-    watch = draft.book.watch.get(terms.order_no)
-    s, reserve_draw = look(draft, order, slot, world, numbers, watch, state, False, False)
-    if s.market:
-        return 0
-    price = min(s.limit_price, s.band_price or s.limit_price) if buying else max(s.limit_price, s.band_price)
-    ahead = print_.price - price if buying else price - print_.price
-    if ahead > 0:
-        return 0
-    epoch = world.board.rejoins + slot.rejoins
-    place = watch.place if watch is not None else None
-    if place is not None and (place.price != price or place.epoch != epoch):
-        place = None
-    rest_size = max(0, print_.size - -(-taken_qty // QTY_PER_SHARE))
-    left = prints.usable_size(print_.size, numbers, world.is_bar_tape(slot), s.extended) * QTY_PER_SHARE - taken_qty
-    offered, after, reason = 0, place, "print_through"
-    if ahead < 0:
-        offered = rest_size
-        after = replace(place, ahead_size=0) if place is not None else None
-    else:
-        contra = prints.SELLER if buying else prints.BUYER
-        if place is None or prints.aggressor(print_.price, slot.quote) not in (contra, prints.EITHER):
-            return 0
-        offered, after = queue.after_print(place, rest_size)
-        reason = "queue"
-    wanted = s.leaves_qty or qty_for_money(s.leaves_money, price)
-    qty = min(wanted, offered * QTY_PER_SHARE, max(0, left))
-    if numbers.print_fills == "no" or (numbers.print_fills == "through" and reason == "queue"):
-        qty = 0
-    if not s.fraction:
-        qty -= qty % QTY_PER_SHARE
-    filled = 0
-    if qty:
-        before = place.ahead_size if place is not None else queue.UNKNOWN
-        trail = Trail(
-            state, 0, 0, reserve_draw, place.level if place is not None else queue.BEHIND, before,
-            after.ahead_size if after is not None else queue.UNKNOWN, print_, left, rest_size,
-        )  # fmt: skip
-        near, far = (s.bid, s.ask) if buying else (-s.ask, -s.bid)
-        cost = price if buying else -price
-        verdict = Verdict(reason, qty, price, near, far, theta_of(cost, near, far), 0, left, at_touch=False)
-        already = order.filled_qty
-        fill(draft, order, slot, s, verdict, world, numbers, trail)
-        still = draft.book.orders.get(terms.order_no)
-        filled = still.filled_qty - already if still is not None else qty
-    if terms.order_no in draft.book.orders and after is not place and watch is not None:
-        draft.watch(terms.order_no, replace(watch, place=after))
-    return filled
-
-
-# ── auctions ─────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def await_auction(draft: Draft, order: Order, world: World, profiles: Profiles) -> None:
-    """An on-open or on-close order is live: it waits for its auction, and not for ever."""
-    session = world.session
-    assert session is not None
-    numbers = numbers_for(order, world.board.slots.get(order.terms.symbol), profiles)
-    at = auctions.auction_at(order.terms.time_in_force, session, world.now)
-    due_at = at + numbers.auction_wait_ns if numbers.auctions == "print" else at
-    draft.watch(order.terms.order_no, Watch(reason=AWAITING_PRINT, due_at=due_at))
-
-
-def auction_is_over(draft: Draft, order: Order, watch: Watch, world: World, profiles: Profiles) -> None:
-    """The time of an auction order has come: it trades at the quote where its profile does so, else it ends."""
-    numbers = numbers_for(order, world.board.slots.get(order.terms.symbol), profiles)
-    if watch.reason == AWAITING_PRINT and numbers.auctions == "quote":
-        due_at = watch.due_at + numbers.auction_wait_ns
-        draft.watch(order.terms.order_no, Watch(reason="not_marketable", due_at=due_at))
-        judge(draft, order, world, profiles, taking=True, quote_is_new=False)
-    else:
-        end_by_time(draft, order, "no_auction_print" if order.filled_qty == 0 else "expired")
-
-
-def meet_auction(draft: Draft, order_no: int, slot: Slot, message: Auction, world: World, profiles: Profiles) -> None:
-    """An official print: on-open and on-close orders take part and end; after a halt, all live orders take part."""
-    order = draft.book.orders.get(order_no)
-    watch = draft.book.watch.get(order_no)
-    if order is None or watch is None or not order.activated:
-        return
-    terms = order.terms
-    numbers = numbers_for(order, slot, profiles)
-    if message.kind == "halt":
-        if not watch.newly_live or world.now < order.live_at or world.phase != "core":
-            return
-    elif terms.time_in_force != auctions.TIME_IN_FORCE[message.kind] or watch.reason != AWAITING_PRINT:
-        return
-    if numbers.auctions == "quote" or message.size <= 0:
-        return
-    if message.kind == "halt" and is_short_restricted(slot) and terms.position_intent == "sell_to_open":
-        return
-    fraction = terms.notional > 0 or terms.qty % QTY_PER_SHARE != 0
-    money = terms.notional - order.filled_money if terms.notional else 0
-    buying, tick = terms.side == "buy", tick_of(slot, message.price)
-    verdict = auctions.evaluate_auction(
-        message.kind, message.price, message.size, buying, order.limit_price, order.leaves_qty, money, tick, fraction,
-        numbers,
-    )  # fmt: skip
-    if verdict.qty:
-        quote = slot.quote
-        s = Situation(
-            buying, order.limit_price == 0, order.limit_price, quote.bid if quote else 0, quote.ask if quote else 0,
-            quote.bid_size if quote else 0, quote.ask_size if quote else 0, order.leaves_qty, money, fraction, 0,
-            True, order.slice_no, order.last_fill_at, 0, order.collar_price, world.now, False, world.phase != "core",
-            tick, slot.option, slot.instrument.multiplier if slot.instrument is not None else 1,
-        )  # fmt: skip
-        fill(draft, order, slot, s, verdict, world, numbers, Trail(print=message))
-    left = draft.book.orders.get(order_no)
-    if left is not None and message.kind != "halt":
-        end_by_time(draft, left, "expired")
-
-
 def place_to_keep(draft: Draft, order: Order, limit_price: int, qty: int) -> Watch | None:
     """What an order's replacement keeps of its watch: its place, if only the quantity gets smaller (§6)."""
     watch = draft.book.watch.get(order.terms.order_no)
     if watch is None or watch.place is None or limit_price != order.terms.limit_price or qty >= order.terms.qty:
         return None
     return Watch(reason="not_marketable", place=watch.place, gap_at=watch.gap_at)
-
-
-__all__ = [
-    "AWAITING_PRINT",
-    "LATENCY",
-    "auction_is_over",
-    "await_auction",
-    "cancel",
-    "evaluate",
-    "judge",
-    "meet_auction",
-    "meet_change",
-    "meet_print",
-    "meet_quote",
-    "place_to_keep",
-]

@@ -11,7 +11,9 @@ from actors.book import events as e
 from actors.book.decide import latency_ns
 from actors.book.draft import Draft
 from actors.book.fills import cancel, end_at_once, end_by_time
-from actors.book.meet import AWAITING_PRINT, LATENCY, await_auction, judge, meet_print, numbers_for
+from actors.book.meet import AWAITING_PRINT, LATENCY, judge, numbers_for
+from actors.book.meet_auctions import await_auction
+from actors.book.meet_prints import meet_print
 from actors.book.rules.matching.market_state import AUCTION_TIMES, classify, eligible_phases
 from actors.book.rules.matching.model import collar_of, elects
 from actors.book.rules.matching.profiles import Numbers, Profiles

@@ -2,8 +2,8 @@
 
 A pure function of fills and tape, made beside the engine: nothing about them is decided, journaled or waited for,
 and the same tape gives the same mark-outs (ADR 10). Invariant: the mark-out of an instant is the middle of the last
-two-sided quote stamped at or before it. Prices and drifts are in half price units (5e-5 dollar) so that a middle is
-exact. Known limits: fills from before a restart have none; the newest :data:`KEPT` fills are kept.
+two-sided quote at or before it, that of the fill included. Prices and drifts are in half price units (5e-5 dollar) so
+that a middle is exact. Known limits: fills from before a restart have none; the newest :data:`KEPT` fills are kept.
 """
 
 from __future__ import annotations
@@ -60,10 +60,11 @@ class MarkOuts:
         self._fills: list[tuple[int, FillKey, Marked]] = []
         """Fills that the tape has not passed yet, with their place on it."""
         self._due: list[tuple[int, FillKey, int]] = []
-        self._doubled: dict[str, int] = {}
-        """Symbol to bid plus ask, for symbols that something waits for."""
+        self._doubled: dict[str, tuple[int, int]] = {}
+        """Place on the tape and bid plus ask of the last two-sided quote, for symbols that something waits for."""
         self._waiting: dict[str, int] = {}
-        self._symbols: dict[FillKey, str] = {}
+        self._started: dict[FillKey, tuple[str, int]] = {}
+        """Symbol and place on the tape of fills with an instant to come."""
         self._seen_seq = 0
 
     def note(self, steps: Sequence[Step]) -> None:
@@ -103,7 +104,7 @@ class MarkOuts:
             while self._due and self._due[0][0] < stamp:
                 self._settle()
             if type(message) is Quote and message.symbol in self._waiting and message.bid and message.ask:
-                self._doubled[message.symbol] = message.bid + message.ask
+                self._doubled[message.symbol] = (seq, message.bid + message.ask)
 
     def _start(self, before_seq: int) -> None:
         """Begin to wait for the fills that happened before a message."""
@@ -116,23 +117,22 @@ class MarkOuts:
             if len(self.marked) > KEPT:
                 self.marked.popitem(last=False)
             symbol = marked.symbol
-            if marked.doubled:
-                self._doubled[symbol] = marked.doubled
             self._waiting[symbol] = self._waiting.get(symbol, 0) + len(HORIZONS_S)
             for seconds in HORIZONS_S:
                 heappush(self._due, (marked.at + seconds * NS_PER_SECOND, key, seconds))
-            self._symbols[key] = symbol
+            self._started[key] = (symbol, place)
         self._fills = later
 
     def _settle(self) -> None:
         _, key, seconds = heappop(self._due)
-        symbol = self._symbols[key]
+        symbol, place = self._started[key]
         marked = self.marked.get(key)
         if marked is not None:
-            marked.after[seconds] = self._doubled.get(symbol, 0)
+            quoted_at, doubled = self._doubled.get(symbol, (0, 0))
+            marked.after[seconds] = doubled if quoted_at > place else marked.doubled
         self._waiting[symbol] -= 1
         if seconds == HORIZONS_S[-1]:
-            del self._symbols[key]
+            del self._started[key]
         if not self._waiting[symbol]:
             del self._waiting[symbol]
             self._doubled.pop(symbol, None)

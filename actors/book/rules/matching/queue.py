@@ -2,8 +2,8 @@
 
 Invariants: sizes are whole shares or contracts; the queue ahead only shrinks while the order keeps its price and
 its symbol's tape is whole; what prints have taken off is not taken off again by the quote that follows.
-``ahead_size`` -1 means unknown: the near side has not come to the order's price yet. Known limit: when most of a queue
-cancels at once, the power rule can leave less before an order that stood further back.
+``ahead_size`` -1 means unknown: the near side has not come to the order's price yet. Known limit: when most of a
+queue cancels at once, the power rule can leave less before an order that stood further back.
 """
 
 from __future__ import annotations
