@@ -11,13 +11,14 @@ from collections.abc import Callable
 from typing import Any
 
 from actors import timers as t
-from actors.book import close, contingent, decide, life, replace, trade
+from actors.book import close, contingent, decide, life, meet, meet_auctions, replace, trade
 from actors.book import events as e
 from actors.book.draft import Draft
 from actors.book.outcome import Outcome
-from actors.book.rules.matching.market_state import eligible_phases
+from actors.book.rules.matching.market_state import AUCTION_TIMES, eligible_phases
 from actors.book.rules.matching.model import FAR_REASONS, SESSION_REASONS
 from actors.book.rules.matching.profiles import Profiles
+from actors.book.rules.matching.queue import BEHIND
 from actors.book.rules.reasons import Refusal, refuse
 from actors.book.rules.trailing import trails
 from actors.book.state.book import Book, Order, Watch
@@ -33,7 +34,7 @@ from actors.commands import (
     ReplaceOrder,
     Withdraw,
 )
-from actors.market.board import ASK_DOWN, BID_UP, LAST_DOWN, LAST_UP, Key
+from actors.market.board import ASK_UP, BID_DOWN, LAST_DOWN, LAST_UP, Key
 from actors.market.world import World
 
 Handler = Callable[[Draft, Any, World, Profiles], Outcome]
@@ -105,17 +106,31 @@ def fall_due(draft: Draft, order_no: int, purpose: int, world: World, profiles: 
     else:
         order = draft.book.orders.get(order_no)
         watch = draft.book.watch.get(order_no)
-        if order is not None and watch is not None and 0 < watch.due_at <= world.now:
-            trade.judge(draft, order, world, profiles, taking=False, quote_is_new=False)
+        if order is None or watch is None or not 0 < watch.due_at <= world.now:
+            return
+        if order.terms.time_in_force in AUCTION_TIMES:
+            meet_auctions.auction_is_over(draft, order, watch, world, profiles)
+        else:
+            meet.judge(draft, order, world, profiles, taking=False, quote_is_new=False)
+
+
+def _is_behind(order: Order, watch: Watch | None) -> bool:
+    """Whether nothing can happen to a resting limit before the near side or a print comes to its price."""
+    if watch is None:
+        return True
+    if watch.reason not in FAR_REASONS or order.terms.time_in_force in AUCTION_TIMES:
+        return False
+    return watch.place is None or watch.place.level == BEHIND
 
 
 class Waits:
     """What all live orders of an engine wait for: watches on the board, timers, the next phase."""
 
-    __slots__ = ("_expiry", "phase_waiters", "timers", "world")
+    __slots__ = ("_expiry", "phase_waiters", "profiles", "timers", "world")
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, profiles: Profiles) -> None:
         self.world = world
+        self.profiles = profiles
         self.timers = t.Timers()
         self.phase_waiters: dict[Key, None] = {}
         """Orders that the next change of phase concerns."""
@@ -129,6 +144,8 @@ class Waits:
         if order is None or book.quarantined:
             board.disarm(key)
             self.phase_waiters.pop(key, None)
+            if self.world.traces:
+                self.world.traces.pop(key, None)
             due = self._expiry.pop(key, None)
             if due is not None:
                 self.timers.remove(due, (*key, t.EXPIRE))
@@ -150,30 +167,46 @@ class Waits:
         board, terms = self.world.board, order.terms
         watch = book.watch.get(key[1])
         reason = watch.reason if watch is not None else ""
+        if reason == meet.AWAITING_PRINT:
+            self.phase_waiters.pop(key, None)
+            board.arm_auction(terms.symbol, key)
+            self.timers.add(watch.due_at, (*key, t.DWELL))  # type: ignore[union-attr]
+            return
         waits = not order.activated or self.world.now < order.live_at
-        if waits or reason in SESSION_REASONS or reason == trade.LATENCY:
+        if waits or reason in SESSION_REASONS or reason == meet.LATENCY:
             board.disarm(key)
             if self.world.now < order.live_at:
                 self.timers.add(order.live_at, (*key, t.LIVE))
-            elif self.world.phase in eligible_phases(terms.extended_hours):
+            elif self.world.phase in eligible_phases(terms.extended_hours) or (
+                terms.time_in_force in AUCTION_TIMES and self.world.session is not None
+            ):
                 self.timers.add(self.world.now, (*key, t.LIVE))
             else:
                 self.phase_waiters[key] = None
             return
         self.phase_waiters.pop(key, None)
         if order.triggered or not terms.stop_price:
-            self._arm_quote(order, key, watch, reason)
+            self._arm_quote(order, key, watch)
         elif trails(terms):
             board.arm_near(terms.symbol, key)
         else:
-            kind = LAST_UP if terms.side == "buy" else LAST_DOWN
-            board.arm_far(terms.symbol, kind, terms.stop_price, key)
+            self._arm_stop(order, key)
 
-    def _arm_quote(self, order: Order, key: Key, watch: Watch | None, reason: str) -> None:
+    def _arm_stop(self, order: Order, key: Key) -> None:
         board, terms = self.world.board, order.terms
-        if order.limit_price and (watch is None or reason in FAR_REASONS):
-            kind = ASK_DOWN if terms.side == "buy" else BID_UP
-            board.arm_far(terms.symbol, kind, order.limit_price, key)
+        numbers = meet.numbers_for(order, board.slot(terms.symbol), self.profiles)
+        if trade.elected_by_quote(order, numbers):
+            kind = ASK_UP if terms.side == "buy" else BID_DOWN
+        else:
+            kind = LAST_UP if terms.side == "buy" else LAST_DOWN
+        board.arm_far(terms.symbol, kind, terms.stop_price, key)
+
+    def _arm_quote(self, order: Order, key: Key, watch: Watch | None) -> None:
+        board, terms = self.world.board, order.terms
+        if order.limit_price and _is_behind(order, watch):
+            numbers = meet.numbers_for(order, board.slot(terms.symbol), self.profiles)
+            quote, print_ = (BID_DOWN, LAST_DOWN) if terms.side == "buy" else (ASK_UP, LAST_UP)
+            board.arm_far(terms.symbol, quote, order.limit_price, key, -1 if numbers.print_fills == "no" else print_)
         else:
             board.arm_near(terms.symbol, key)
             if watch is not None and watch.due_at:

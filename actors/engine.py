@@ -13,15 +13,12 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from msgspec import Struct
-from msgspec.structs import replace
 
-from actors.actor import fall_due, intend, perform
+from actors.actor import intend, perform
 from actors.book import events as e
-from actors.book import trade
 from actors.book.draft import Draft
 from actors.book.instruments import Instrument, Instruments
 from actors.book.outcome import Done, Outcome, Placed
-from actors.book.rules.matching.ledger import follow
 from actors.book.rules.matching.profiles import Profiles
 from actors.book.rules.reasons import Refusal
 from actors.book.state.book import Book
@@ -37,24 +34,10 @@ from actors.inputs import (
     ReferenceInput,
     Section,
     Step,
-    TapeInput,
-    TimerInput,
     UnreadableInput,
 )
-from actors.market.board import Slot
-from actors.market.messages import FeedState, Quote, Session, Status, TapeMessage, Trade
 from actors.market.world import World
-from actors.turns import Turns
-
-_TAPE = TapeInput()
-_ALL = 1 << 62
-
-
-def _note_status(slot: Slot, message: Status) -> None:
-    """Trading that resumes waits for a new quote: the one from before the halt fills nothing (fill model §13)."""
-    old, slot.status = slot.status, message
-    if message.state == "trading" and old is not None and old.state != "trading":
-        slot.quote_epoch = -1
+from actors.tape import Market
 
 
 class Created(Struct, frozen=True):
@@ -65,7 +48,7 @@ class Created(Struct, frozen=True):
     name: str
 
 
-class Engine(Turns):
+class Engine(Market):
     """One partition: the books in memory, the market, and the order of everything."""
 
     def __init__(
@@ -144,235 +127,18 @@ class Engine(Turns):
             draft.discard()
         return outcome, events
 
-    # ── the tape ────────────────────────────────────────────────────────────────────────────────────────
-
-    def tape(self, message: TapeMessage) -> None:
-        """Apply one tape message and everything that it wakes."""
-        kind = type(message)
-        if kind is Quote:
-            self.quote(message)  # type: ignore[arg-type]
-            return
-        self._advance(message.received_at or message.at)
-        self.input_seq += 1
-        world = self.world
-        world.tape_seq += 1
-        if kind is Trade:
-            self._trade(message)  # type: ignore[arg-type]
-        elif kind is Session:
-            self._session(message)  # type: ignore[arg-type]
-        elif kind is Status:
-            self._status(message)  # type: ignore[arg-type]
-        elif kind is FeedState:
-            self._feed(message)  # type: ignore[arg-type]
-        self.close_step(_TAPE)
-
-    def quote(self, quote: Quote) -> None:
-        """Apply one quote. The usual case, in which nobody is concerned, is two comparisons and a few stores.
-
-        The same quote once more is no new quote event and changes nothing (fill model §8, §20.6).
-        """
-        world = self.world
-        stamp = quote.received_at or quote.at
-        if stamp > world.now:
-            if self.waits.timers.next_due < stamp:
-                self.run_timers(stamp)
-            world.now = stamp
-        self.input_seq += 1
-        world.tape_seq += 1
-        board = world.board
-        slot = board.slots.get(quote.symbol)
-        if slot is None:
-            slot = board.slot(quote.symbol)
-        old = slot.quote
-        if old is not None and old.at == quote.at and old == quote and slot.quote_epoch == board.feed_epoch:
-            return
-        slot.quote = quote
-        slot.quote_seq = world.tape_seq
-        slot.quote_epoch = board.feed_epoch
-        if 0 < quote.ask <= slot.ask_down or quote.bid >= slot.bid_up or slot.busy:
-            self._quote_concerns(slot, quote)
-
-    def _quote_concerns(self, slot: Slot, quote: Quote) -> None:
-        if slot.consumers:
-            self._follow_consumption(slot, quote)
-        woken = self.world.board.woken_by_quote(slot, quote.bid, quote.ask)
-        self.wake(woken, lambda draft, no: trade.meet_quote(draft, no, self.world, self.profiles))
-        self.close_step(_TAPE)
-
-    def _follow_consumption(self, slot: Slot, quote: Quote) -> None:
-        for account_no in list(slot.consumers):
-            book = self.books.get(account_no)
-            kept = False
-            if book is not None:
-                for key, price, size in (
-                    (f"{slot.symbol}/a", quote.ask, quote.ask_size),
-                    (f"{slot.symbol}/b", quote.bid, quote.bid_size),
-                ):
-                    entry = book.consumed.get(key)
-                    if entry is None:
-                        continue
-                    after = follow(entry, price, size, self.world.now)
-                    if after is None:
-                        del book.consumed[key]
-                    else:
-                        kept = True
-                        book.consumed[key] = after
-                    if after is not entry:
-                        self.side_moved(account_no, key)
-            if not kept:
-                self.world.board.drop_consumer(slot, account_no)
-
-    def _trade(self, message: Trade) -> None:
-        board = self.world.board
-        slot = board.slot(message.symbol)
-        slot.last = message
-        slot.last_seq = self.world.tape_seq
-        woken = board.woken_by_trade(slot, message.price)
-        self.wake(woken, lambda draft, no: trade.meet_trade(draft, no, slot, self.world, self.profiles))
-
-    def _status(self, message: Status) -> None:
-        slot = self.world.board.slot(message.symbol)
-        _note_status(slot, message)
-        self.wake(sorted(slot.near), lambda draft, no: trade.meet_change(draft, no, self.world, self.profiles))
-
-    def _session(self, message: Session) -> None:
-        self.world.session = message
-        waiters = sorted(self.waits.phase_waiters)
-        self.waits.phase_waiters.clear()
-        for account_no, order_no in waiters:
-            book = self.books.get(account_no)
-            if book is not None:
-                self.waits.arm(book, order_no)
-        self._look_again()
-
-    def _feed(self, message: FeedState) -> None:
-        self._note_feed(message)
-        if message.state == "gap":
-            self._gap(message)
-        else:
-            self._look_again()
-
-    def _look_again(self) -> None:
-        """What a quote is worth may have changed: judge every order that stands at its level."""
-        near = [key for slot in self.world.board.slots.values() for key in slot.near]
-        self.wake(sorted(near), lambda draft, no: trade.meet_change(draft, no, self.world, self.profiles))
-
-    def _note_feed(self, message: FeedState) -> None:
-        """What the board learns from the feed: a new subscription makes every older quote unusable."""
-        world = self.world
-        board = world.board
-        if message.feed and not message.symbols:
-            world.feed = message.feed
-        if message.symbols:
-            for symbol in message.symbols:
-                slot = board.slot(symbol)
-                slot.feed = message.feed or slot.feed
-                if message.state == "down":
-                    slot.dead = True
-                elif message.state == "up":
-                    slot.dead = False
-                    slot.quote_epoch = -1
-        elif message.state == "down":
-            world.feed_down = True
-        elif message.state == "up":
-            world.feed_down = False
-            board.feed_epoch += 1
-
-    def _gap(self, message: FeedState) -> None:
-        """Messages were lost: whatever was being measured on the tape starts again, and the book says so."""
-        symbols = set(message.symbols)
-        touched: dict[int, list[int]] = {}
-        for account_no in sorted(self.books):
-            book = self.books[account_no]
-            if book.quarantined:
-                continue
-            for order_no in sorted(book.orders):
-                if not symbols or book.orders[order_no].terms.symbol in symbols:
-                    touched.setdefault(account_no, []).append(order_no)
-        for account_no, order_nos in touched.items():
-
-            def restart(draft: Draft, order_nos: list[int] = order_nos) -> None:
-                draft.emit(e.MarketGapped(message.reason or "gap", message.symbols))
-                for order_no in order_nos:
-                    watch = draft.book.watch.get(order_no)
-                    if watch is not None:
-                        draft.watch(order_no, replace(watch, cond_since=0, due_at=0))
-
-            self.turn(self.books[account_no], restart)
-
-    def refeed(self, message: TapeMessage) -> None:
-        """Put a message that was applied before a restart back on the board; nothing is woken or decided."""
-        world = self.world
-        world.tape_seq += 1
-        if isinstance(message, Quote | Trade | Status):
-            slot = world.board.slot(message.symbol)
-            if isinstance(message, Quote):
-                if message != slot.quote or slot.quote_epoch != world.board.feed_epoch:
-                    slot.quote, slot.quote_seq, slot.quote_epoch = message, world.tape_seq, world.board.feed_epoch
-            elif isinstance(message, Trade):
-                slot.last, slot.last_seq = message, world.tape_seq
-            else:
-                _note_status(slot, message)
-        elif isinstance(message, Session):
-            world.session = message
-        elif isinstance(message, FeedState):
-            self._note_feed(message)
-
-    # ── timers ──────────────────────────────────────────────────────────────────────────────────────────
-
-    def run_timers(self, before: int) -> None:
-        """Run every timer due before ``before``, each as an input of its own at its due time.
-
-        One that leads to no event takes no number: a restarted engine has not the timers that came to nothing.
-        """
-        timers = self.waits.timers
-        while timers.next_due < before:
-            self._run_due(_ALL)
-
-    def run_timers_through(self, until: int) -> None:
-        """Run every timer due at or before ``until`` and move the time there."""
-        self.run_timers(until + 1)
-        self.world.now = max(self.world.now, until)
-
-    def run_due(self, until: int, most: int) -> bool:
-        """Run up to ``most`` timers due at or before ``until``; whether more are left.
-
-        Many orders can fall due at one instant: this is how a sweep over them is cut into slices.
-        """
-        if self.waits.timers.next_due <= until:
-            self._run_due(most)
-        return self.waits.timers.next_due <= until
-
-    def _run_due(self, most: int) -> None:
-        due, entries = self.waits.timers.take(most)
-        self.world.now = max(self.world.now, due)
-        for account_no, order_no, purpose in entries:
-            book = self.books.get(account_no)
-            if book is None or book.quarantined:
-                continue
-
-            def run(draft: Draft, order_no: int = order_no, purpose: int = purpose) -> None:
-                fall_due(draft, order_no, purpose, self.world, self.profiles)
-
-            self.turn(book, run, (order_no,))
-            if self.has_sections:
-                self.input_seq += 1
-                self.close_step(TimerInput(account_no, order_no, purpose))
-
     def reference(self, instruments: Iterable[Instrument], at: int) -> None:
         """Take in new or changed instruments."""
         self._advance(at)
         self.input_seq += 1
         records = tuple(instruments)
         self.world.instruments.update(records)
+        board = self.world.board
+        for record in records:
+            slot = board.slots.get(record.symbol)
+            if slot is not None:
+                board.describe(slot, record)
         self.close_step(ReferenceInput(records))
-
-    def _advance(self, at: int) -> None:
-        world = self.world
-        if at > world.now:
-            if self.waits.timers.next_due < at:
-                self.run_timers(at)
-            world.now = at
 
     # ── recovery ────────────────────────────────────────────────────────────────────────────────────────
 

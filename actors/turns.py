@@ -6,7 +6,7 @@ without a gap over the partition. What moved without an event is named here unti
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from actors.actor import Waits
@@ -27,7 +27,7 @@ class Turns:
     def __init__(self, world: World, profiles: Profiles) -> None:
         self.world = world
         self.profiles = profiles
-        self.waits = Waits(world)
+        self.waits = Waits(world, profiles)
         self.house = House()
         self.books: dict[int, Book] = {}
         """Resident accounts."""
@@ -105,6 +105,16 @@ class Turns:
 
     def wake(self, woken: list[Key], what: Callable[[Draft, int], None]) -> None:
         """Run ``what`` for each woken order, one draft an account."""
+
+        def each(draft: Draft, order_nos: Sequence[int]) -> None:
+            for order_no in order_nos:
+                what(draft, order_no)
+                contingent.follow_up(draft, self.world, self.profiles)
+
+        self.wake_accounts(woken, each)
+
+    def wake_accounts(self, woken: list[Key], what: Callable[[Draft, Sequence[int]], None]) -> None:
+        """Run ``what`` once for each account with its woken orders."""
         position = 0
         while position < len(woken):
             account_no = woken[position][0]
@@ -117,9 +127,7 @@ class Turns:
                 continue
 
             def run(draft: Draft, order_nos: list[int] = order_nos) -> None:
-                for order_no in contingent.sequence(draft.book, order_nos, self.profiles):
-                    what(draft, order_no)
-                    contingent.follow_up(draft, self.world, self.profiles)
+                what(draft, contingent.sequence(draft.book, order_nos, self.profiles))
 
             self.turn(book, run, order_nos)
 

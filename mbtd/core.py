@@ -26,6 +26,7 @@ from mbtd.interest import Interest
 from mbtd.journal import Journal, catch_up, open_front
 from mbtd.limits import GROUP_MAX_EVENTS, GROUP_MAX_MS, TURN_BUDGET_MS
 from mbtd.logs import get_logger
+from mbtd.market.markouts import MarkOuts
 from mbtd.memory import give_back
 from mbtd.outbox import Outbox
 from mbtd.records.lines import HouseNames, Lines
@@ -145,6 +146,7 @@ class Core:
         self.outbox = Outbox(0)
         self.lines = Lines()
         self.hub = Hub(engine, self.outbox, self.lines)
+        self.markouts = MarkOuts()
         self.readers: TapeReaders | None = None
         self.interest: Interest | None = None
         self.storage_state: str = "ok"
@@ -205,6 +207,7 @@ class Core:
         return self._store
 
     def _applied(self, messages: Sequence[TapeMessage], first_seq: int) -> None:
+        self.markouts.apply(messages, first_seq, self.engine.steps)
         if self.readers is not None:
             self.readers(messages, first_seq)
 
@@ -219,6 +222,7 @@ class Core:
         engine = self.engine
         if engine.steps:
             steps = engine.take_steps()
+            self.markouts.note(steps)
             if not self._pending:
                 self._pending_since = self.monotonic()
             self._pending.extend(steps)

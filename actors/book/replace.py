@@ -14,6 +14,7 @@ from actors.book.decide import find_live, needed_without_change, start_trail, ti
 from actors.book.draft import Draft
 from actors.book.ids import client_key, derive_order_ids
 from actors.book.latency import latency_ns
+from actors.book.meet import judge, place_to_keep
 from actors.book.outcome import Outcome, Placed
 from actors.book.rules.admission.check import Need, account_refusal, buy_stop_collar, check, stop_refusal
 from actors.book.rules.admission.conflicts import conflict
@@ -22,7 +23,6 @@ from actors.book.rules.matching.profiles import Profiles
 from actors.book.rules.reasons import Refusal, refuse
 from actors.book.rules.trailing import high_water_mark, stop_from, trails
 from actors.book.state.book import Book, Order
-from actors.book.trade import judge
 from actors.book.units import format_price, format_qty, format_scaled, value_money
 from actors.commands import PlaceOrder, ReplaceOrder
 from actors.market.world import World
@@ -218,7 +218,10 @@ def finish_replace(draft: Draft, order_no: int, world: World, profiles: Profiles
         mark = high_water_mark(order, draft.book.watch.get(order_no))
         stop = stop_from(terms.side == "buy", mark, terms.trail_price, terms.trail_ppm)
         terms = msgspec.structs.replace(terms, high_water_mark=mark, stop_price=max(1, stop))
+    kept = place_to_keep(draft, order, terms.limit_price, terms.qty)
     draft.emit(e.OrderReplaced(order_no, terms))
+    if kept is not None:
+        draft.watch(terms.order_no, kept)
     live = draft.book.orders[terms.order_no]
     if not live.terms.stop_price and live.status != "held":
         judge(draft, live, world, profiles, taking=True, quote_is_new=False)

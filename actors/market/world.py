@@ -5,9 +5,31 @@ Invariants: every field was set by a sequenced input; ``now`` never steps back.
 
 from __future__ import annotations
 
+from collections import deque
+
+from msgspec import Struct
+
 from actors.book.instruments import Instruments
-from actors.market.board import Board
+from actors.market.board import Board, Key, Slot
 from actors.market.messages import Session
+
+TRACE_LENGTH = 32
+BAR_FEEDS = ("replay",)
+"""Feeds whose prints are whole bars (fill model §3.1)."""
+
+
+class Trace(Struct, frozen=True, gc=False):
+    """One evaluation that did not fill."""
+
+    at: int
+    reason: str
+    quote_class: str
+    far: int
+    """Far side as a cost; 0 without a usable quote."""
+    distance: int
+    """Price units between the far side and the limit; negative once the market is through it."""
+    theta_ppm: int
+    """Where in the spread the limit stood."""
 
 
 class World:
@@ -23,12 +45,15 @@ class World:
         "profile_hashes",
         "session",
         "tape_seq",
+        "traces",
     )
 
     def __init__(self, instruments: Instruments, profile_hashes: dict[str, str]) -> None:
         self.profile_hashes = profile_hashes
-        self.board = Board()
+        self.board = Board(instruments)
         self.instruments = instruments
+        self.traces: dict[Key, deque[Trace]] = {}
+        """The last evaluations of each live order that did not fill: for explanations, not kept over a restart."""
         self.now = 0
         self.tape_seq = 0
         self.session: Session | None = None
@@ -40,6 +65,17 @@ class World:
     def phase(self) -> str:
         """The market's phase; closed before the first session message."""
         return self.session.phase if self.session is not None else "closed"
+
+    def is_bar_tape(self, slot: Slot) -> bool:
+        """Whether the prints of a symbol are whole bars, of which an account may have only a part."""
+        return (slot.feed or self.feed) in BAR_FEEDS
+
+    def trace(self, key: Key, entry: Trace) -> None:
+        """Remember an evaluation."""
+        kept = self.traces.get(key)
+        if kept is None:
+            kept = self.traces[key] = deque(maxlen=TRACE_LENGTH)
+        kept.append(entry)
 
     def mark(self, symbol: str) -> int:
         """Latest price of a symbol for valuation, 0 when nothing is known (last, middle, previous close)."""

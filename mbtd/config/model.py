@@ -102,7 +102,7 @@ class Engine(Section, frozen=True, kw_only=True):
 class Synthetic(Section, frozen=True, kw_only=True):
     """The made-up market."""
 
-    quotes_per_second: Annotated[int, Meta(ge=1, le=200_000)] = 20
+    quotes_per_second: Annotated[int, Meta(ge=1, le=200_000)] = 200
     session: Literal["always", "xnys"] = "always"
 
 

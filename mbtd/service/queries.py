@@ -300,7 +300,9 @@ class Queries:
             if row is None:
                 raise Refusal(make_error("not_found", "There is no fill of this id", field="fill_id"))
             self._check_owner(session, row[0], params.account)
-            return receipt(decode_fill(row[_BODY]), self._core.engine.profiles)
+            record = decode_fill(row[_BODY])
+            key = (row[0], record.terms.order_no, record.fill.fill_no)
+            return receipt(record, self._core.engine.profiles) | {"mark_outs": self._core.markouts.render(key)}
 
         self._later(session, request_id, work)
 

@@ -1,12 +1,20 @@
-"""Receipts and explanations in words and numbers (fill model §17)."""
+"""Receipts and explanations in words and numbers (fill model §17).
+
+Invariants: a receipt is computed from the fill's record alone and says so when the fill does not come out of it
+again; an explanation of a waiting order names the market's numbers, never only a code.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
-from actors.book.explain import SENTENCES, reproduces, why_waiting
+from actors.book.events import Evidence
+from actors.book.explain import AUCTION_KINDS, PRINT_REASONS, elsewhere, reproduces, why_waiting
 from actors.book.ids import derive_fill_id
+from actors.book.rules.matching.model import Verdict
 from actors.book.rules.matching.profiles import Profiles
+from actors.book.rules.matching.words import SENTENCES
 from actors.book.state.book import Book, Order
 from actors.book.units import (
     format_money,
@@ -16,9 +24,11 @@ from actors.book.units import (
     format_time,
     value_money,
 )
-from actors.market.world import World
+from actors.market.world import Trace, World
 from mbtd.records.orders import OrderRecord, render_order
 from mbtd.records.projection import FillRecord
+
+Json = dict[str, Any]
 
 
 def _price(value: int) -> str | None:
@@ -29,10 +39,18 @@ def _cost(cost: int, buying: bool) -> str:
     return format_price(cost if buying else -cost)
 
 
-def render_fill(record: FillRecord) -> dict[str, Any]:
+def _time(at: int) -> str | None:
+    return format_time(at) if at else None
+
+
+def _share(ppm: int) -> str:
+    return f"{format_scaled(ppm, 4)} %"
+
+
+def render_fill(record: FillRecord) -> Json:
     """A fill as lists show it."""
     terms, fill = record.terms, record.fill
-    value = value_money(fill.price, fill.qty)
+    value = value_money(fill.price, fill.qty, fill.evidence.multiplier)
     return {
         "fill_id": derive_fill_id(terms.order_id, fill.fill_no),
         "order_id": terms.order_id,
@@ -52,21 +70,65 @@ def render_fill(record: FillRecord) -> dict[str, Any]:
     }
 
 
-def receipt(record: FillRecord, profiles: Profiles) -> dict[str, Any]:
-    """The evidence of a fill and whether the fill comes out of it again."""
+# ── fills ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def receipt(record: FillRecord, profiles: Profiles) -> Json:
+    """The evidence of a fill, whether the fill comes out of it again, and what other profiles would have done."""
     terms, fill = record.terms, record.fill
-    v = fill.evidence
+    v, buying = fill.evidence, terms.side == "buy"
     same, verdict = reproduces(terms, fill, record.at, profiles)
-    buying = terms.side == "buy"
     out = render_fill(record)
-    out["explanation"] = SENTENCES.get(fill.reason, fill.reason)
-    out["evidence"] = {
+    out["explanation"] = f"{SENTENCES.get(fill.reason, fill.reason)} {_fill_numbers(record)}"
+    out["evidence"] = _evidence(v, record.at)
+    out["decision"] = _decision(record)
+    out["reproduced"] = same
+    if not same:
+        out["reproduction"] = (
+            "the profile of this fill is not loaded or has changed"
+            if verdict is None
+            else f"the record gives {format_qty(verdict.qty)} at {format_price(verdict.price)} ({verdict.reason})"
+        )
+    else:
+        out["other_profiles"] = _other_profiles(record, profiles, buying)
+    return out
+
+
+def _fill_numbers(record: FillRecord) -> str:
+    """The fill in one sentence of numbers."""
+    terms, fill = record.terms, record.fill
+    v, verb = fill.evidence, "Bought" if terms.side == "buy" else "Sold"
+    done = f"{verb} {format_qty(fill.qty)} at {format_price(fill.price)}"
+    quote = f"bid {format_price(v.bid)} x {v.bid_size}, ask {format_price(v.ask)} x {v.ask_size}"
+    if fill.reason in AUCTION_KINDS:
+        return f"{done}; the official print was {v.print_size} at {format_price(v.print_price)}."
+    if fill.reason == "queue":
+        return (
+            f"{done}: the print was {v.print_size} at {format_price(v.print_price)}, {v.ahead_before} stood before "
+            f"the order, and it could have up to {format_qty(v.print_left_qty)} of it."
+        )
+    if fill.reason == "print_through":
+        return (
+            f"{done}: the print was {v.print_size} at {format_price(v.print_price)}, beyond the limit, and the order "
+            f"could have up to {format_qty(v.print_left_qty)} of it."
+        )
+    if fill.reason in ("far_through", "inside"):
+        since = v.inside_since if fill.reason == "inside" else v.dwell_since
+        waited = (record.at - since) // 1_000_000 if since else 0
+        return f"{done} against {quote}, after the market had stood there for {waited} ms."
+    paid = _share(v.theta_ppm)
+    return f"{done} against {quote}; that is {paid} of the way from the near to the far side."
+
+
+def _evidence(v: Evidence, at: int) -> Json:
+    out: Json = {
         "bid": _price(v.bid),
         "bid_size": v.bid_size,
         "ask": _price(v.ask),
         "ask_size": v.ask_size,
+        "quote_class": v.quote_class or None,
         "quote_time": format_time(v.quote_at),
-        "quote_age_ms": max(0, (record.at - v.quote_at) // 1_000_000),
+        "quote_age_ms": max(0, (at - v.quote_at) // 1_000_000),
         "bid_exchange": v.bid_exchange or None,
         "ask_exchange": v.ask_exchange or None,
         "last_price": _price(v.last_price),
@@ -75,18 +137,45 @@ def receipt(record: FillRecord, profiles: Profiles) -> dict[str, Any]:
         "session": v.session,
         "data_class": v.data_class,
         "feed": v.feed,
+        "limit_down": _price(v.luld_lower),
+        "limit_up": _price(v.luld_upper),
+        "short_sale_restriction": v.short_restricted or None,
+        "underlying_price": _price(v.underlying_price),
+        "messages_lost_at": _time(v.gap_at),
     }
-    out["decision"] = {
+    if v.print_price:
+        out["print"] = {
+            "price": format_price(v.print_price),
+            "size": v.print_size,
+            "time": format_time(v.print_at),
+            "exchange": v.print_exchange or None,
+            "conditions": v.print_conditions or None,
+            "left_for_this_account": format_qty(v.print_left_qty),
+            "whole_bar": v.bar_tape or None,
+        }
+    return out
+
+
+def _decision(record: FillRecord) -> Json:
+    terms, fill, v = record.terms, record.fill, record.fill.evidence
+    buying = terms.side == "buy"
+    return {
         "near": _cost(v.near, buying),
         "far": _cost(v.far, buying),
         "width": format_price(v.far - v.near),
         "theta": format_scaled(v.theta_ppm, 6),
-        "theta_take": format_scaled(v.theta_take_ppm, 6),
+        "theta_take": format_scaled(v.theta_take_ppm, 6) if v.theta_take_ppm else None,
+        "reservation": format_scaled(v.reserve_ppm, 6) if v.reserve_ppm else None,
         "limit_price": _price(v.limit_price),
+        "acting_limit": _price(v.acting_limit) if v.acting_limit != v.limit_price else None,
+        "stood": v.level or None,
+        "queue_ahead_before": v.ahead_before if v.ahead_before >= 0 and fill.reason in PRINT_REASONS else None,
+        "queue_ahead_after": v.ahead_after if v.ahead_after >= 0 and fill.reason in PRINT_REASONS else None,
         "size_available": format_qty(v.available_qty),
         "taken_before": format_qty(v.consumed_before),
+        "taken_after": format_qty(v.consumed_after),
         "slice": v.slice_no,
-        "dwell_since": format_time(v.dwell_since) if v.dwell_since else None,
+        "dwell_since": _time(v.dwell_since),
         "latency_ms": (terms.live_at - terms.submitted_at) // 1_000_000,
         "collar_price": _price(v.collar_price),
         "draw": v.draw or None,
@@ -94,37 +183,102 @@ def receipt(record: FillRecord, profiles: Profiles) -> dict[str, Any]:
         "profile_hash": v.profile_hash,
         "model": v.model,
     }
-    out["reproduced"] = same
-    if not same:
-        out["reproduction"] = (
-            "the profile of this fill is not loaded or has changed"
-            if verdict is None
-            else f"the record gives {format_qty(verdict.qty)} at {format_price(verdict.price)} ({verdict.reason})"
-        )
+
+
+def _other_profiles(record: FillRecord, profiles: Profiles, buying: bool) -> Json:
+    reason = record.fill.reason
+    if reason in PRINT_REASONS or reason == "far_through":
+        return {"note": "A resting order's fill depends on the tape before it; its record says nothing of others."}
+    out: Json = {}
+    for name, verdict in elsewhere(record.terms, record.fill, record.at, profiles).items():
+        out[name] = _would(verdict)
     return out
 
 
-def why_live(book: Book, order: Order, record: OrderRecord, world: World, profiles: Profiles) -> dict[str, Any]:
+def _would(verdict: Verdict) -> str:
+    if verdict.qty:
+        return f"{format_qty(verdict.qty)} at {format_price(verdict.price)} ({verdict.reason})"
+    return f"no_fill ({verdict.reason})"
+
+
+# ── orders ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def why_live(book: Book, order: Order, record: OrderRecord, world: World, profiles: Profiles) -> Json:
     """Why a live order has not filled (completely)."""
     found = why_waiting(book, order, world, profiles)
-    numbers = {
-        name: format_price(found[name]) for name in ("near", "far", "last", "distance", "stop") if name in found
-    }
+    prices = ("near", "far", "last", "limit", "distance", "stop", "collar")
+    numbers: Json = {name: format_price(found[name]) for name in prices if name in found}
+    numbers |= {name: found[name] for name in ("near_size", "far_size", "queue_ahead") if name in found}
+    if "theta" in found:
+        numbers["limit_stands_at"] = f"{_share(found['theta'])} of the spread"
     reason = found["reason"]
     return {
         "order": render_order(record),
         "state": "waiting",
         "reason": reason,
-        "explanation": SENTENCES.get(reason, reason),
+        "explanation": f"{SENTENCES.get(reason, reason)} {_wait_numbers(order, found, world.now)}".strip(),
         "quote_class": found.get("quote_class"),
         "numbers": numbers,
+        "stands": found.get("level"),
         "near_misses": found["near_misses"],
         "evaluations": found["evaluations"],
+        "last_evaluations": _runs(found["trace"]),
         "reserved": format_money(order.reserved_money),
     }
 
 
-def why_ended(record: OrderRecord) -> dict[str, Any]:
+def _wait_numbers(order: Order, found: Json, now: int) -> str:
+    """The wait in one or two sentences of numbers."""
+    side, other = ("ask", "bid") if order.terms.side == "buy" else ("bid", "ask")
+    parts = []
+    if found.get("far") and "limit" in found:
+        away = found["distance"]
+        where = (
+            f"{format_price(away)} away from" if away > 0 else "at" if away == 0 else f"{format_price(-away)} through"
+        )
+        parts.append(
+            f"The {side} is {format_price(found['far'])} x {found['far_size']}, {where} the limit of "
+            f"{format_price(found['limit'])}."
+        )
+    elif found.get("far"):
+        parts.append(f"The {side} is {format_price(found['far'])} x {found['far_size']}.")
+    if found.get("queue_ahead") and found.get("level") == "joined":
+        parts.append(f"{found['queue_ahead']} stand before it at the best {other}, which shows {found['near_size']}.")
+    elif found.get("level") == "inside" and found.get("near"):
+        parts.append(f"It is itself the best {other}; the best of the others is {format_price(found['near'])}.")
+    if "collar" in found and found["reason"] == "collar":
+        parts.append(f"It may not trade beyond {format_price(found['collar'])}.")
+    if "stop" in found:
+        parts.append(f"The stop is {format_price(found['stop'])}; the last price is {format_price(found['last'])}."
+                     if "last" in found else f"The stop is {format_price(found['stop'])}.")  # fmt: skip
+    if found.get("until", 0) > now:
+        parts.append(f"It waits until {format_time(found['until'])}.")
+    if found.get("live_at"):
+        parts.append(f"It is live in the market at {format_time(found['live_at'])}.")
+    return " ".join(parts)
+
+
+def _runs(trace: Iterable[Trace]) -> list[Json]:
+    """The last evaluations, neighbours of one reason and class as one line; the newest last."""
+    runs: list[Json] = []
+    for entry in trace:
+        last = runs[-1] if runs else None
+        if last is None or (last["reason"], last["quote_class"]) != (entry.reason, entry.quote_class):
+            last = {"reason": entry.reason, "quote_class": entry.quote_class, "times": 0, "from": entry.at}
+            runs.append(last)
+        last["times"] += 1
+        last["until"] = entry.at
+        if entry.far:
+            last["closest"] = min(last.get("closest", entry.distance), entry.distance)
+    for run in runs:
+        run["from"], run["until"] = format_time(run["from"]), format_time(run["until"])
+        if "closest" in run:
+            run["closest"] = format_price(run["closest"])
+    return runs
+
+
+def why_ended(record: OrderRecord) -> Json:
     """How an order ended."""
     reason = record.reason or record.status
     return {

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.market.board import ASK_DOWN, BID_UP, LAST_DOWN, LAST_UP, NO_BOTTOM, Board
+from actors.market.board import ASK_UP, BID_DOWN, LAST_DOWN, LAST_UP, NO_BOTTOM, Board
 from actors.market.messages import Quote, Trade
 from tests.oracle.scripts import profile
 
@@ -23,10 +23,10 @@ OP = st.one_of(
 
 
 def reaches(kind: int, price: int, bid: int, ask: int, last: int) -> bool:
-    if kind == ASK_DOWN:
-        return 0 < ask <= price
-    if kind == BID_UP:
-        return bid >= price
+    if kind == BID_DOWN:
+        return last == 0 and bid <= price
+    if kind == ASK_UP:
+        return last == 0 and (ask >= price or ask == 0)
     if kind == LAST_UP:
         return last >= price > 0 and last > 0
     return 0 < last <= price
@@ -62,12 +62,12 @@ def test_every_watch_that_a_message_reaches_is_woken_once_and_in_order(ops: list
             model.pop(op[1], None)
         elif op[0] == "quote":
             slot = board.slot(op[1])
-            sees = 0 < op[3] <= slot.ask_down or op[2] >= slot.bid_up or slot.busy
+            sees = op[2] <= slot.bid_down or not 0 < op[3] < slot.ask_up or slot.busy
             want = expected(model, op[1], op[2], op[3], 0)
             assert sees or not want
             assert board.woken_by_quote(slot, op[2], op[3]) == want
         else:
-            assert board.woken_by_trade(board.slot(op[1]), op[2]) == expected(model, op[1], NO_BOTTOM * -1, 0, op[2])
+            assert board.woken_by_trade(board.slot(op[1]), op[2]) == expected(model, op[1], 0, 0, op[2])
         assert len(board) == len(model)
         for symbol in "AB":
             near = {key for key, (on, kind, _) in model.items() if on == symbol and kind < 0}
@@ -79,7 +79,7 @@ def test_removed_watches_do_not_pile_up() -> None:
     board = Board()
     for round_no in range(50):
         for order_no in range(1, 41):
-            board.arm_far("A", ASK_DOWN, 100 + order_no, (1, order_no))
+            board.arm_far("A", BID_DOWN, 100 + order_no, (1, order_no))
             board.arm_far("A", LAST_DOWN, 100 + round_no, (2, order_no))
     for side in board.slot("A").sides:
         if side is not None:
@@ -90,7 +90,8 @@ def test_removed_watches_do_not_pile_up() -> None:
         board.disarm((2, order_no))
     assert len(board) == 0
     assert board.woken_by_quote(board.slot("A"), 0, 1) == []
-    assert board.slot("A").ask_down == 0
+    assert board.all_on(board.slot("A")) == []
+    assert board.slot("A").bid_down == -1
 
 
 def test_a_slot_is_busy_while_anyone_has_taken_from_it() -> None:
@@ -113,5 +114,4 @@ def test_the_mark_is_the_last_print_then_the_middle_then_the_side_there_is() -> 
     assert slot.mark() == 102
     slot.last = Trade("A", 99, 1, 1)
     assert slot.mark() == 99
-    assert slot.last_up == slot.bid_up == NO_BOTTOM
-    assert BID_UP == 1
+    assert slot.last_up == slot.ask_up == NO_BOTTOM

@@ -8,7 +8,7 @@ import pytest
 
 from actors.actor import HANDLERS
 from actors.book import events as e
-from actors.book import trade as trade_rules
+from actors.book import meet as meeting
 from actors.book.draft import BrokenInvariant, Draft
 from actors.book.rules.matching.ledger import follow, used_qty
 from actors.book.rules.reasons import Refusal
@@ -84,7 +84,7 @@ def test_a_failed_turn_takes_back_what_orders_remember_of_the_tape(monkeypatch: 
     feed(engine, quote("AAA", 999, 1000, OPEN + 2 * SECOND))
     assert set(engine.books[1].watch) == {1, 2}
     before = encode(engine.books[1].watch)
-    plain = trade_rules.evaluate
+    plain = meeting.evaluate
 
     def second_fails(s: Any, profile: Any) -> Any:
         calls.append(1)
@@ -93,7 +93,7 @@ def test_a_failed_turn_takes_back_what_orders_remember_of_the_tape(monkeypatch: 
         return plain(s, profile)
 
     calls: list[int] = []
-    monkeypatch.setattr(trade_rules, "evaluate", second_fails)
+    monkeypatch.setattr(meeting, "evaluate", second_fails)
     feed(engine, quote("AAA", 999, 1000, OPEN + 2 * SECOND + 1, ask_size=50))
     assert engine.books[1].quarantined == "RuntimeError: planted"
     assert encode(engine.books[1].watch) == before

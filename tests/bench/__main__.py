@@ -10,7 +10,7 @@ from typing import Final
 
 from tests.bench.running import BenchError
 
-NAMES: Final = ("orders", "quotes", "idle", "recovery", "decode", "margin")
+NAMES: Final = ("orders", "quotes", "idle", "recovery", "decode", "margin", "passive")
 LATER: Final = ("backup", "gateway")
 
 

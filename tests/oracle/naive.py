@@ -13,6 +13,7 @@ from typing import Any
 
 from actors.book.ids import draw_u64
 from actors.market.messages import FeedState, Quote, Session, Status, Trade
+from tests.oracle import matcher
 from tests.oracle.rig import INSTRUMENTS, MS, Do, Wait
 
 SHARE, DOLLAR, PPM = 10**9, 10**6, 10**6
@@ -45,7 +46,8 @@ class Naive:
         self.quotes: dict[str, Quote] = {}
         self.fresh: set[str] = set()  # symbols with a quote since the feed came up
         self.prints: dict[str, Trade] = {}
-        self.printed_since: set[str] = set()  # symbols with a print since their quote
+        self.prints_seen: dict[str, Trade] = {}  # good prints since the symbol's quote
+        self.stretch = dict.fromkeys(("", "AAA", "BBB", "CCC", "DDD"), 0)  # queues are lost when these change
         self.status: dict[str, Status] = {}
         self.down, self.dead = False, set[str]()
         self.assets = {i.symbol: i for i in INSTRUMENTS}
@@ -68,31 +70,40 @@ class Naive:
         if isinstance(item, Do):
             self.command(self.accounts[item.account_no], item)
         elif isinstance(item, Quote):
-            if item.symbol in self.fresh and self.quotes[item.symbol] == item:
+            if matcher.same_quote(self, item):
                 return
             self.quotes[item.symbol] = item
             self.fresh.add(item.symbol)
-            self.printed_since.discard(item.symbol)
+            self.prints_seen.pop(item.symbol, None)
             for a in self.accounts.values():
                 self.follow(a, item)
             self.look(lambda o: o.symbol == item.symbol, new=True)
         elif isinstance(item, Trade):
             self.prints[item.symbol] = item
-            self.printed_since.add(item.symbol)
-            self.elect(item)
+            if matcher.good_print(item):
+                self.prints_seen[item.symbol] = item
+                for a in self.accounts.values():
+                    self.elect(a, item)
+                    matcher.meet_print(self, a, item)
         elif isinstance(item, Status):
             old = self.status.get(item.symbol)
             if item.state == "trading" and old and old.state != "trading":
                 self.fresh.discard(item.symbol)
+                self.stretch[item.symbol] += 1
+            if item.state != "trading" and (not old or old.state == "trading"):
+                self.stretch[item.symbol] += 1
             self.status[item.symbol] = item
             self.look(lambda o: o.symbol == item.symbol)
         elif isinstance(item, Session):
+            self.stretch[""] += item.phase != self.phase
             self.session = item
             self.look(lambda o: True)
         elif isinstance(item, FeedState):
             self.feed_state(item)
 
     def feed_state(self, item: FeedState) -> None:
+        for symbol in item.symbols or ("",):
+            self.stretch[symbol] += 1
         if item.state == "gap":
             for a in self.accounts.values():
                 hit = [o for o in a.orders if not o.over and (not item.symbols or o.symbol in item.symbols)]
@@ -113,23 +124,28 @@ class Naive:
     def look(self, which: Any, new: bool = False) -> None:
         for a in self.accounts.values():
             for o in list(a.orders):
-                stands = o.arrived and not (o.over or o.asleep or o.travelling)
-                if stands and (not o.stop or o.triggered) and which(o):
+                if matcher.stands(o) and which(o):
                     self.judge(a, o, taking=False, new=new)
+                elif new and which(o) and o.rules.exit_stop_trigger == "far" and o.intent.endswith("close"):
+                    quote = self.quotes[o.symbol]
+                    if o.stop and not o.triggered and matcher.quote_class(self, o) in ("valid", "locked"):
+                        self.try_stop(a, o, quote.ask if o.buy else quote.bid)
 
-    def elect(self, print_: Trade) -> None:
-        for a in self.accounts.values():
-            for o in list(a.orders):
-                if o.over or not o.arrived or not o.stop or o.triggered or o.symbol != print_.symbol:
-                    continue
-                reached = print_.price >= o.stop if o.buy else print_.price <= o.stop
-                if self.phase == "core" and reached:
-                    o.triggered = o.travelling = True
-                    if o.type == "stop" and o.buy and o.rules.buy_stop_to_limit:
-                        o.limit = o.collar
-                    o.live_at = self.now + self.latency(a, o, b"latency/trigger")
-                    self.say(a, "triggered", o.no, o.live_at)
-                    self.arrive(a, o)
+    def elect(self, a: Any, print_: Trade) -> None:
+        for o in list(a.orders):
+            if o.symbol == print_.symbol and not (o.rules.exit_stop_trigger == "far" and o.intent.endswith("close")):
+                self.try_stop(a, o, print_.price)
+
+    def try_stop(self, a: Any, o: Any, price: int) -> None:
+        if o.over or not o.arrived or not o.stop or o.triggered or self.phase != "core":
+            return
+        if price >= o.stop if o.buy else price <= o.stop:
+            o.triggered = o.travelling = True
+            if o.type == "stop" and o.buy and o.rules.buy_stop_to_limit:
+                o.limit = o.collar
+            o.live_at = self.now + self.latency(a, o, b"latency/trigger")
+            self.say(a, "triggered", o.no, o.live_at)
+            self.arrive(a, o)
 
     def pass_time(self, until: int) -> None:
         while True:
@@ -179,27 +195,6 @@ class Naive:
             return (quote.bid + quote.ask) // 2 if quote.bid and quote.ask else quote.bid or quote.ask
         return self.assets[symbol].previous_close
 
-    def usable(self, o: Any) -> str:
-        quote, status, last = self.quotes.get(o.symbol), self.status.get(o.symbol), self.prints.get(o.symbol)
-        if not quote or o.symbol not in self.fresh or (status and status.state != "trading"):
-            return "no"
-        if not self.eligible(o):
-            return "session"
-        far, size = (quote.ask, quote.ask_size) if o.buy else (quote.bid, quote.bid_size)
-        if self.down or o.symbol in self.dead or not far or not size or quote.bid > quote.ask > 0:
-            return "no"
-        if status and (0 < status.luld_upper < far if o.buy else far < status.luld_lower):
-            return "no"
-        old = self.now - quote.at > o.rules.age_soft_ms * MS and o.symbol in self.printed_since
-        if (
-            old
-            and last
-            and last.exchange != "D"
-            and (last.price < quote.bid or (quote.ask and last.price > quote.ask))
-        ):
-            return "no"
-        return "yes"
-
     def follow(self, a: Any, quote: Quote) -> None:
         for key, price, size in (
             ((quote.symbol, 1), quote.ask, quote.ask_size),
@@ -245,71 +240,20 @@ class Naive:
         self.judge(a, o, taking=arriving, new=False)
 
     def judge(self, a: Any, o: Any, taking: bool, new: bool) -> None:
-        o.due, state = 0, self.usable(o)
+        o.due, state = 0, matcher.quote_class(self, o)
         fill = None
-        if state == "yes":
-            fill = self.price_and_size(a, o, taking, new)
+        if state in ("valid", "locked"):
+            fill = matcher.price_and_size(self, a, o, taking or o.anew, new)
+            o.anew = False
         else:
             o.since, o.asleep = 0, state == "session"
-        if fill and o.tif == "fok" and fill[1] < o.qty - o.filled:
-            fill = None
+            o.anew = o.anew or state == "halted"
+            if new and o.place and o.place["stretch"] == self.stretch[""] + self.stretch[o.symbol]:
+                matcher.stand_in_queue(self, o, new, o.place["price"])
         if fill:
             self.fill(a, o, *fill)
         if o.tif in ("ioc", "fok") and not o.over:
             self.kill(a, o)
-
-    def price_and_size(self, a: Any, o: Any, taking: bool, new: bool) -> tuple[int, int, str] | None:
-        quote, rules, sign = self.quotes[o.symbol], o.rules, 1 if o.buy else -1
-        near, far = (quote.bid, quote.ask) if o.buy else (-quote.ask, -quote.bid)
-        blind = not near
-        near = far if blind else near
-        since, o.since = o.since or self.now, 0
-        rested = new and self.now >= o.last_fill + rules.reslice_ms * MS
-        theta = PPM if blind or self.phase != "core" else rules.theta_take_ppm
-        cost = min(far, near - -(far - near) * theta // PPM)
-        reason = "take"
-        if o.limit:
-            if o.limit * sign < far:
-                return None
-            cost = min(cost, o.limit * sign)
-            if not taking:
-                o.since, reason = since, "far_through"
-                wait = rules.dwell_ms * MS // (2 if far < o.limit * sign else 1)
-                if self.now < since + wait:
-                    o.due = since + wait
-                    return None
-                if o.last_fill and not rested:
-                    return None
-                cost = far if rules.fill_at_quote else o.limit * sign
-        else:
-            if o.slices:
-                if not rested or (rules.max_slices and o.slices >= rules.max_slices):
-                    return None
-                tick = 100 if abs(far) >= 10_000 else 1
-                cost, reason = far + (o.slices * tick if rules.depth_ppm else 0), "take_slice"
-            if o.worst:
-                if far > o.worst * sign:
-                    return None
-                cost = min(cost, o.worst * sign)
-        price = cost * sign
-        size = (quote.ask_size if o.buy else quote.bid_size) * SHARE * rules.depth_ppm // PPM
-        size //= 2 if self.phase != "core" else 1
-        entry = a.taken.get((o.symbol, int(o.buy)))
-        if entry and entry[0] == abs(far):
-            size = max(0, size - self.used(entry, rules.consume_half_life_ms))
-        qty = o.qty - o.filled if o.qty else (o.notional - o.paid) * 10**7 // price
-        qty = min(qty, size) if rules.depth_ppm else qty
-        if o.qty % SHARE == 0 and not o.notional:
-            qty -= qty % SHARE
-        o.since = since
-        if qty <= 0:
-            return None
-        draw = draw_u64(a.seed, 0, self.profiles.hash_of(rules.name).encode(), o.id, b"partial", o.fills)
-        if draw % PPM < rules.partial_ppm:
-            reason = "parity_partial"
-            if qty > SHARE:
-                qty = (1 + draw // PPM % ((qty - 1) // SHARE)) * SHARE
-        return price, qty, reason
 
     def payable(self, a: Any, o: Any, price: int, qty: int) -> int:
         if o.intent.endswith("close"):
@@ -337,7 +281,7 @@ class Naive:
         spent = value if o.notional else max(value if o.buy else 0, money(o.check, qty))
         o.reserved_money = 0 if done else max(0, o.reserved_money - spent)
         o.reserved_qty = 0 if done else max(0, o.reserved_qty - qty)
-        if o.rules.consume_half_life_ms:
+        if o.rules.consume_half_life_ms and reason not in ("queue", "print_through"):
             quote, key = self.quotes[o.symbol], (o.symbol, int(o.buy))
             far, entry = quote.ask if o.buy else quote.bid, a.taken.get(key)
             before = self.used(entry, o.rules.consume_half_life_ms) if entry and entry[0] == far else 0

@@ -191,7 +191,7 @@ def build(n: Any, a: Any, w: Any, client: str | None, rules: Any) -> Any:
         **vars(w), no=no, id=derive_order_ids(a.seed, 0, no)[0], client=client, rules=rules, over=False,
         arrived=False,
         asleep=False, travelling=False, triggered=False, filled=0, paid=0, fills=0, slices=0, last_fill=0, since=0,
-        due=0, worst=0, cancel_at=0, replace_at=0, replacement=None, live_at=0, expires_at=0, reserved_money=0,
+        due=0, worst=0, place=None, anew=False, cancel_at=0, replace_at=0, replacement=None, live_at=0, expires_at=0, reserved_money=0,
         reserved_qty=0, check=0, collar=0, intent="",
     )  # fmt: skip
 

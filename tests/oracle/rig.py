@@ -27,7 +27,7 @@ START = 1_700_000_000 * SECOND
 RUN_SEED = b"r" * 32
 CUSTOM: dict[str, dict[str, Any]] = {
     "brisk": {"latency_base_ms": 0, "latency_jitter_ms": 0, "dwell_ms": 100, "max_slices": 3},
-    "frugal": {"depth_ppm": 500_000, "consume_half_life_ms": 1_000, "theta_take_ppm": 1_000_000},
+    "frugal": {"base": "conservative", "consume_half_life_ms": 1_000, "latency_base_ms": 75, "dwell_ms": 150},
 }
 INSTRUMENTS = (
     Instrument("00000000-0000-8000-a000-00000000000a", "AAA", previous_close=100_000),

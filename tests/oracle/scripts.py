@@ -186,7 +186,10 @@ def _tape(d: _Dice, middle: int) -> Any:
         sides = d.choice((1, 2)) if d.rarely(15) else 3
         return "quote", symbol, middle, width, d.choice(sizes), 0 if d.rarely(20) else d.choice(sizes), lag, sides
     if kind < 30:
-        return "trade", symbol, middle + d.choice((-2, -1, 0, 1, 2)), d.choice(("", "N", "D"))
+        conditions = d.choice(("", "", "", "@", "@", "I", "4"))
+        size = d.choice((100, 100, 200, 500)) if not conditions else d.choice((1, 3, 10, 50, 100, 200))
+        exchange = d.choice(("", "N", "N", "D"))
+        return "trade", symbol, middle + d.choice((-2, -1, 0, 0, 1, 2)), exchange, size, conditions
     if kind < 34:
         return "session", d.choice(("pre", "core", "core", "core", "core", "post", "overnight", "closed", "closed"))
     if kind < 36:
@@ -195,6 +198,7 @@ def _tape(d: _Dice, middle: int) -> Any:
             symbol,
             d.choice(("trading", "trading", "trading", "halted", "paused")),
             d.choice((0, 0, 1000)),
+            d.rarely(3),
         )
     if kind < 38:
         return "feed", d.choice(("up", "up", "up", "down", "gap", "lagging")), ("AAA",) if d.rarely(3) else ()
@@ -222,10 +226,10 @@ def _message(what: Any, at: int) -> Any:
             ask_size * (sides >> 1), at - lag, "N", "N", "R", at,
         )  # fmt: skip
     if kind == "trade":
-        return Trade(what[1], what[2] * 100, 100, at, what[3])
+        return Trade(what[1], what[2] * 100, what[4], at, what[3], what[5])
     if kind == "status":
         band = what[3] * 100
-        return Status(what[1], what[2], at, "", band and band - 200, band and band + 200)
+        return Status(what[1], what[2], at, "", band and band - 200, band and band + 200, what[4])
     if kind == "session":
         return session(what[1], at, (at - START) // DAY)
     if kind == "feed":

@@ -19,7 +19,7 @@ def test_exits_are_held_until_the_entry_fills() -> None:
     entry, profit, loss = desk.bracket(type="limit", limit_price="9.95")
     assert desk.live() == {entry: "new", profit: "held", loss: "held"}
     assert desk.held() == 0
-    desk.print(850)
+    desk.print(1000)
     desk.quote(1100, 1101)
     assert desk.live() == {entry: "new", profit: "held", loss: "held"}
     desk.quote(994, 995)

@@ -106,12 +106,18 @@ def brute_force(self: Waits, book: Book, order: Any, key: Any) -> None:
     """Every live order is looked at on every message of its symbol."""
     watch = book.watch.get(key[1])
     reason = watch.reason if watch is not None else ""
+    auction = order.terms.time_in_force in ("opg", "cls")
+    if reason == "awaiting_print":
+        self.phase_waiters.pop(key, None)
+        self.world.board.arm_auction(order.terms.symbol, key)
+        self.timers.add(watch.due_at, (*key, 1))  # type: ignore[union-attr]
+        return
     waits = not order.activated or self.world.now < order.live_at
     if waits or reason in ("session", "latency"):
         self.world.board.disarm(key)
         if self.world.now < order.live_at:
             self.timers.add(order.live_at, (*key, 0))
-        elif self.world.phase in eligible_phases(order.terms.extended_hours):
+        elif auction or self.world.phase in eligible_phases(order.terms.extended_hours):
             self.timers.add(self.world.now, (*key, 0))
         else:
             self.phase_waiters[key] = None

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.book import events as e
+from actors.book.explain import reproduces
 from actors.book.instruments import Instrument
 from actors.book.rules.matching.profiles import Profiles
 from actors.book.units import QTY_PER_SHARE
@@ -49,20 +50,41 @@ def check_fill(fill: e.OrderFilled, terms: e.OrderAccepted, limit: int) -> None:
     proof = fill.evidence
     near, far = (proof.bid, proof.ask) if sign > 0 else (-proof.ask, -proof.bid)
     size = proof.ask_size if sign > 0 else proof.bid_size
+    cost = fill.price * sign
+    assert fill.price > 0
+    assert fill.qty > 0
+    if limit:
+        assert cost <= limit * sign
+    band = proof.luld_upper if sign > 0 else proof.luld_lower
+    assert not band or cost <= band * sign
+    if proof.short_restricted and terms.position_intent == "sell_to_open":
+        assert fill.price > proof.bid
+    if fill.reason in ("queue", "print_through"):
+        assert fill.price == limit or proof.acting_limit in (limit, fill.price)
+        assert proof.print_price * sign <= cost
+        assert fill.qty <= proof.print_size * QTY_PER_SHARE
+        assert proof.print_exchange != "D"
+        assert "I" not in proof.print_conditions
+        return
     assert abs(far) > 0
     assert size > 0
     assert proof.bid <= proof.ask or proof.ask == 0
-    cost = fill.price * sign
-    if limit:
-        assert cost <= limit * sign
     if fill.reason == "take":
         assert cost <= far
     if abs(near):
         assert cost >= near
     if proof.profile == "realistic":
         assert fill.qty <= size * QTY_PER_SHARE - proof.consumed_before
-    assert fill.price > 0
-    assert fill.qty > 0
+
+
+def timed_events_of(engine: Engine, account_no: int) -> list[tuple[int, Any]]:
+    return [
+        (step.at, event)
+        for step in engine.steps
+        for section in step.sections
+        if section.account_no == account_no
+        for event in section.events
+    ]
 
 
 @profile(200)
@@ -75,7 +97,7 @@ def test_every_fill_keeps_its_limit_its_quote_and_its_quantity(script: list[Any]
         terms: dict[int, e.OrderAccepted] = {}
         limits: dict[int, int] = {}
         ended: set[int] = set()
-        for event in events_of(engine, account_no):
+        for at, event in timed_events_of(engine, account_no):
             order_no = getattr(event, "order_no", 0)
             if isinstance(event, e.OrderAccepted):
                 terms[order_no], limits[order_no] = event, event.limit_price
@@ -89,6 +111,8 @@ def test_every_fill_keeps_its_limit_its_quote_and_its_quantity(script: list[Any]
                 limits[order_no] = event.limit_price or limits[order_no]
             if isinstance(event, e.OrderFilled):
                 check_fill(event, terms[order_no], limits[order_no])
+                same, verdict = reproduces(terms[order_no], event, at, engine.profiles)
+                assert same, verdict
                 assert not terms[order_no].qty or event.filled_qty <= terms[order_no].qty
             over = isinstance(event, e.OrderCanceled | e.OrderExpired | e.OrderReplaced)
             if over or (isinstance(event, e.OrderFilled) and event.status == "filled"):
@@ -114,6 +138,8 @@ def test_one_quote_gives_an_account_no_more_than_it_shows(script: list[Any]) -> 
                         sides[terms.order_no] = (terms.symbol, terms.side == "buy")
                     if not isinstance(event, e.OrderFilled) or event.evidence.profile not in ("realistic", "frugal"):
                         continue
+                    if event.reason in ("queue", "print_through"):
+                        continue
                     symbol, buying = sides[event.order_no]
                     key = (account_no, symbol, buying, event.evidence.quote_seq)
                     if step.at - first_at.setdefault(key, step.at) >= SECOND:
@@ -131,7 +157,7 @@ def test_a_fault_stops_its_account_and_no_other(monkeypatch: pytest.MonkeyPatch)
     for account_no in (1, 2, 3):
         feed(engine, Do(account_no, limit, OPEN + 2))
     good = encode(engine.books[2])
-    from actors.book import trade as rules
+    from actors.book import meet as rules
 
     plain = rules.judge
 

@@ -75,18 +75,46 @@ class Position(Struct, frozen=True, gc=False, array_like=True):
     realized_money: int
 
 
+class Place(Struct, frozen=True, array_like=True):
+    """A resting order's place in the queue at its price (fill model §10)."""
+
+    level: str
+    """``joined`` the near side, ``inside`` the spread, or ``behind`` the near side."""
+    price: int
+    """The price at which it rests; another price is another place."""
+    ahead_size: int
+    """Shares or contracts before it; -1 while unknown."""
+    shown_size: int
+    """Displayed size at its price in the last quote."""
+    traded_size: int
+    """Printed at its price since that quote."""
+    epoch: int = 0
+    """Uninterrupted stretch of market in which it was taken; in another one the order joins again."""
+
+
 class Watch(Struct, frozen=True, array_like=True):
     """What an order remembers of the tape between events."""
 
     cond_since: int = 0
-    """Since when its fill condition has held without a break; 0 when it does not hold."""
+    """Since when the far side has stood at its limit without a break; 0 when it does not."""
     reason: str = ""
     """Why the last evaluation did not fill."""
     due_at: int = 0
     """When it must be looked at again without a message; 0 for never."""
     near_misses: int = 0
-    """Evaluations in which the fill condition held and the order still waited."""
+    """Evaluations in which the fill condition held, or missed by a tick, and the order still waited."""
     evaluations: int = 0
+    place: Place | None = None
+    inside_since: int = 0
+    """Since when its limit has been good enough for a fill inside the spread; 0 when it is not."""
+    inside_from_start: bool = False
+    """That has held ever since the order became live."""
+    collar_price: int = 0
+    """Worst price of a market order that found no quote when it became live; 0 for none."""
+    newly_live: bool = False
+    """A halt ended its stay in the market: the next usable quote finds it as a new arrival."""
+    gap_at: int = 0
+    """When messages of its symbol were lost last; 0 for never."""
     high_water_mark: int = 0
     """Trailing stops: the best price since the order's terms began; 0 while that is the mark of the terms."""
 

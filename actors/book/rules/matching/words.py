@@ -1,0 +1,56 @@
+"""Every reason for which an order fills, waits or ends in the market, with its sentence for users (fill model §18).
+
+Invariant: no other reason leaves an evaluation; each one here is produced by a test.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+FILLS: Final[dict[str, str]] = {
+    "take": "The order could trade when it met the market and took from the far side of the quote.",
+    "take_slice": "The rest of a market order took a further slice from the far side, a tick worse each time.",
+    "queue": "Prints at the order's price used up everybody who stood before it in the queue, and then reached it.",
+    "print_through": "A print went through the order's price, so everything at that price must have traded.",
+    "far_through": "The far side of the market came to the resting order's limit and stayed there long enough.",
+    "inside": "The limit stood far enough into the spread, for long enough, for somebody to come and meet it.",
+    "auction_open": "The order took part in the official print of the opening auction.",
+    "auction_close": "The order took part in the official print of the closing auction.",
+    "auction_halt": "The order took part in the auction that reopened trading after a halt.",
+    "parity_partial": "The profile fills one eligible event in ten only in part; the draw said so.",
+}
+WAITS: Final[dict[str, str]] = {
+    "latency": "The order is still on its way to the market.",
+    "no_live_quote": "There has been no live quote for the symbol since the feed subscribed to it.",
+    "halted": "Trading in the symbol, or in the stock under the option, is halted.",
+    "session": "The order may not trade in this phase of the market; it waits for the next one.",
+    "feed_dead": "The market data feed is down; nothing fills until it is back.",
+    "no_far_side": "Nobody quotes the side that the order needs.",
+    "crossed": "The quote is crossed (bid above ask) and is not trusted.",
+    "luld": "The quote lies outside the symbol's price band.",
+    "stale": "The quote is old, and what has traded or moved since says that it means nothing any more.",
+    "wide": "The option's quote is so wide that a market order would pay too much; it waits for a better one.",
+    "not_marketable": "The market has not reached the order's limit.",
+    "queue_ahead": "The order stands at the best price; those who came before it must trade or leave first.",
+    "dwell": "The market is at the limit; it must stay there a moment longer.",
+    "reslice": "The rest of the order waits for the next quote after the last slice.",
+    "consumed": "This account has already taken what the far side shows.",
+    "collar": "The market has moved further than a market order may follow it.",
+    "max_slices": "A market order takes no more slices than its profile allows.",
+    "ssr": "Short sales of this stock must be above the bid today, so the order rests a tick above it.",
+    "awaiting_print": "The order waits for the official print of its auction.",
+    "stop": "The stop has not been elected.",
+    "held": "The order waits at the broker until the order it belongs to fills, or the orders before it have ended.",
+}
+ENDS: Final[dict[str, str]] = {
+    "fok_unfillable": "Not all of the order could be filled at once, so none was.",
+    "ioc_remainder": "What could not be filled at once was cancelled.",
+    "no_auction_print": "The auction of this order printed nothing in time.",
+    "expired": "The order's time in force ended.",
+    "user_cancel": "The owner cancelled the order.",
+    "exit_filled": "The other exit of its group filled.",
+    "group_ended": "Another order of its group was cancelled or ended, and the group ends together.",
+    "nothing_to_close": "When the orders before it had ended, nothing was left to close.",
+    "buying_power": "The price ran away and the account could not pay for the rest.",
+}
+SENTENCES: Final[dict[str, str]] = FILLS | WAITS | ENDS
