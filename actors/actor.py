@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from actors import timers as t
-from actors.book import decide, life, replace, trade
+from actors.book import decide, dues, life, margin_call, replace, trade
 from actors.book import events as e
 from actors.book.draft import Draft
 from actors.book.outcome import Outcome
@@ -20,6 +20,7 @@ from actors.book.rules.matching.model import FAR_REASONS, SESSION_REASONS
 from actors.book.rules.matching.profiles import Profiles
 from actors.book.rules.reasons import Refusal, refuse
 from actors.book.state.book import Book, Order
+from actors.book.units import NS_PER_SECOND
 from actors.commands import (
     CancelAll,
     CancelOrder,
@@ -47,6 +48,8 @@ HANDLERS: dict[type, Handler] = {
     Withdraw: life.withdraw,
     CloseAccount: life.close_account,
 }
+MARGIN_LOOK_NS = 30 * NS_PER_SECOND
+"""How often the margin of an account is looked at that prices alone can bring into a call."""
 _WHILE_CLOSED = (CancelOrder, CancelAll, CloseAccount)
 
 
@@ -89,8 +92,12 @@ def settle_now(draft: Draft, order_no: int, world: World, profiles: Profiles) ->
 
 
 def fall_due(draft: Draft, order_no: int, purpose: int, world: World, profiles: Profiles) -> None:
-    """A timer of one order."""
-    if purpose == t.EXPIRE:
+    """A timer of one order, or of the account."""
+    if purpose == t.DUE:
+        dues.run_dues(draft, world, profiles)
+    elif purpose == t.MARGIN:
+        margin_call.look(draft, world, profiles)
+    elif purpose == t.EXPIRE:
         trade.expire(draft, order_no)
     elif purpose == t.CANCEL:
         trade.finish_cancel(draft, order_no)
@@ -108,7 +115,7 @@ def fall_due(draft: Draft, order_no: int, purpose: int, world: World, profiles: 
 class Waits:
     """What all live orders of an engine wait for: watches on the board, timers, the next phase."""
 
-    __slots__ = ("_expiry", "phase_waiters", "timers", "world")
+    __slots__ = ("_account", "_expiry", "phase_waiters", "timers", "world")
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -116,6 +123,8 @@ class Waits:
         self.phase_waiters: dict[Key, None] = {}
         """Orders that the next change of phase concerns."""
         self._expiry: dict[Key, int] = {}
+        self._account: dict[int, tuple[int, int]] = {}
+        """Of each account with timers of its own: when it is due, and when its margin is looked at next."""
 
     def arm(self, book: Book, order_no: int) -> None:
         """Make what an order waits for follow from the book; an ended order waits for nothing."""
@@ -163,9 +172,39 @@ class Waits:
             if watch is not None and watch.due_at:
                 self.timers.add(watch.due_at, (*key, t.DWELL))
 
+    def arm_account(self, book: Book) -> None:
+        """Make the account's own timers follow from its book: what is due, and the paced look at its margin.
+
+        The look happens on a fixed grid of instants, so it does not depend on when the account was armed.
+        """
+        account_no = book.account_no
+        old_due, old_look = self._account.get(account_no, (t.NEVER, t.NEVER))
+        due = dues.next_due(book, self.world)
+        look = t.NEVER
+        if self.world.days is not None and not book.quarantined and margin_call.is_leveraged(book):
+            look = (self.world.now // MARGIN_LOOK_NS + 1) * MARGIN_LOOK_NS
+        if (due, look) == (old_due, old_look):
+            return
+        for old, new, purpose in ((old_due, due, t.DUE), (old_look, look, t.MARGIN)):
+            if old != new:
+                self.timers.remove(old, (account_no, 0, purpose))
+                if new != t.NEVER:
+                    self.timers.add(new, (account_no, 0, purpose))
+        if due == look == t.NEVER:
+            self._account.pop(account_no, None)
+        else:
+            self._account[account_no] = (due, look)
+
+    def disarm_account(self, account_no: int) -> None:
+        """Forget an account's own timers: it leaves memory."""
+        due, look = self._account.pop(account_no, (t.NEVER, t.NEVER))
+        self.timers.remove(due, (account_no, 0, t.DUE))
+        self.timers.remove(look, (account_no, 0, t.MARGIN))
+
     def arm_all(self, book: Book) -> None:
         """Arm a book that came into memory."""
         for order_no in sorted(book.orders):
             self.arm(book, order_no)
         for side in book.consumed:
             self.world.board.add_consumer(side[:-2], book.account_no)
+        self.arm_account(book)

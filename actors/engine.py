@@ -23,6 +23,7 @@ from actors.book.instruments import Instrument, Instruments
 from actors.book.outcome import Done, Outcome, Placed
 from actors.book.rules.matching.ledger import follow
 from actors.book.rules.matching.profiles import Profiles
+from actors.book.rules.money.interest import Rates
 from actors.book.rules.reasons import Refusal
 from actors.book.state.book import Book
 from actors.book.state.fold import fold
@@ -42,6 +43,7 @@ from actors.inputs import (
     UnreadableInput,
 )
 from actors.market.board import Slot
+from actors.market.days import Days
 from actors.market.messages import FeedState, Quote, Session, Status, TapeMessage, Trade
 from actors.market.world import World
 from actors.turns import Turns
@@ -74,11 +76,13 @@ class Engine(Turns):
         profiles: Profiles | None = None,
         defaults: Defaults | None = None,
         instruments: Iterable[Instrument] = (),
+        days: Days | None = None,
+        rates: Rates | None = None,
     ) -> None:
         self.seed = seed
-        self.profiles = profiles or Profiles()
+        known = profiles or Profiles()
         self.defaults = defaults or Defaults()
-        super().__init__(World(Instruments(instruments), self.profiles.hashes))
+        super().__init__(World(Instruments(instruments), known.hashes, days, rates), known)
 
     # ── commands ────────────────────────────────────────────────────────────────────────────────────────
 
@@ -354,7 +358,9 @@ class Engine(Turns):
             def run(draft: Draft, order_no: int = order_no, purpose: int = purpose) -> None:
                 fall_due(draft, order_no, purpose, self.world, self.profiles)
 
-            self.turn(book, run, (order_no,))
+            self.turn(book, run, (order_no,) if order_no else ())
+            if not order_no:
+                self.waits.arm_account(book)
             if self.has_sections:
                 self.input_seq += 1
                 self.close_step(TimerInput(account_no, order_no, purpose))
@@ -418,6 +424,9 @@ class Engine(Turns):
         """Take a book into memory and wait for what its orders wait for."""
         self.books[book.account_no] = book
         self.waits.arm_all(book)
+        if self.waits.timers.next_due <= self.world.now:
+            # It slept past something: that happens before anybody looks at it.
+            self.run_timers_through(self.world.now)
 
     def release(self, account_no: int) -> None:
         """Let an account without live orders leave memory."""
@@ -427,6 +436,7 @@ class Engine(Turns):
             slot = self.world.board.slots.get(side[:-2])
             if slot is not None:
                 self.world.board.drop_consumer(slot, account_no)
+        self.waits.disarm_account(account_no)
         del self.books[account_no]
 
 

@@ -11,7 +11,9 @@ from typing import Any
 
 from actors.actor import Waits
 from actors.book import events as e
+from actors.book.aftermath import follow_up
 from actors.book.draft import Draft
+from actors.book.rules.matching.profiles import Profiles
 from actors.book.state.book import Book
 from actors.house.state import HOUSE_NO, House
 from actors.inputs import Input, Moved, Section, Step
@@ -22,8 +24,9 @@ from actors.market.world import World
 class Turns:
     """The resident books, the turns they take, and the steps that came of them."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, profiles: Profiles) -> None:
         self.world = world
+        self.profiles = profiles
         self.waits = Waits(world)
         self.house = House()
         self.books: dict[int, Book] = {}
@@ -46,6 +49,7 @@ class Turns:
         good = True
         try:
             run(draft)
+            follow_up(draft, self.world, self.profiles)
             draft.check()
         except Exception as error:
             good = False
@@ -76,6 +80,8 @@ class Turns:
                 armed = order_no
             if type(event) is e.OrderReplaced:
                 arm(book, event.terms.order_no)
+        if events:
+            self.waits.arm_account(book)
         return good
 
     def _quarantine(self, draft: Draft, error: Exception) -> None:
