@@ -2,6 +2,7 @@
 
 Invariants: an account with a live order, or with events that no stored snapshot covers, is resident; a snapshot
 is sent only after the group that it depends on; the journal is never trimmed beyond what a snapshot still needs.
+An account for which something is due is fetched before its instant; one that wakes later catches up first.
 """
 
 from __future__ import annotations
@@ -10,10 +11,14 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from actors.book.dues import NEVER, next_due
+from actors.book.margin_call import is_leveraged
 from actors.book.state.book import Book
+from actors.book.units import NS_PER_SECOND
 from actors.engine import Engine
 from actors.house.state import HOUSE_NO, House
 from actors.inputs import Step
+from actors.market.world import World
 from storage.reader import SnapshotReader
 from storage.records import Snapshot
 
@@ -21,11 +26,17 @@ _encode = msgspec.msgpack.Encoder().encode
 _decoder = msgspec.msgpack.Decoder(Book)
 HOUSE_SNAPSHOT_EVERY = 20_000
 """House events between two snapshots of the house; also one at every clean stop."""
+FETCH_AHEAD_NS = 600 * NS_PER_SECOND
+"""Sleepers are fetched so long before their instant."""
+FETCH_MAX_ROWS = 200
+"""Sleepers fetched in one go."""
 
 
-def snapshot_of(book: Book, seq: int) -> Snapshot:
+def snapshot_of(book: Book, seq: int, world: World | None = None) -> Snapshot:
     """The account as a stored row; ``seq`` is an event number that it covers."""
-    return Snapshot(book.account_no, book.n, seq, 0, bool(book.orders), _encode(book))
+    due = next_due(book, world) if world is not None else NEVER
+    live = bool(book.orders) or is_leveraged(book)
+    return Snapshot(book.account_no, book.n, seq, due if due != NEVER else 0, live, _encode(book))
 
 
 def snapshot_of_house(house: House, seq: int) -> Snapshot:
@@ -52,6 +63,7 @@ class Residency:
         """Snapshots under way: ``n`` and the event number that was first uncovered."""
         self._house_n = 0
         self._idle: dict[int, None] = {}
+        self._fetched_to = 0
         self.woken = 0
         """Accounts that came back into memory."""
 
@@ -87,6 +99,16 @@ class Residency:
         self.woken += 1
         return True
 
+    def fetch_due(self, now: int) -> int:
+        """Bring some of the sleepers that are due soon into memory; returns how many came."""
+        rows = self._reader.due_before(now + FETCH_AHEAD_NS, self._fetched_to, FETCH_MAX_ROWS)
+        self._fetched_to = rows[-1] if len(rows) == FETCH_MAX_ROWS else 0
+        came = 0
+        for account_no in rows:
+            if account_no not in self._engine.books:
+                came += self.bring(account_no)
+        return came
+
     def take_snapshots(self, seq: int, *, everything: bool = False) -> list[Snapshot]:
         """A chunk of the accounts that have waited longest; their groups must have been sent already."""
         self._release()
@@ -102,7 +124,7 @@ class Residency:
                     continue
                 out.append(snapshot_of_house(house, seq))
             else:
-                out.append(snapshot_of(self._engine.books[account_no], seq))
+                out.append(snapshot_of(self._engine.books[account_no], seq, self._engine.world))
             self._sent[account_no] = (out[-1].n, self._dirty.pop(account_no))
         return out
 
@@ -128,6 +150,8 @@ class Residency:
             if (
                 book is not None
                 and not book.orders
+                and not is_leveraged(book)
+                and next_due(book, self._engine.world) > self._engine.world.now + 2 * FETCH_AHEAD_NS
                 and account_no not in self._dirty
                 and account_no not in self._sent
             ):
