@@ -13,7 +13,7 @@ from mbtd.config import Config
 def rates_of(config: Config) -> Rates:
     """What the configuration says."""
     told = config.rates
-    return Rates(told.margin_interest_ppm, told.cash_interest_ppm, told.borrow_ppm, told.locate_price_e4)
+    return Rates(told.margin_interest_ppm, told.cash_interest_ppm, told.borrow_ppm, told.locate_price_units)
 
 
 def digest_of_rates(rates: Rates) -> str:

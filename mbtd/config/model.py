@@ -107,7 +107,7 @@ class Rates(Section, frozen=True, kw_only=True):
     """On the settled debit; -1: the dated table that comes with the program."""
     cash_interest_ppm: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
     borrow_ppm: Annotated[int, Meta(ge=0, le=10_000_000)] = 100_000
-    locate_price_e4: Annotated[int, Meta(ge=0, le=1_000_000)] = 100
+    locate_price_units: Annotated[int, Meta(ge=0, le=1_000_000)] = 100
     """Ten-thousandths of a dollar for each share."""
 
 
