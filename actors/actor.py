@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from actors import timers as t
-from actors.book import decide, dues, life, margin_call, replace, trade
+from actors.book import borrow, decide, dues, life, margin_call, replace, trade
 from actors.book import events as e
 from actors.book.draft import Draft
 from actors.book.outcome import Outcome
@@ -28,8 +28,11 @@ from actors.commands import (
     ClosePosition,
     ConfigureAccount,
     Deposit,
+    LocateShares,
     PlaceOrder,
+    RecallBorrow,
     ReplaceOrder,
+    ResetAccount,
     Withdraw,
 )
 from actors.market.board import ASK_DOWN, BID_UP, LAST_DOWN, LAST_UP, Key
@@ -47,6 +50,9 @@ HANDLERS: dict[type, Handler] = {
     Deposit: life.deposit,
     Withdraw: life.withdraw,
     CloseAccount: life.close_account,
+    ResetAccount: life.reset,
+    LocateShares: borrow.locate,
+    RecallBorrow: borrow.recall,
 }
 MARGIN_LOOK_NS = 30 * NS_PER_SECOND
 """How often the margin of an account is looked at that prices alone can bring into a call."""

@@ -59,16 +59,8 @@ def end_day(draft: Draft, at: int, world: World, profiles: Profiles) -> None:
         )
     )  # fmt: skip
     if regulation_t:
-        due = after(world.days, day.settles_on if _is_day(world, day.settles_on) else day.following, REGULATION_T_DAYS)
+        due = after(world.days, day.settles_on, REGULATION_T_DAYS)
         margin_call.change(draft, "call", f, world, margin_call.REGULATION_T, world.days.day(due).core_opens_at)
-
-
-def _is_day(world: World, date: int) -> bool:
-    assert world.days is not None
-    try:
-        return world.days.day(date).trade_date == date
-    except ValueError:
-        return False
 
 
 class _Booker:
@@ -103,9 +95,10 @@ def _charge_borrow(book: Book, day: TradeDay, world: World, book_activity: _Book
     most = dict(book.ledger().shorted)
     for symbol, position in book.positions.items():
         instrument = world.instruments.by_symbol.get(symbol)
-        if position.qty < 0 and instrument is not None and instrument.asset_class == "us_equity":
-            if not instrument.easy_to_borrow:
-                most[symbol] = max(most.get(symbol, 0), -position.qty)
+        if position.qty > 0 or instrument is None or instrument.asset_class != "us_equity":
+            continue
+        if not instrument.easy_to_borrow:
+            most[symbol] = max(most.get(symbol, 0), -position.qty)
     for symbol in sorted(most):
         fee = interest.borrow_fee(most[symbol], world.mark(symbol), world.rates.borrow_ppm, day.nights)
         if fee:
@@ -156,9 +149,7 @@ def _deficits(book: Book, day: TradeDay, world: World, equity: int, level: int) 
     return intraday.still_needed(after_day, day.trade_date)
 
 
-def _goes_on(
-    book: Book, day: TradeDay, world: World, owed: int, earned: int, deficits: tuple[Deficit, ...]
-) -> bool:
+def _goes_on(book: Book, day: TradeDay, world: World, owed: int, earned: int, deficits: tuple[Deficit, ...]) -> bool:
     """Whether the following trade date's end has anything to book or to value."""
     money = book.ledger()
     return bool(
@@ -171,5 +162,3 @@ def _goes_on(
         or any(date > day.trade_date for date, _ in money.settling)
         or (world.rates.cash_interest_ppm and book.cash)
     )
-
-

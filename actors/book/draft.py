@@ -14,7 +14,6 @@ from actors.book.state.book import Book, Undo, Watch
 from actors.book.state.fold import SCALARS, fold
 from actors.book.state.undo import drop, put, take_back
 
-
 _save = attrgetter(*SCALARS)
 
 

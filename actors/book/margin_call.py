@@ -159,9 +159,7 @@ def _candidates(book: Book, world: World) -> list[tuple[str, int, int]]:
     return [(symbol, -rate, price) for rate, symbol, price in sorted(found)]
 
 
-def place_forced(
-    draft: Draft, symbol: str, qty: int, world: World, profiles: Profiles, prefix: str
-) -> None:
+def place_forced(draft: Draft, symbol: str, qty: int, world: World, profiles: Profiles, prefix: str) -> None:
     """A market order of the house against a position; it needs no money and asks no permission."""
     book = draft.book
     position = book.positions[symbol]

@@ -135,17 +135,13 @@ class Probe(Struct, frozen=True, gc=False):
     """An open order on the other side of the same security."""
 
 
-def refusal(
-    record: DayTrading, trade_date: int, first_date: int, last_equity: int, check: str, probe: Probe
-) -> str:
+def refusal(record: DayTrading, trade_date: int, first_date: int, last_equity: int, check: str, probe: Probe) -> str:
     """Why the protection refuses an order (§8.1); empty when it does not."""
     if last_equity >= EQUITY_MIN_MONEY:
         return ""
     record = roll(record, trade_date, first_date)
     armed = any(mark.symbol == probe.symbol and mark.opened and mark.armed for mark in record.marks)
-    potential = (
-        (probe.reduces and armed) or probe.opposite_pending or (check in ("entry", "both") and probe.opens)
-    )
+    potential = (probe.reduces and armed) or probe.opposite_pending or (check in ("entry", "both") and probe.opens)
     if not potential:
         return ""
     if record.flagged:

@@ -79,7 +79,11 @@ KINDS: Final[tuple[Kind, ...]] = (
         (Rate(20240901, 35), Rate(20241001, 48), Rate(20251201, 0), Rate(20260501, 3)),
         "consolidated audit trail", by_multiplier=True, introduced=False,
     ),
-    Kind("ORF", "us_option", False, False, (Rate(20240101, 22_950), Rate(20260720, 15_000)), "options regulatory fee"),
+    Kind(
+        "ORF", "us_option", False, False,
+        (Rate(20240101, 22_950), Rate(20260720, 15_000)),
+        "options regulatory fee",
+    ),
     Kind(
         "OCC", "us_option", False, False,
         (Rate(20240101, 20_000, _cap(5500)), Rate(20250214, 25_000), Rate(20251201, 0), Rate(20260101, 25_000)),
