@@ -29,6 +29,21 @@ from tests.oracle.rig import HOUR, SECOND, START, Do, Wait, feed, open_engine, q
 OPEN = START + 6 * HOUR
 PRODUCED_ELSEWHERE = {
     "order_not_open": "in events: a cancel or replace that came too late; the service refuses ended orders with it",
+    **dict.fromkeys(
+        (
+            "pdt_protection",
+            "pdt_restricted",
+            "day_trading_buying_power",
+            "intraday_margin_deficit",
+            "margin_freeze",
+            "margin_call",
+            "locate_required",
+            "unsettled_sale",
+            "borrow_recalled",
+            "overnight_disabled",
+        ),
+        "in tests/money, where there is a calendar",
+    ),
     "trading_disabled": "by the service, when the server is switched off",
 }
 LIMIT = PlaceOrder(symbol="AAA", qty="1", side="buy", type="limit", time_in_force="day", limit_price="9.00")

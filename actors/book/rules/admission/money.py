@@ -26,8 +26,6 @@ from actors.book.view import Figures, buying_power, figures, multiplier_of, stoc
 from actors.market.days import window_start
 from actors.market.world import World
 
-POSITION_LIMIT = 6
-"""A position may be worth so many times the account's equity (alpaca-api §2.11)."""
 _FREE_PROFILES = frozenset({"alpaca-parity"})
 _ORDINARY_LONG_PRICE, _ORDINARY_SHORT_PRICE = 60_000, 100_000
 """At these prices and above, plain stock is lent on by halves under every profile."""
@@ -142,6 +140,8 @@ def affordable(
     else:
         f = figures(book, world)
         free = f.buying_power_money + freed_money
+    if book.money is not None and (refused := _day_trading_power(book, value, world)) is not None:
+        return refused
     if cost > free:
         return refuse("insufficient_buying_power", "", buying_power=format_money(free), cost_basis=format_money(cost))
     if book.type == "cash" or world.days is None:
@@ -151,20 +151,13 @@ def affordable(
         if order.side == "buy" and reserved + cost <= book.cash:
             return None
         f = figures(book, world)
-    return _leveraged(book, order, price, value, world, reserved, f)
+    return _leveraged(book, order, price, value, world, f)
 
 
-def _leveraged(
-    book: Book, order: Parsed, price: int, value: int, world: World, reserved: int, f: Figures
-) -> Refusal | None:
-    limit = POSITION_LIMIT * f.equity_money
-    position = book.positions.get(order.instrument.symbol)
-    held = abs(position.qty) if position is not None else 0
-    if value + value_money(price, held) > limit:
-        return refuse("position_limit", "qty", limit=format_money(limit))
+def _leveraged(book: Book, order: Parsed, price: int, value: int, world: World, f: Figures) -> Refusal | None:
     today = trade_date(world)
     if day_trades.rule_set(book.rules().day_trade_rules, today) != day_trades.INTRADAY:
-        return _day_trading_power(book, f, value, reserved)
+        return None
     level = f.excess_money - _requirement(book, order, price, value) - _pending_requirement(book, world)
     record = book.ledger().intraday
     deficits = record.deficits if record is not None else ()
@@ -172,14 +165,16 @@ def _leveraged(
     return refuse(reason, shortfall=format_money(-level)) if reason else None
 
 
-def _day_trading_power(book: Book, f: Figures, value: int, reserved: int) -> Refusal | None:
-    """A flagged account may exceed its overnight buying power only by its day-trading one (rules §8.1)."""
-    if f.multiplier < 4 or book.rules().dtbp_check == "exit":
+def _day_trading_power(book: Book, value: int, world: World) -> Refusal | None:
+    """What a pattern day trader opens must fit the day-trading buying power, if that is checked (rules §8.1)."""
+    record = book.ledger().day_trading
+    if record is None or not record.flagged or book.rules().dtbp_check == "exit":
         return None
-    most = max(f.day_trading_money, 2 * max(0, f.available_money)) - reserved
-    if value <= most:
+    f = figures(book, world)
+    left = f.day_trading_money - book.reserved_money
+    if f.multiplier < 4 or value <= left:
         return None
-    return refuse("day_trading_buying_power", cost_basis=format_money(value), buying_power=format_money(max(0, most)))
+    return refuse("day_trading_buying_power", cost_basis=format_money(value), buying_power=format_money(max(0, left)))
 
 
 def _requirement(book: Book, order: Parsed, price: int, value: int) -> int:
