@@ -20,6 +20,7 @@ from actors.book.rules.matching.model import FAR_REASONS, SESSION_REASONS
 from actors.book.rules.matching.profiles import Profiles
 from actors.book.rules.reasons import Refusal, refuse
 from actors.book.state.book import Book, Order
+from actors.book.state.money import Money
 from actors.book.units import NS_PER_SECOND
 from actors.commands import (
     CancelAll,
@@ -129,8 +130,9 @@ class Waits:
         self.phase_waiters: dict[Key, None] = {}
         """Orders that the next change of phase concerns."""
         self._expiry: dict[Key, int] = {}
-        self._account: dict[int, tuple[int, int]] = {}
-        """Of each account with timers of its own: when it is due, and when its margin is looked at next."""
+        self._account: dict[int, tuple[int, int, Money]] = {}
+        """Of each account with timers of its own: when it is due, when its margin is looked at next, and for
+        which money record that holds."""
 
     def arm(self, book: Book, order_no: int) -> None:
         """Make what an order waits for follow from the book; an ended order waits for nothing."""
@@ -178,34 +180,38 @@ class Waits:
             if watch is not None and watch.due_at:
                 self.timers.add(watch.due_at, (*key, t.DWELL))
 
-    def arm_account(self, book: Book) -> None:
+    def arm_account(self, book: Book, *, anew: bool = True) -> None:
         """Make the account's own timers follow from its book: what is due, and the paced look at its margin.
 
-        The look happens on a fixed grid of instants, so it does not depend on when the account was armed.
+        The look happens on a fixed grid of instants, so it does not depend on when the account was armed. What
+        both depend on changes only with the money record: without ``anew`` the same record is passed over.
         """
-        account_no = book.account_no
-        old_due, old_look = self._account.get(account_no, (t.NEVER, t.NEVER))
-        due = dues.next_due(book, self.world)
-        look = t.NEVER
-        if self.world.days is not None and not book.quarantined and margin_call.is_leveraged(book):
-            look = (self.world.now // MARGIN_LOOK_NS + 1) * MARGIN_LOOK_NS
-        if (due, look) == (old_due, old_look):
+        money, account_no = book.money, book.account_no
+        entry = self._account.get(account_no)
+        if (entry is None and money is None) or (entry is not None and entry[2] is money and not anew):
             return
+        old_due, old_look = entry[:2] if entry is not None else (t.NEVER, t.NEVER)
+        due = look = t.NEVER
+        if money is not None and self.world.days is not None and not book.quarantined:
+            due = dues.next_due(book, self.world)
+            if margin_call.is_leveraged(book):
+                look = (self.world.now // MARGIN_LOOK_NS + 1) * MARGIN_LOOK_NS
         for old, new, purpose in ((old_due, due, t.DUE), (old_look, look, t.MARGIN)):
             if old != new:
                 self.timers.remove(old, (account_no, 0, purpose))
                 if new != t.NEVER:
                     self.timers.add(new, (account_no, 0, purpose))
-        if due == look == t.NEVER:
+        if money is None or due == look == t.NEVER:
             self._account.pop(account_no, None)
         else:
-            self._account[account_no] = (due, look)
+            self._account[account_no] = (due, look, money)
 
     def disarm_account(self, account_no: int) -> None:
         """Forget an account's own timers: it leaves memory."""
-        due, look = self._account.pop(account_no, (t.NEVER, t.NEVER))
-        self.timers.remove(due, (account_no, 0, t.DUE))
-        self.timers.remove(look, (account_no, 0, t.MARGIN))
+        entry = self._account.pop(account_no, None)
+        if entry is not None:
+            self.timers.remove(entry[0], (account_no, 0, t.DUE))
+            self.timers.remove(entry[1], (account_no, 0, t.MARGIN))
 
     def arm_all(self, book: Book) -> None:
         """Arm a book that came into memory."""

@@ -81,7 +81,7 @@ class Turns:
             if type(event) is e.OrderReplaced:
                 arm(book, event.terms.order_no)
         if events:
-            self.waits.arm_account(book)
+            self.waits.arm_account(book, anew=False)
         return good
 
     def _quarantine(self, draft: Draft, error: Exception) -> None:

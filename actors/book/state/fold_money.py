@@ -19,12 +19,17 @@ from actors.book.state.undo import drop
 
 def set_money(book: Book, **changes: Any) -> None:
     """Replace the record's fields; null when it says nothing any more."""
-    money = replace(book.ledger(), **changes)
+    money: Money = replace(book.ledger(), **changes)
     book.money = None if money == NOTHING else money
 
 
 def add_settling(settling: tuple[tuple[int, int], ...], day: int, money: int) -> tuple[tuple[int, int], ...]:
     """What settles, with ``money`` more on ``day``; empty days are left out."""
+    if not settling:
+        return ((day, money),) if money else ()
+    if len(settling) == 1 and settling[0][0] == day:
+        total = settling[0][1] + money
+        return ((day, total),) if total else ()
     table = dict(settling)
     table[day] = table.get(day, 0) + money
     return tuple(sorted((d, m) for d, m in table.items() if m))

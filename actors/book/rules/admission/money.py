@@ -151,10 +151,15 @@ def affordable(
         if order.side == "buy" and reserved + cost <= book.cash:
             return None
         f = figures(book, world)
-    return _leveraged(book, order, price, value, world, f)
+    return _leveraged(book, order, price, value, cost + reserved, world, f)
 
 
-def _leveraged(book: Book, order: Parsed, price: int, value: int, world: World, f: Figures) -> Refusal | None:
+def _leveraged(
+    book: Book, order: Parsed, price: int, value: int, used: int, world: World, f: Figures
+) -> Refusal | None:
+    if f.excess_money >= used:
+        # No requirement exceeds the buying power that is used for it, so nothing finer is needed.
+        return None
     today = trade_date(world)
     if day_trades.rule_set(book.rules().day_trade_rules, today) != day_trades.INTRADAY:
         return None

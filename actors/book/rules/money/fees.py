@@ -8,6 +8,7 @@ of index options are not charged.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 from msgspec import Struct
@@ -103,17 +104,25 @@ def rate_on(kind: Kind, trade_date: int) -> tuple[Rate, bool]:
     return (kind.rates[0], True) if kind.introduced else (Rate(0, 0), False)
 
 
+@lru_cache(maxsize=64)
+def _in_force(asset_class: str, buying: bool, trade_date: int) -> tuple[tuple[Kind, Rate, bool], ...]:
+    """The fees that are charged at all, with their rates."""
+    found = []
+    for kind in KINDS:
+        if (kind.sells_only and buying) or kind.asset_class not in ("", asset_class):
+            continue
+        rate, extrapolated = rate_on(kind, trade_date)
+        if rate.rate:
+            found.append((kind, rate, extrapolated))
+    return tuple(found)
+
+
 def fees_of(
     instrument: Instrument, buying: bool, qty: int, price: int, trade_date: int, before_qty: int = 0
 ) -> tuple[Fee, ...]:
     """What an execution accrues; ``before_qty`` is what the order had filled before (for caps)."""
     lines = []
-    for kind in KINDS:
-        if (kind.sells_only and buying) or kind.asset_class not in ("", instrument.asset_class):
-            continue
-        rate, extrapolated = rate_on(kind, trade_date)
-        if not rate.rate:
-            continue
+    for kind, rate, extrapolated in _in_force(instrument.asset_class, buying, trade_date):
         pico = _pico(kind, rate, instrument, qty, price, before_qty)
         if pico:
             lines.append(Fee(kind.name, pico, extrapolated))
@@ -125,13 +134,13 @@ def _pico(kind: Kind, rate: Rate, instrument: Instrument, qty: int, price: int, 
         return divide_half_even(value_money(price, qty, instrument.multiplier) * rate.rate, 100)
     if kind.name == "TAF" and price * 100 < rate.rate:
         return 0
-    each = instrument.multiplier if kind.by_multiplier else 1
+    each = (instrument.multiplier if kind.by_multiplier else 1) * rate.rate * PICO_PER_MONEY
+    after = _capped(divide_half_even((before_qty + qty) * each, QTY_PER_SHARE), rate)
+    return after - _capped(divide_half_even(before_qty * each, QTY_PER_SHARE), rate) if before_qty else after
 
-    def total(units: int) -> int:
-        pico = divide_half_even(units * each * rate.rate * PICO_PER_MONEY, QTY_PER_SHARE)
-        return min(pico, rate.cap_money * PICO_PER_MONEY) if rate.cap_money else pico
 
-    return total(before_qty + qty) - total(before_qty)
+def _capped(pico: int, rate: Rate) -> int:
+    return min(pico, rate.cap_money * PICO_PER_MONEY) if rate.cap_money else pico
 
 
 def ceil_cents(pico: int) -> int:
