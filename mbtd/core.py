@@ -383,7 +383,7 @@ class Core:
         journal.tidy()
         if self._pending:
             return
-        self.residency.fetch_due(self.engine.world.now)
+        self.residency.fetch_due(self.now())
         snapshots = self.residency.take_snapshots(self.engine.seq)
         if snapshots:
             journal.pass_on(0, at_once=True)

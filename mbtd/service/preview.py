@@ -13,6 +13,7 @@ from actors.book.rules.margin.profiles import profile_of
 from actors.book.rules.margin.stock import requirement
 from actors.book.rules.matching.profiles import Profiles
 from actors.book.rules.money.fees import accrued_money, fees_of
+from actors.book.rules.money.settlement import violation_of
 from actors.book.rules.reasons import Refusal
 from actors.book.state.book import Book
 from actors.book.units import format_money, format_price, format_qty, format_scaled, qty_for_money, value_money
@@ -45,6 +46,7 @@ def preview(engine: Engine, account_no: int, action: PlaceOrder, at: int) -> dic
             "position_intent": terms.position_intent,
             **_requirements(book, terms, engine.world),
             **_fees(book, terms, engine.world, engine.profiles),
+            "warnings": _warnings(book, terms, engine.world),
         }
     return {"acceptable": True, "duplicate": isinstance(outcome, Placed) and outcome.duplicate, "effect": effect}
 
@@ -82,3 +84,13 @@ def _fees(book: Book, terms: OrderAccepted, world: World, profiles: Profiles) ->
         "fee_lines": {fee.kind: format_scaled(fee.pico, 12) for fee in fees},
         "settles_on": date_text(day.settles_on if instrument.asset_class != "us_option" else day.option_settles_on),
     }
+
+
+def _warnings(book: Book, terms: OrderAccepted, world: World) -> list[str]:
+    """What the order would bring upon the account without being refused."""
+    day = world.day
+    position = book.positions.get(terms.symbol)
+    if day is None or position is None or terms.side != "sell" or book.type != "cash":
+        return []
+    kind = violation_of(book.ledger(), tuple(lot.lot_no for lot in position.lots), day.trade_date)
+    return [f"{kind}_violation"] if kind else []

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from actors.book import events as e
-from actors.book.rules.money.settlement import settled_cash
+from actors.book.rules.money.settlement import consequence, settled_cash, violation_of
 from actors.book.rules.reasons import Refusal
+from actors.book.state.money import Money
 from actors.book.view import buying_power, withdrawable
 from actors.commands import ConfigureAccount, Deposit, Withdraw
 from tests.money.rig import DOLLAR, Bench
@@ -121,3 +122,13 @@ def test_price_plus_fees_must_be_there_to_the_cent() -> None:
             bench.go("2026-08-03 20:00")
             assert bench.book(account).cash == 0
             assert not bench.book(account).quarantined
+
+
+def test_money_that_comes_after_the_purchase_settles_is_free_riding() -> None:
+    money = Money(unpaid=((7, 20150108, 20150106), (8, 20150108, 20150108)))
+    assert violation_of(money, (8,), 20150106) == "good_faith"
+    assert violation_of(money, (8, 7), 20150106) == "free_riding"
+    assert violation_of(money, (8, 7), 20150108) == ""
+    assert consequence(money, "free_riding", 20150106) == (1, 20150406)
+    old = Money(violations=((20140105, "good_faith"), (20140301, "good_faith")))
+    assert consequence(old, "good_faith", 20150106) == (2, 0)
