@@ -44,10 +44,12 @@ def is_leveraged(book: Book) -> bool:
 def standing(book: Book, f: Figures, now_state: str, reason: str) -> str:
     """The state that the figures call for."""
     excess = f.excess_money
+    if not book.positions:
+        return "call" if excess < 0 else "ok"
     if now_state == "liquidating":
         if excess * TARGET_PARTS >= f.net_maintenance_money and _regulation_t_met(book, f, reason):
             return "ok"
-        return "liquidating" if book.positions else "call" if excess < 0 else "ok"
+        return "liquidating"
     if excess < 0:
         return "liquidating" if -excess * 2 > f.net_maintenance_money else "call"
     if now_state == "call" and not _regulation_t_met(book, f, reason):
@@ -109,6 +111,10 @@ def fall_due(draft: Draft, at: int, world: World, profiles: Profiles) -> None:
     state = standing(book, f, "call", call.reason)
     if state in ("ok", "warning"):
         change(draft, state, f, world, call.reason, 0)
+        return
+    if not book.positions:
+        # Nothing is left to sell: the account stays in the call, without a date.
+        change(draft, "call", f, world, call.reason, 0)
         return
     change(draft, "liquidating", f, world, call.reason, 0)
     liquidate(draft, world, profiles)

@@ -70,7 +70,7 @@ def act(bench: Bench, account: int, what: str, symbol: str, number: int, day: in
             "reset": ResetAccount(cash=str(number * 100)),
             "settings": ConfigureAccount(
                 intraday_mode="eod_only" if number % 2 else "real_time_block",
-                day_trade_rules=("auto", "off", "finra_pdt_2001")[number % 3],  # type: ignore[arg-type]
+                day_trade_rules=("auto", "off", "finra_pdt_2001")[number % 3],
             ),
         }[what]
         bench.do(account, other)

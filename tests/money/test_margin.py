@@ -369,3 +369,21 @@ def test_settings_are_all_or_nothing_and_kept() -> None:
     bench.go("2026-08-03 21:00")
     refused = bench.order(account, "buy", "1", type="limit", limit_price="99.00", extended_hours=True)
     assert reason(refused) == "overnight_disabled"
+
+
+def test_an_account_with_less_than_nothing_stays_in_the_call_without_selling_for_ever() -> None:
+    bench, account = opened()
+    bench.order(account, "buy", "180")
+    bench.quote("AAA", 30)
+    bench.go("2026-08-03 10:05")
+    while bench.book(account).positions:
+        bench.quote("AAA", 30)
+        bench.go("2026-08-03 10:30") if not bench.book(account).orders else bench.quote("AAA", 29.99)
+    bench.go("2026-08-10 12:00")
+    states = standings(bench, account)
+    assert states[:2] == ["liquidating", "call"]
+    assert len(states) <= 3
+    assert reason(bench.order(account, "buy", "1")) == "margin_call"
+    bench.do(account, Deposit(amount="9000"))
+    assert standings(bench, account)[-1] == "ok"
+    assert reason(bench.order(account, "buy", "1")) == ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from actors.book import events as e
+from mbtd.groups import GroupCutter
 from mbtd.residency import FETCH_AHEAD_NS, Residency, book_of, snapshot_of
 from storage.reader import SnapshotReader
 from storage.sqlite import SqliteStore
@@ -19,6 +20,7 @@ def asleep(directory: Path, profile: str = "quick") -> tuple[Bench, int, SqliteS
     account = bench.account("100000", profile=profile)
     idle = bench.account()
     bench.order(account, "buy", "10")
+    store.append(GroupCutter(bench.engine, store.head()).cut())
     for number in (account, idle):
         store.put_snapshots([snapshot_of(bench.book(number), bench.engine.seq, bench.engine.world)])
     residency = Residency(bench.engine, SnapshotReader(directory), chunk=10, keep=0)

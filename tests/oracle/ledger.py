@@ -131,8 +131,7 @@ class Ledger:
             # Taken away without a trade, at its cost (account reset).
             assert (event.qty, event.net_money, event.realized_money) == (0, 0, 0)
             assert sum(use.qty for use in event.closed) == self.qty(event.symbol)
-            basis = sum(use.basis_money for use in event.closed)
-            self.post("owner", f"stock {event.symbol}", basis)
+            self.post("owner", f"stock {event.symbol}", sum(use.basis_money for use in event.closed))
             self.lots[event.symbol] = []
             return
         symbol, qty, value = self._fill

@@ -44,11 +44,12 @@ def divide_half_up(numerator: int, denominator: int) -> int:
 
 def long_rate_ppm(profile: MarginProfile, terms: StockTerms) -> int:
     """Maintenance rate of a long position, ppm of its value."""
+    step = _step_long(profile, terms.price)
     if not terms.marginable:
-        return _step_long(profile, terms.price).rate_ppm and PPM
+        return PPM if step.rate_ppm else 0
     if profile.asset_rates and terms.long_rate_ppm:
         return min(PPM, terms.long_rate_ppm)
-    rate = _step_long(profile, terms.price).rate_ppm
+    rate = step.rate_ppm
     if terms.leverage_ppm > PPM:
         rate = max(rate, profile.leveraged_long_ppm * terms.leverage_ppm // PPM)
     return min(PPM, rate)
@@ -68,14 +69,22 @@ def requirement(profile: MarginProfile, terms: StockTerms, qty: int) -> Requirem
 
     The initial figure is what opening it asks; the money of a short sale is not counted against it.
     """
+    maintenance = maintenance_money(profile, terms, qty)
+    return Requirement(max(maintenance, regulation_t_money(profile, terms, qty)), maintenance)
+
+
+def maintenance_money(profile: MarginProfile, terms: StockTerms, qty: int) -> int:
+    """Maintenance requirement of ``qty``, signed quantity units."""
     if qty >= 0:
-        maintenance = _money(terms.price * long_rate_ppm(profile, terms), qty)
-        rate = profile.long_initial_ppm if terms.marginable else PPM
-        return Requirement(max(maintenance, _money(terms.price * rate, qty)), maintenance)
-    value = terms.price * PPM
-    maintenance = _money(value + short_extra_e6(profile, terms), -qty)
-    regulation_t = _money(value + terms.price * profile.short_initial_ppm, -qty)
-    return Requirement(max(maintenance, regulation_t), maintenance)
+        return _money(terms.price * long_rate_ppm(profile, terms), qty)
+    return _money(terms.price * PPM + short_extra_e6(profile, terms), -qty)
+
+
+def regulation_t_money(profile: MarginProfile, terms: StockTerms, qty: int) -> int:
+    """What Regulation T asks for opening ``qty``, which may be below maintenance."""
+    if qty >= 0:
+        return _money(terms.price * (profile.long_initial_ppm if terms.marginable else PPM), qty)
+    return _money(terms.price * (PPM + profile.short_initial_ppm), -qty)
 
 
 def _money(price_e6: int, qty: int) -> int:
