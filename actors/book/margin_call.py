@@ -47,12 +47,11 @@ def standing(book: Book, f: Figures, now_state: str, reason: str) -> str:
     if not book.positions:
         return "call" if excess < 0 else "ok"
     if now_state == "liquidating":
-        if excess * TARGET_PARTS >= f.net_maintenance_money and _regulation_t_met(book, f, reason):
-            return "ok"
-        return "liquidating"
-    if excess < 0:
+        if excess * TARGET_PARTS < f.net_maintenance_money or not _regulation_t_met(book, f, reason):
+            return "liquidating"
+    elif excess < 0:
         return "liquidating" if -excess * 2 > f.net_maintenance_money else "call"
-    if now_state == "call" and not _regulation_t_met(book, f, reason):
+    elif now_state == "call" and not _regulation_t_met(book, f, reason):
         return "call"
     leveraged = book.cash < 0 or f.short_money < 0
     return "warning" if leveraged and excess * WARNING_PARTS < f.equity_money else "ok"
@@ -132,18 +131,22 @@ def liquidate(draft: Draft, world: World, profiles: Profiles) -> None:
         return
     f = figures(book, world)
     wanted = -(-f.net_maintenance_money // TARGET_PARTS) - f.excess_money
+    # Regulation T releases half of what is sold.
+    to_sell = 2 * max(0, -sma(book, f)) if book.ledger().call.reason == REGULATION_T else 0
     for symbol, rate_ppm, price in _candidates(book, world):
-        if wanted <= 0:
+        if wanted <= 0 and to_sell <= 0:
             break
         position = book.positions[symbol]
         for order_no in sorted(book.orders, reverse=True):
             if book.orders[order_no].terms.symbol == symbol:
                 draft.emit(e.OrderCanceled(order_no, "margin_call"))
         freed_ppm = rate_ppm * (TARGET_PARTS + 1) // TARGET_PARTS
-        need = qty_for_money(-(-wanted * 1_000_000 // freed_ppm), price)
+        need = qty_for_money(max(-(-wanted * 1_000_000 // freed_ppm), to_sell), price)
         need = min(abs(position.qty), -(-need // QTY_PER_SHARE) * QTY_PER_SHARE)
         place_forced(draft, symbol, need, world, profiles, FORCED_PREFIX)
-        wanted -= need * price // 10_000_000 * freed_ppm // 1_000_000
+        sold = need * price // 10_000_000
+        to_sell -= sold
+        wanted -= sold * freed_ppm // 1_000_000
 
 
 def _candidates(book: Book, world: World) -> list[tuple[str, int, int]]:

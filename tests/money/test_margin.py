@@ -214,6 +214,18 @@ def test_too_much_carried_overnight_is_a_call_of_regulation_t() -> None:
     assert bench.book(account).money.call.state == "ok"
 
 
+def test_a_call_of_regulation_t_that_is_not_met_is_sold_out() -> None:
+    bench, account = opened()
+    bench.order(account, "buy", "300")
+    bench.go("2026-08-06 09:29")
+    bench.quote("AAA", 100)
+    assert bench.book(account).positions["AAA"].qty == 300 * 10**9
+    bench.go("2026-08-06 09:31")
+    # 5,000 dollars too much was borrowed: twice that is sold, and a share for the fees.
+    assert bench.book(account).positions["AAA"].qty in (200 * 10**9, 199 * 10**9)
+    assert standings(bench, account) == ["call", "liquidating", "ok"]
+
+
 # ── day trades of the rule of 2001 ────────────────────────────────────────────────────────────────────────
 
 

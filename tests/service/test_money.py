@@ -88,7 +88,7 @@ def test_settings_are_shown_as_they_were_set(client: Client, account: str) -> No
 
 
 def test_a_preview_names_requirements_and_fees(client: Client, account: str) -> None:
-    order = {"symbol": "AAPL", "side": "buy", "qty": "10", "type": "limit", "limit_price": "100.00"}
+    order: dict[str, Any] = {"symbol": "AAPL", "side": "buy", "qty": "10", "type": "limit", "limit_price": "100.00"}
     effect = client.call("order.preview", account=account, **order)["effect"]
     assert (effect["initial_margin"], effect["maintenance_margin"]) == ("500", "300")
     assert float(effect["fees"]) == 0.01

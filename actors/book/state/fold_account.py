@@ -57,6 +57,11 @@ def _booked(book: Book, v: e.ActivityBooked, at: int, undo: Undo | None) -> None
         _note_booking(book, v)
 
 
+def first_sma(book: Book, cash: int) -> int:
+    """The special memorandum account of an account that held nothing so far: all of its cash."""
+    return cash if book.type == "margin" else 0
+
+
 CASH_FLOWS = frozenset({"CSD", "CSW", "JNLC"})
 """Activity types that move money in or out."""
 
@@ -64,6 +69,7 @@ CASH_FLOWS = frozenset({"CSD", "CSW", "JNLC"})
 def _note_booking(book: Book, v: e.ActivityBooked) -> None:
     """A booking opens its trade date; its money counts for SMA, and as a deposit when it came from outside."""
     money = book.ledger()
+    fresh, cash_before = book.money is None, v.cash - v.net_money
     flow = v.net_money if v.activity_type in CASH_FLOWS else 0
     intraday = money.intraday
     if intraday is not None and intraday.lowest < 0 < flow:
@@ -75,7 +81,8 @@ def _note_booking(book: Book, v: e.ActivityBooked) -> None:
     book.money = replace(
         money,
         open_date=money.open_date or v.trade_date,
-        last_equity=money.last_equity if book.money is not None else v.cash - v.net_money,
+        last_equity=cash_before if fresh else money.last_equity,
+        sma=first_sma(book, cash_before) if fresh else money.sma,
         sma_change=money.sma_change + v.net_money,
         deposits_today=money.deposits_today + flow,
         intraday=intraday,

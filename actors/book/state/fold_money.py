@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from actors.book import events as e
 from actors.book.events.parts import Call, Fee, Intraday, Locate, Recall
 from actors.book.state.book import Book, Undo
-from actors.book.state.fold_account import Fold
+from actors.book.state.fold_account import Fold, first_sma
 from actors.book.state.money import NOTHING, Money
 from actors.book.state.undo import drop
 
@@ -75,10 +75,13 @@ def _trade(book: Book, v: e.TradeBooked, at: int, undo: Undo | None) -> None:
     unpaid = tuple(entry for entry in money.unpaid if entry[1] > v.trade_date)
     if v.unpaid_lot:
         unpaid = (*unpaid, (v.unpaid_lot, v.unpaid_until, v.settles_on))
+    fresh = book.money is None
+    cash_before = book.cash - v.net_money
     set_money(
         book,
         open_date=money.open_date or v.trade_date,
-        last_equity=money.last_equity if money is not NOTHING else book.cash - v.net_money,
+        last_equity=cash_before if fresh else money.last_equity,
+        sma=first_sma(book, cash_before) if fresh else money.sma,
         settling=settling,
         unpaid=unpaid,
         fees=_add_fees(money.fees, v.fees) if v.fees else money.fees,
