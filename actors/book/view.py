@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from actors.book.instruments import Instrument
 from actors.book.rules.margin.profiles import PPM, MarginProfile, profile_of
-from actors.book.rules.margin.stock import Requirement, StockTerms, requirement
+from actors.book.rules.margin.stock import Requirement, StockTerms, maintenance_money, requirement
 from actors.book.rules.money.day_trades import EQUITY_MIN_MONEY, PDT, rule_set
 from actors.book.rules.money.fees import accrued_money
 from actors.book.rules.money.settlement import restricted, settled_cash
@@ -150,10 +150,10 @@ def figures(book: Book, world: World) -> Figures:
         need = position_requirement(profile, position, value, instrument, mark)
         initial += need.initial_money
         maintenance += need.maintenance_money
-        if minimum is profile:
+        if minimum is profile or not mark or instrument is None or instrument.asset_class != "us_equity":
             legal += need.maintenance_money
         else:
-            legal += position_requirement(minimum, position, value, instrument, mark).maintenance_money
+            legal += maintenance_money(minimum, stock_terms(instrument, mark), position.qty)
         if value < 0:
             short_money += value
         else:

@@ -67,12 +67,16 @@ def _use_located(locates: tuple[Locate, ...], symbol: str, qty: int) -> tuple[Lo
 
 def _trade(book: Book, v: e.TradeBooked, at: int, undo: Undo | None) -> None:
     money = book.ledger()
-    settling = tuple(entry for entry in money.settling if entry[0] > v.trade_date)
+    settling = money.settling
+    if settling and settling[0][0] <= v.trade_date:
+        settling = tuple(entry for entry in settling if entry[0] > v.trade_date)
     for day, spent in v.draws:
         settling = add_settling(settling, day, -spent)
     if v.settling_money:
         settling = add_settling(settling, v.settles_on, v.settling_money)
-    unpaid = tuple(entry for entry in money.unpaid if entry[1] > v.trade_date)
+    unpaid = money.unpaid
+    if unpaid:
+        unpaid = tuple(entry for entry in unpaid if entry[1] > v.trade_date)
     if v.unpaid_lot:
         unpaid = (*unpaid, (v.unpaid_lot, v.unpaid_until, v.settles_on))
     fresh = book.money is None
