@@ -11,7 +11,19 @@ from collections.abc import Callable
 from typing import Any
 
 from actors import timers as t
-from actors.book import close, contingent, decide, life, meet, meet_auctions, replace, trade
+from actors.book import (
+    borrow,
+    close,
+    contingent,
+    decide,
+    dues,
+    life,
+    margin_call,
+    meet,
+    meet_auctions,
+    replace,
+    trade,
+)
 from actors.book import events as e
 from actors.book.draft import Draft
 from actors.book.outcome import Outcome
@@ -22,6 +34,8 @@ from actors.book.rules.matching.queue import BEHIND
 from actors.book.rules.reasons import Refusal, refuse
 from actors.book.rules.trailing import trails
 from actors.book.state.book import Book, Order, Watch
+from actors.book.state.money import Money
+from actors.book.units import NS_PER_SECOND
 from actors.commands import (
     CancelAll,
     CancelOrder,
@@ -30,8 +44,11 @@ from actors.commands import (
     ClosePosition,
     ConfigureAccount,
     Deposit,
+    LocateShares,
     PlaceOrder,
+    RecallBorrow,
     ReplaceOrder,
+    ResetAccount,
     Withdraw,
 )
 from actors.market.board import ASK_UP, BID_DOWN, LAST_DOWN, LAST_UP, Key
@@ -50,7 +67,12 @@ HANDLERS: dict[type, Handler] = {
     Deposit: life.deposit,
     Withdraw: life.withdraw,
     CloseAccount: life.close_account,
+    ResetAccount: life.reset,
+    LocateShares: borrow.locate,
+    RecallBorrow: borrow.recall,
 }
+MARGIN_LOOK_NS = 30 * NS_PER_SECOND
+"""How often the margin of an account is looked at that prices alone can bring into a call."""
 _WHILE_CLOSED = (CancelOrder, CancelAll, CloseAccount)
 
 
@@ -94,8 +116,12 @@ def settle_now(draft: Draft, order_no: int, world: World, profiles: Profiles) ->
 
 
 def fall_due(draft: Draft, order_no: int, purpose: int, world: World, profiles: Profiles) -> None:
-    """A timer of one order."""
-    if purpose == t.EXPIRE:
+    """A timer of one order, or of the account."""
+    if purpose == t.DUE:
+        dues.run_dues(draft, world, profiles)
+    elif purpose == t.MARGIN:
+        margin_call.look(draft, world, profiles)
+    elif purpose == t.EXPIRE:
         trade.expire(draft, order_no)
     elif purpose == t.CANCEL:
         trade.finish_cancel(draft, order_no)
@@ -126,7 +152,7 @@ def _is_behind(order: Order, watch: Watch | None) -> bool:
 class Waits:
     """What all live orders of an engine wait for: watches on the board, timers, the next phase."""
 
-    __slots__ = ("_expiry", "phase_waiters", "profiles", "timers", "world")
+    __slots__ = ("_account", "_expiry", "phase_waiters", "profiles", "timers", "world")
 
     def __init__(self, world: World, profiles: Profiles) -> None:
         self.world = world
@@ -135,6 +161,9 @@ class Waits:
         self.phase_waiters: dict[Key, None] = {}
         """Orders that the next change of phase concerns."""
         self._expiry: dict[Key, int] = {}
+        self._account: dict[int, tuple[int, int, Money]] = {}
+        """Of each account with timers of its own: when it is due, when its margin is looked at next, and for
+        which money record that holds."""
 
     def arm(self, book: Book, order_no: int) -> None:
         """Make what an order waits for follow from the book; an ended order waits for nothing."""
@@ -212,9 +241,43 @@ class Waits:
             if watch is not None and watch.due_at:
                 self.timers.add(watch.due_at, (*key, t.DWELL))
 
+    def arm_account(self, book: Book, *, anew: bool = True) -> None:
+        """Make the account's own timers follow from its book: what is due, and the paced look at its margin.
+
+        The look happens on a fixed grid of instants, so it does not depend on when the account was armed. What
+        both depend on changes only with the money record: without ``anew`` the same record is passed over.
+        """
+        money, account_no = book.money, book.account_no
+        entry = self._account.get(account_no)
+        if (entry is None and money is None) or (entry is not None and entry[2] is money and not anew):
+            return
+        old_due, old_look = entry[:2] if entry is not None else (t.NEVER, t.NEVER)
+        due = look = t.NEVER
+        if money is not None and self.world.days is not None and not book.quarantined:
+            due = dues.next_due(book, self.world)
+            if margin_call.is_leveraged(book):
+                look = (self.world.now // MARGIN_LOOK_NS + 1) * MARGIN_LOOK_NS
+        for old, new, purpose in ((old_due, due, t.DUE), (old_look, look, t.MARGIN)):
+            if old != new:
+                self.timers.remove(old, (account_no, 0, purpose))
+                if new != t.NEVER:
+                    self.timers.add(new, (account_no, 0, purpose))
+        if money is None or due == look == t.NEVER:
+            self._account.pop(account_no, None)
+        else:
+            self._account[account_no] = (due, look, money)
+
+    def disarm_account(self, account_no: int) -> None:
+        """Forget an account's own timers: it leaves memory."""
+        entry = self._account.pop(account_no, None)
+        if entry is not None:
+            self.timers.remove(entry[0], (account_no, 0, t.DUE))
+            self.timers.remove(entry[1], (account_no, 0, t.MARGIN))
+
     def arm_all(self, book: Book) -> None:
         """Arm a book that came into memory."""
         for order_no in sorted(book.orders):
             self.arm(book, order_no)
         for side in book.consumed:
             self.world.board.add_consumer(side[:-2], book.account_no)
+        self.arm_account(book)

@@ -45,6 +45,17 @@ class ConfigureAccount(Action, tag="account.configure", frozen=True, kw_only=Tru
     no_shorting: bool | None = None
     suspend_trade: bool | None = None
     max_margin_multiplier: Literal["1", "2", "4"] | None = None
+    day_trade_rules: Literal["auto", "finra_pdt_2001", "intraday_margin_2026", "off"] | None = None
+    pdt_check: Literal["both", "entry", "exit"] | None = None
+    dtbp_check: Literal["both", "entry", "exit"] | None = None
+    ptp_no_exception_entry: bool | None = None
+    disable_overnight_trading: bool | None = None
+    intraday_mode: Literal["real_time_block", "eod_only"] | None = None
+    unsettled_sales: Literal["record", "refuse"] | None = None
+    max_options_trading_level: Whole | None = None
+    """At most the approved level; an other name of ``options_level`` that may only lower it (alpaca-api §4.6)."""
+    trade_confirm_email: Literal["all", "none"] | None = None
+    """Taken for the sake of unchanged programs; no mail is sent."""
 
 
 class Deposit(Action, tag="account.deposit", frozen=True, kw_only=True):
@@ -57,6 +68,28 @@ class Withdraw(Action, tag="account.withdraw", frozen=True, kw_only=True):
     """Take cash out, up to what is free."""
 
     amount: str
+
+
+class ResetAccount(Action, tag="account.reset", frozen=True, kw_only=True):
+    """Begin a new epoch: live orders are cancelled, positions taken away, the cash is as given; history stays."""
+
+    cash: str = "100000"
+
+
+class LocateShares(Action, tag="account.locate", frozen=True, kw_only=True):
+    """Find shares of a hard-to-borrow stock to sell short, in hundreds, for a fee (rules §12)."""
+
+    symbol: str
+    qty: str
+    limit_price: str | None = None
+    """Most to pay for each share."""
+
+
+class RecallBorrow(Action, tag="account.recall_borrow", frozen=True, kw_only=True):
+    """The lender wants shares back: what is still short at the next settlement day's open is bought in."""
+
+    symbol: str
+    qty: str | None = None
 
 
 class CloseAccount(Action, tag="account.close", frozen=True, kw_only=True):
@@ -151,6 +184,9 @@ AccountAction = (
     | Deposit
     | Withdraw
     | CloseAccount
+    | ResetAccount
+    | LocateShares
+    | RecallBorrow
     | PlaceOrder
     | ReplaceOrder
     | CancelOrder

@@ -20,6 +20,7 @@ from actors.book.draft import Draft
 from actors.book.instruments import Instrument, Instruments
 from actors.book.outcome import Done, Outcome, Placed
 from actors.book.rules.matching.profiles import Profiles
+from actors.book.rules.money.interest import Rates
 from actors.book.rules.reasons import Refusal
 from actors.book.state.book import Book
 from actors.book.state.fold import fold
@@ -36,6 +37,7 @@ from actors.inputs import (
     Step,
     UnreadableInput,
 )
+from actors.market.days import Days
 from actors.market.world import World
 from actors.tape import Market
 
@@ -57,11 +59,13 @@ class Engine(Market):
         profiles: Profiles | None = None,
         defaults: Defaults | None = None,
         instruments: Iterable[Instrument] = (),
+        days: Days | None = None,
+        rates: Rates | None = None,
     ) -> None:
         self.seed = seed
         known = profiles or Profiles()
         self.defaults = defaults or Defaults()
-        super().__init__(World(Instruments(instruments), known.hashes), known)
+        super().__init__(World(Instruments(instruments), known.hashes, days, rates), known)
 
     # ── commands ────────────────────────────────────────────────────────────────────────────────────────
 
@@ -186,6 +190,9 @@ class Engine(Market):
         """Take a book into memory and wait for what its orders wait for."""
         self.books[book.account_no] = book
         self.waits.arm_all(book)
+        if self.waits.timers.next_due <= self.world.now:
+            # It slept past something: that happens before anybody looks at it.
+            self.run_timers_through(self.world.now)
 
     def release(self, account_no: int) -> None:
         """Let an account without live orders leave memory."""
@@ -195,6 +202,7 @@ class Engine(Market):
             slot = self.world.board.slots.get(side[:-2])
             if slot is not None:
                 self.world.board.drop_consumer(slot, account_no)
+        self.waits.disarm_account(account_no)
         del self.books[account_no]
 
 

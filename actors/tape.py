@@ -307,7 +307,9 @@ class Market(Turns):
             def run(draft: Draft, order_no: int = order_no, purpose: int = purpose) -> None:
                 fall_due(draft, order_no, purpose, self.world, self.profiles)
 
-            self.turn(book, run, (order_no,))
+            self.turn(book, run, (order_no,) if order_no else ())
+            if not order_no:
+                self.waits.arm_account(book)
             if self.has_sections:
                 self.input_seq += 1
                 self.close_step(TimerInput(account_no, order_no, purpose))

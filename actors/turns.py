@@ -12,6 +12,7 @@ from typing import Any
 from actors.actor import Waits
 from actors.book import contingent
 from actors.book import events as e
+from actors.book.aftermath import follow_up
 from actors.book.draft import Draft
 from actors.book.rules.matching.profiles import Profiles
 from actors.book.state.book import Book
@@ -50,6 +51,8 @@ class Turns:
         try:
             run(draft)
             contingent.follow_up(draft, self.world, self.profiles)
+            follow_up(draft, self.world, self.profiles)
+            contingent.follow_up(draft, self.world, self.profiles)
             draft.check()
         except Exception as error:
             good = False
@@ -80,6 +83,8 @@ class Turns:
                 armed = order_no
             if type(event) is e.OrderReplaced:
                 arm(book, event.terms.order_no)
+        if events:
+            self.waits.arm_account(book, anew=False)
         return good
 
     def _quarantine(self, draft: Draft, error: Exception) -> None:

@@ -30,7 +30,7 @@ from mbtd.market.markouts import MarkOuts
 from mbtd.memory import give_back
 from mbtd.outbox import Outbox
 from mbtd.records.lines import HouseNames, Lines
-from mbtd.residency import Residency, book_of
+from mbtd.residency import FETCH_AHEAD_NS, Residency, book_of
 from mbtd.streams import Hub
 from mbtd.tape import TapeReaders
 from storage.ballast import BALLAST_BYTES
@@ -63,8 +63,11 @@ class Recovered(Struct, frozen=True):
     steps: int
 
 
-def recover(engine: Engine, directory: Path) -> tuple[Recovered, dict[int, int]]:
-    """Put snapshots and the journal's tail into the engine; returns what was found and the snapshots' ``n``."""
+def recover(engine: Engine, directory: Path, due_before: int = 0) -> tuple[Recovered, dict[int, int]]:
+    """Put snapshots and the journal's tail into the engine; returns what was found and the snapshots' ``n``.
+
+    Accounts for which something is due before ``due_before`` come with those that have live orders.
+    """
     store = SqliteStore.open(directory, take_epoch=False)
     try:
         front = open_front(directory, take_epoch=False)
@@ -78,7 +81,7 @@ def recover(engine: Engine, directory: Path) -> tuple[Recovered, dict[int, int]]
         if house is not None:
             engine.house = House.decode(house.body)
             covered[HOUSE_NO] = house.n
-        for snapshot in store.snapshots(0):
+        for snapshot in store.snapshots(due_before):
             if snapshot.account_no != HOUSE_NO:
                 engine.books[snapshot.account_no] = book_of(snapshot)
                 covered[snapshot.account_no] = snapshot.n
@@ -175,7 +178,7 @@ class Core:
         self, directory: Path, lock: StateLock, snapshot_chunk: int, ballast_bytes: int = BALLAST_BYTES
     ) -> Recovered:
         """Recover, start the writer, and arm every live order."""
-        recovered, covered = recover(self.engine, directory)
+        recovered, covered = recover(self.engine, directory, self.now() + FETCH_AHEAD_NS)
 
         def command(descriptor: int) -> Sequence[str]:
             return [sys.executable, "-m", "mbtd.writer", str(descriptor), str(directory), str(ballast_bytes)]
@@ -413,6 +416,7 @@ class Core:
         journal.tidy()
         if self._pending:
             return
+        self.residency.fetch_due(self.now())
         snapshots = self.residency.take_snapshots(self.engine.seq)
         if snapshots:
             journal.pass_on(0, at_once=True)

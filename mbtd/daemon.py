@@ -31,8 +31,10 @@ from mbtd.core import Core
 from mbtd.entropy import SystemEntropy
 from mbtd.feeds import FeedRefused, make_feed, make_reference
 from mbtd.interest import Interest
+from mbtd.market.calendar import TradeDays
 from mbtd.market.reference import MetaStore, open_meta
 from mbtd.memory import give_back
+from mbtd.rates import rates_of
 from mbtd.rpc.errors import make_error
 from mbtd.rpc.limits import ConnectionLimits, ServerLimits
 from mbtd.rpc.server import ALL_ROLES, Access, ListenError, Server
@@ -186,7 +188,14 @@ class Daemon:
         self._feed = feed
         self._clock = SystemClock()
         defaults = Defaults(config.engine.profile, config.engine.margin_profile)
-        engine = Engine(partition_seed(seed), profiles, defaults, feed.reference())
+        engine = Engine(
+            partition_seed(seed),
+            profiles,
+            defaults,
+            feed.reference(),
+            TradeDays(feed.calendar),
+            rates_of(config),
+        )
         engine.world.feed = feed.name
         engine.world.data_class = feed.data_class
         mailroom = Mailroom(config.engine.mailbox_max, config.engine.mailbox_reserved)

@@ -20,8 +20,11 @@ from actors.commands import (
     ConfigureAccount,
     CreateAccount,
     Deposit,
+    LocateShares,
     PlaceOrder,
+    RecallBorrow,
     ReplaceOrder,
+    ResetAccount,
     Withdraw,
 )
 
@@ -31,6 +34,9 @@ COMMANDS: dict[str, type[Any]] = {
     "account.deposit": Deposit,
     "account.withdraw": Withdraw,
     "account.close": CloseAccount,
+    "account.reset": ResetAccount,
+    "account.locate": LocateShares,
+    "account.recall_borrow": RecallBorrow,
     "order.place": PlaceOrder,
     "order.replace": ReplaceOrder,
     "order.cancel": CancelOrder,

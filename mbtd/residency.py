@@ -2,7 +2,8 @@
 
 Invariants: an account with a live order, or with events that no snapshot covers, is resident; a snapshot is sent
 only after the group that it depends on, and its bytes stay here until they are on disk, so that the account may
-leave before; the journal is never trimmed beyond what a stored snapshot still needs.
+leave before; the journal is never trimmed beyond what a stored snapshot still needs. An account for which something
+is due is fetched before its instant; one that wakes later catches up first.
 
 Why so early: accounts that are opened by the thousand would else wait for the writer in the form that takes the
 most memory, and what they leave in pieces is not given back to the host.
@@ -16,10 +17,14 @@ from weakref import WeakSet
 
 import msgspec
 
+from actors.book.dues import NEVER, next_due
+from actors.book.margin_call import is_leveraged
 from actors.book.state.book import Book
+from actors.book.units import NS_PER_SECOND
 from actors.engine import Engine
 from actors.house.state import HOUSE_NO, House
 from actors.inputs import Step
+from actors.market.world import World
 from storage.reader import SnapshotReader
 from storage.records import Snapshot
 
@@ -32,11 +37,17 @@ CROWDED_CHUNKS = 5
 """So many chunks in one at most, when very many accounts wait."""
 HOUSE_SNAPSHOT_EVERY = 20_000
 """House events between two snapshots of the house; also one at every clean stop."""
+FETCH_AHEAD_NS = 600 * NS_PER_SECOND
+"""Sleepers are fetched so long before their instant."""
+FETCH_MAX_ROWS = 200
+"""Sleepers fetched in one go."""
 
 
-def snapshot_of(book: Book, seq: int) -> Snapshot:
+def snapshot_of(book: Book, seq: int, world: World | None = None) -> Snapshot:
     """The account as a stored row; ``seq`` is an event number that it covers."""
-    return Snapshot(book.account_no, book.n, seq, 0, bool(book.orders), _encode(book))
+    due = next_due(book, world) if world is not None else NEVER
+    live = bool(book.orders) or is_leveraged(book)
+    return Snapshot(book.account_no, book.n, seq, due if due != NEVER else 0, live, _encode(book))
 
 
 def snapshot_of_house(house: House, seq: int) -> Snapshot:
@@ -80,6 +91,7 @@ class Residency:
         self._house_n = 0
         self._idle: dict[int, None] = {}
         """Accounts that have not changed since their snapshot was made, the longest idle first."""
+        self._fetched_to = 0
         self.woken = 0
         """Accounts that came back into memory."""
 
@@ -127,6 +139,16 @@ class Residency:
         self.woken += 1
         return True
 
+    def fetch_due(self, now: int) -> int:
+        """Bring some of the sleepers that are due soon into memory; returns how many came."""
+        rows = self._reader.due_before(now + FETCH_AHEAD_NS, self._fetched_to, FETCH_MAX_ROWS)
+        self._fetched_to = rows[-1] if len(rows) == FETCH_MAX_ROWS else 0
+        came = 0
+        for account_no in rows:
+            if account_no not in self._engine.books:
+                came += self.bring(account_no)
+        return came
+
     def take_snapshots(self, seq: int, *, everything: bool = False) -> list[Snapshot]:
         """A chunk of the accounts that have waited longest; their groups must have been sent already."""
         out: list[Snapshot] = []
@@ -140,7 +162,7 @@ class Residency:
             if account_no == HOUSE_NO:
                 out.append(snapshot_of_house(self._engine.house, seq))
             else:
-                out.append(snapshot_of(self._engine.books[account_no], seq))
+                out.append(snapshot_of(self._engine.books[account_no], seq, self._engine.world))
                 self._idle[account_no] = None
             firsts.append(self._dirty.pop(account_no))
         if out:
@@ -167,7 +189,13 @@ class Residency:
         for account_no in list(self._idle)[: excess + 64]:
             del self._idle[account_no]
             book = books.get(account_no)
-            if book is not None and not book.orders and account_no not in self._dirty:
+            if (
+                book is not None
+                and not book.orders
+                and not is_leveraged(book)
+                and next_due(book, self._engine.world) > self._engine.world.now + 2 * FETCH_AHEAD_NS
+                and account_no not in self._dirty
+            ):
                 self._engine.release(account_no)
 
     def needed_seq(self, head_seq: int) -> int:

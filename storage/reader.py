@@ -33,6 +33,15 @@ class SnapshotReader:
         )
         return Snapshot(row[0], row[1], row[2], row[3], bool(row[4]), row[5]) if row is not None else None
 
+    def due_before(self, until: int, after_account_no: int, most: int) -> list[int]:
+        """Accounts after ``after_account_no`` whose snapshot says that something is due before ``until``."""
+        rows = self._db.execute(
+            "SELECT account_no FROM snapshots WHERE next_due > 0 AND next_due < ? AND account_no > ?"
+            " ORDER BY account_no LIMIT ?",
+            (until, after_account_no, most),
+        ).fetchall()
+        return [row[0] for row in rows]
+
     def meta(self, key: str) -> bytes | None:
         """A named value, as ``set_meta`` stored it."""
         row = self._row("SELECT value FROM meta WHERE key = ?", key)

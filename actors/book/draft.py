@@ -6,12 +6,15 @@ Invariants: between :meth:`Draft.begin` and :meth:`Draft.commit` only this draft
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import Any
 
-from actors.book.events import Event
+from actors.book.events import Event, PositionChanged
 from actors.book.state.book import Book, Undo, Watch
 from actors.book.state.fold import SCALARS, fold
 from actors.book.state.undo import drop, put, take_back
+
+_save = attrgetter(*SCALARS)
 
 
 class BrokenInvariant(Exception):
@@ -34,12 +37,7 @@ class Draft:
         """Orders whose watch changed."""
         self.consumers: list[str] = []
         """Symbols of which displayed size was taken."""
-        self._saved = (
-            book.n, book.status, book.profile, book.margin_profile, book.options_level,
-            book.fractional_trading, book.no_shorting, book.suspend_trade, book.max_margin_multiplier,
-            book.quarantined, book.cash, book.reserved_money, book.next_order_no, book.next_activity_no,
-            book.next_lot_no,
-        )  # fmt: skip
+        self._saved = _save(book)
 
     def emit(self, event: Any) -> None:
         """Record a fact and fold it."""
@@ -66,7 +64,7 @@ class Draft:
         book = self.book
         if book.reserved_money < 0:
             raise BrokenInvariant(f"reserved money {book.reserved_money}")
-        if book.type == "cash" and book.cash < 0:
+        if book.type == "cash" and book.cash < 0 and any(type(event) is PositionChanged for event in self.events):
             raise BrokenInvariant(f"cash account with cash {book.cash}")
         for table, key, _ in self.undo:
             if table is book.held and table.get(key, 0) < 0:

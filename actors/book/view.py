@@ -1,34 +1,74 @@
 """Figures derived from a book and the market: equity, requirements, buying power. Never stored.
 
-Invariants (margin-and-options §0.1): a requirement contains the whole value of what is short; the proceeds sit
-in cash. All figures are money units. Known limits: Regulation T initial requirements and the flat FINRA
-maintenance rates only; no settlement buckets, SMA or intraday rules.
+Invariants (margin-and-options §0.1): a requirement contains the whole value of what is short, the proceeds of the
+sale sit in cash; equity is cash plus marked positions less what has accrued and is not posted. All figures are
+money units. Rule sources: margin-and-options §2, alpaca-api §4.1. Known limits: options count by their premium
+only, without the pairing of legs.
 """
 
 from __future__ import annotations
 
 from msgspec import Struct
 
+from actors.book.instruments import Instrument
+from actors.book.rules.margin.profiles import PPM, MarginProfile, profile_of
+from actors.book.rules.margin.stock import Requirement, StockTerms, maintenance_money, requirement
+from actors.book.rules.money.day_trades import EQUITY_MIN_MONEY, PDT, rule_set
+from actors.book.rules.money.fees import accrued_money
+from actors.book.rules.money.settlement import restricted, settled_cash
 from actors.book.state.book import Book, Position
-from actors.book.units import MONEY_PER_DOLLAR, divide_half_even, value_money
+from actors.book.state.money import Money
+from actors.book.units import MONEY_PER_DOLLAR, NS_PER_SECOND, average_price, divide_half_even, value_money
 from actors.market.world import World
 
 MARGIN_EQUITY_MIN_MONEY = 2_000 * MONEY_PER_DOLLAR
 """Below this equity a margin account has no leverage and may not short (margin-and-options §2.4)."""
+CONCENTRATION_PPM = 700_000
+CONCENTRATION_DEBIT_MONEY = 100_000 * MONEY_PER_DOLLAR
+OVERNIGHT_TEST_NS = 600 * NS_PER_SECOND
+"""So long before the close the overnight requirement takes over from the intraday one (margin-and-options §4.1)."""
 
 
-class Figures(Struct, frozen=True):
+class Figures(Struct, frozen=True, gc=False):
     """The money side of an account at present marks."""
 
     long_money: int
     short_money: int
     """Value of short positions, not positive."""
+    accrued_money: int
+    """Fees and interest that accrued and are not posted, less interest earned."""
     equity_money: int
     initial_money: int
+    """Gross: what is short counts in full."""
     maintenance_money: int
+    """Gross, like :attr:`initial_money`."""
+    legal_money: int
+    """Maintenance by the legal minimum, the base of intraday buying power."""
     multiplier: int
     buying_power_money: int
     """Free after what open orders reserve; never negative."""
+    day_trading_money: int
+    """Day-trading buying power of a flagged account under the 2001 rules, before reservations; else 0."""
+
+    @property
+    def available_money(self) -> int:
+        """Equity that no initial requirement needs (Regulation T excess)."""
+        return self.equity_money - self.short_money - self.initial_money
+
+    @property
+    def excess_money(self) -> int:
+        """Equity above maintenance: the intraday margin level, negative in a call."""
+        return self.equity_money - self.short_money - self.maintenance_money
+
+    @property
+    def net_initial_money(self) -> int:
+        """The initial requirement without the value of what is short, as Alpaca shows it."""
+        return self.initial_money + self.short_money
+
+    @property
+    def net_maintenance_money(self) -> int:
+        """The maintenance requirement without the value of what is short, as Alpaca shows it."""
+        return self.maintenance_money + self.short_money
 
 
 def position_money(position: Position, world: World) -> int:
@@ -39,53 +79,171 @@ def position_money(position: Position, world: World) -> int:
     return value_money(mark, position.qty, multiplier) if mark else position.basis_money
 
 
-def _initial(position: Position, value: int, marginable: bool) -> int:
-    if value < 0:
-        return divide_half_even(-value * 3, 2)
-    return divide_half_even(value, 2) if marginable else value
+def stock_terms(instrument: Instrument | None, price: int) -> StockTerms:
+    """What the requirement rules must know of a stock."""
+    if instrument is None:
+        return StockTerms(price, marginable=False)
+    return StockTerms(price, instrument.leverage * PPM, instrument.marginable)
 
 
-def _maintenance(position: Position, value: int, marginable: bool) -> int:
-    if value < 0:
-        per_share = 5 * MONEY_PER_DOLLAR
-        floor = divide_half_even(-position.qty * per_share, 1_000_000_000)
-        return -value + max(floor, divide_half_even(-value * 3, 10))
-    return divide_half_even(value, 4) if marginable else value
+def position_requirement(
+    profile: MarginProfile, position: Position, value: int, instrument: Instrument | None, mark: int
+) -> Requirement:
+    """What one position asks at its mark."""
+    if instrument is not None and instrument.asset_class == "us_option":
+        if value >= 0:
+            return Requirement(value, value)
+        covered = value_money(instrument.strike, -position.qty, instrument.multiplier)
+        return Requirement(covered - value, covered - value)
+    price = mark or average_price(abs(position.basis_money), abs(position.qty))
+    return requirement(profile, stock_terms(instrument, price), position.qty)
+
+
+def accrued(money: Money | None) -> int:
+    """Money that accrued against the account and is not posted; negative when more was earned."""
+    if money is None:
+        return 0
+    return accrued_money(money.fees) + money.margin_interest - money.cash_interest
+
+
+def trade_date(world: World) -> int:
+    """The trade date at present; 0 when the engine knows none."""
+    day = world.day
+    if day is not None:
+        return day.trade_date
+    return world.session.trade_date if world.session is not None else 0
+
+
+def multiplier_of(book: Book, world: World, equity: int) -> int:
+    """How often an account may use its free equity now (margin-and-options §2.4)."""
+    if book.type == "cash" or equity < MARGIN_EQUITY_MIN_MONEY:
+        return 1
+    rules = rule_set(book.rules().day_trade_rules, trade_date(world))
+    most = 4
+    if rules == PDT:
+        record = book.ledger().day_trading
+        if record is None or not record.flagged or book.ledger().last_equity < EQUITY_MIN_MONEY:
+            most = 2
+    return min(most if most == 2 or _intraday(world) else 2, book.max_margin_multiplier)
+
+
+def _intraday(world: World) -> bool:
+    """Whether positions opened now still can be closed before the overnight requirement holds."""
+    session = world.session
+    if session is None or session.phase in ("post", "overnight"):
+        return False
+    return session.phase != "core" or world.now < session.core_closes_at - OVERNIGHT_TEST_NS
 
 
 def figures(book: Book, world: World) -> Figures:
     """All figures of an account, computed from scratch."""
-    long_money = short_money = initial = maintenance = 0
+    long_money = short_money = initial = maintenance = legal = 0
+    cash_account = book.type == "cash"
+    profile = profile_of(book.margin_profile, book.type)
+    minimum = profile_of("finra", book.type)
+    largest = (0, 0, 0)
     for position in book.positions.values():
-        value = position_money(position, world)
+        mark = world.mark(position.symbol)
         instrument = world.instruments.by_symbol.get(position.symbol)
-        marginable = instrument.marginable if instrument is not None else False
-        initial += _initial(position, value, marginable)
-        maintenance += _maintenance(position, value, marginable)
+        multiplier = instrument.multiplier if instrument is not None else 1
+        value = value_money(mark, position.qty, multiplier) if mark else position.basis_money
+        need = position_requirement(profile, position, value, instrument, mark)
+        initial += need.initial_money
+        maintenance += need.maintenance_money
+        if minimum is profile or not mark or instrument is None or instrument.asset_class != "us_equity":
+            legal += need.maintenance_money
+        else:
+            legal += maintenance_money(minimum, stock_terms(instrument, mark), position.qty)
         if value < 0:
             short_money += value
         else:
             long_money += value
-    equity = book.cash + long_money + short_money
-    if book.type == "cash":
-        free = book.cash - book.reserved_money
-        return Figures(long_money, short_money, equity, long_money, 0, 1, max(0, free))
-    multiplier = min(2, book.max_margin_multiplier) if equity >= MARGIN_EQUITY_MIN_MONEY else 1
-    available = book.cash + long_money - initial
+            largest = max(largest, (value, need.maintenance_money, need.initial_money))
+    if profile.concentration_ppm and book.cash < -CONCENTRATION_DEBIT_MONEY:
+        raised = _concentration(profile, largest, long_money - short_money)
+        maintenance += raised
+        initial += max(0, largest[1] + raised - largest[2])
+    owed = accrued(book.money)
+    equity = book.cash + long_money + short_money - owed
+    multiplier = multiplier_of(book, world, equity)
+    free, day_trading = 0, 0
+    if cash_account:
+        free = _spendable(book, world) - owed
+    else:
+        available = equity - short_money - initial
+        intraday = equity - short_money - max(legal, 0)
+        free, day_trading = _leveraged(book, multiplier, available, intraday, book.cash - owed, world)
+    return Figures(
+        long_money, short_money, owed, equity, long_money if cash_account else initial, maintenance, legal,
+        multiplier, max(0, free - book.reserved_money), day_trading,
+    )  # fmt: skip
+
+
+def _concentration(profile: MarginProfile, largest: tuple[int, int, int], gross: int) -> int:
+    """What one long position that is most of a large debit account asks more (margin-and-options §2.3)."""
+    value, maintenance, _ = largest
+    if not value or value * PPM < gross * CONCENTRATION_PPM:
+        return 0
+    return max(0, divide_half_even(value * profile.concentration_ppm, PPM) - maintenance)
+
+
+def _leveraged(
+    book: Book, multiplier: int, available: int, intraday: int, cash: int, world: World
+) -> tuple[int, int]:
+    """Buying power of a margin account before reservations, and its day-trading part."""
     if multiplier == 1:
-        available = min(available, book.cash)
-    free = multiplier * max(0, available) - book.reserved_money
-    return Figures(long_money, short_money, equity, initial, maintenance, multiplier, max(0, free))
+        return min(available, cash), 0
+    overnight = 2 * max(0, available)
+    if multiplier == 2:
+        return overnight, 0
+    money = book.ledger()
+    if rule_set(book.rules().day_trade_rules, trade_date(world)) == PDT:
+        used = money.day_trading.used_money if money.day_trading is not None else 0
+        day_trading = max(0, 4 * (money.last_equity - money.last_maintenance) - used)
+        return max(overnight, day_trading), day_trading
+    return max(overnight, 4 * max(0, intraday)), 0
+
+
+def _spendable(book: Book, world: World) -> int:
+    """Cash of a cash account that may buy: unsettled proceeds too, unless a violation forbids it."""
+    money = book.money
+    if money is None:
+        return book.cash
+    today = trade_date(world)
+    return settled_cash(book.cash, money, today) if restricted(money, today) else book.cash
 
 
 def buying_power(book: Book, world: World) -> int:
     """Money units that new orders may use; the quick way where there is nothing to mark."""
     if book.type == "cash":
-        return max(0, book.cash - book.reserved_money)
-    if not book.positions:
-        multiplier = min(2, book.max_margin_multiplier) if book.cash >= MARGIN_EQUITY_MIN_MONEY else 1
-        return max(0, multiplier * book.cash - book.reserved_money)
+        return max(0, _spendable(book, world) - accrued(book.money) - book.reserved_money)
+    if not book.positions and book.money is None:
+        cash = book.cash
+        multiplier = multiplier_of(book, world, cash)
+        return max(0, multiplier * max(0, cash) - book.reserved_money)
     return figures(book, world).buying_power_money
+
+
+def withdrawable(book: Book, world: World) -> int:
+    """Money that can leave the account: settled, not reserved, and not needed by any requirement."""
+    f = figures(book, world)
+    money = book.ledger()
+    settled = min(book.cash, settled_cash(book.cash, money, trade_date(world)))
+    free = settled - f.accrued_money - book.reserved_money
+    if book.type == "margin":
+        free = min(free, f.available_money, f.buying_power_money)
+        intraday = money.intraday
+        if intraday is not None:
+            free -= sum(d.money for d in intraday.deficits if not d.satisfied_on)
+    return max(0, free)
+
+
+def sma(book: Book, f: Figures) -> int:
+    """The special memorandum account as it stands (margin-and-options §2.6)."""
+    if book.type == "cash":
+        return 0
+    money = book.ledger()
+    return max(money.sma + money.sma_change, f.equity_money - f.net_initial_money)
 
 
 def available_qty(book: Book, symbol: str) -> int:

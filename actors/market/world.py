@@ -10,7 +10,9 @@ from collections import deque
 from msgspec import Struct
 
 from actors.book.instruments import Instruments
+from actors.book.rules.money.interest import Rates
 from actors.market.board import Board, Key, Slot
+from actors.market.days import Days, TradeDay
 from actors.market.messages import Session
 
 TRACE_LENGTH = 32
@@ -36,19 +38,28 @@ class World:
     """The engine's view of everything outside the accounts. One an engine; rules only read it."""
 
     __slots__ = (
+        "_day",
         "board",
         "data_class",
+        "days",
         "feed",
         "feed_down",
         "instruments",
         "now",
         "profile_hashes",
+        "rates",
         "session",
         "tape_seq",
         "traces",
     )
 
-    def __init__(self, instruments: Instruments, profile_hashes: dict[str, str]) -> None:
+    def __init__(
+        self,
+        instruments: Instruments,
+        profile_hashes: dict[str, str],
+        days: Days | None = None,
+        rates: Rates | None = None,
+    ) -> None:
         self.profile_hashes = profile_hashes
         self.board = Board(instruments)
         self.instruments = instruments
@@ -60,6 +71,21 @@ class World:
         self.feed = ""
         self.feed_down = False
         self.data_class = "real_time"
+        self.days = days
+        """Null: no trade dates are known, so nothing settles, accrues or falls due by itself."""
+        self.rates = rates or Rates()
+        self._day: TradeDay | None = None
+
+    @property
+    def day(self) -> TradeDay | None:
+        """The trade date of ``now``; null when none is known."""
+        day = self._day
+        if day is not None and day.begins_at <= self.now < day.ends_at:
+            return day
+        if self.days is None or not self.now:
+            return None
+        day = self._day = self.days.at(self.now)
+        return day
 
     @property
     def phase(self) -> str:

@@ -87,6 +87,13 @@ def _configure(args: argparse.Namespace) -> int:
         "no_shorting",
         "suspend_trade",
         "max_margin_multiplier",
+        "day_trade_rules",
+        "pdt_check",
+        "dtbp_check",
+        "ptp_no_exception_entry",
+        "disable_overnight_trading",
+        "intraday_mode",
+        "unsettled_sales",
     )
     if not settings:
         raise UsageError("give at least one setting; see mbtd account configure --help")
@@ -98,6 +105,15 @@ def _move_cash(method: str) -> Run:
         return show_one(args, method, take_words(args, "account", "amount"))
 
     return run
+
+
+def _reset(args: argparse.Namespace) -> int:
+    return show_one(args, "account.reset", {**take_words(args, "account"), **flags(args, "cash")})
+
+
+def _locate(args: argparse.Namespace) -> int:
+    words = take_words(args, "account", "symbol", "qty")
+    return show_one(args, "account.locate", {**words, **flags(args, "limit_price")})
 
 
 def _close(args: argparse.Namespace) -> int:
@@ -172,10 +188,31 @@ def add_account_commands(commands: Any) -> None:
     add_shared(listing)
     listing.set_defaults(run=_list)
     configure = verbs.add_parser("configure", help="change settings")
-    for flag in ("--fractional-trading", "--no-shorting", "--suspend-trade"):
+    for flag in (
+        "--fractional-trading",
+        "--no-shorting",
+        "--suspend-trade",
+        "--ptp-no-exception-entry",
+        "--disable-overnight-trading",
+    ):
         configure.add_argument(flag, type=_yes_no, metavar="true|false")
     configure.add_argument("--max-margin-multiplier", choices=["1", "2", "4"])
+    configure.add_argument("--day-trade-rules", choices=["auto", "finra_pdt_2001", "intraday_margin_2026", "off"])
+    configure.add_argument("--pdt-check", choices=["both", "entry", "exit"])
+    configure.add_argument("--dtbp-check", choices=["both", "entry", "exit"])
+    configure.add_argument("--intraday-mode", choices=["real_time_block", "eod_only"])
+    configure.add_argument("--unsettled-sales", choices=["record", "refuse"])
     configure.set_defaults(run=_configure)
+    reset = verbs.add_parser("reset", help="begin again: no orders, no positions, this much cash; the history stays")
+    reset.add_argument("--cash", metavar="AMOUNT")
+    add_account(reset, "")
+    add_shared(reset)
+    reset.set_defaults(run=_reset)
+    locate = verbs.add_parser("locate", help="find shares of a hard-to-borrow stock to sell short, for a fee")
+    locate.add_argument("--limit-price", metavar="PRICE", help="most to pay for each share")
+    add_account(locate, "SYMBOL QTY")
+    add_shared(locate)
+    locate.set_defaults(run=_locate)
     for parser in (create, configure):
         parser.add_argument("--options-level", type=int, choices=range(5))
         parser.add_argument("--profile")

@@ -99,6 +99,17 @@ class Engine(Section, frozen=True, kw_only=True):
     """0: drawn from the system's entropy at the first start and kept."""
 
 
+class Rates(Section, frozen=True, kw_only=True):
+    """Interest, borrow and what a locate costs; yearly rates are parts per million."""
+
+    margin_interest_ppm: Annotated[int, Meta(ge=-1, le=1_000_000)] = -1
+    """On the settled debit; -1: the dated table that comes with the program."""
+    cash_interest_ppm: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
+    borrow_ppm: Annotated[int, Meta(ge=0, le=10_000_000)] = 100_000
+    locate_price_units: Annotated[int, Meta(ge=0, le=1_000_000)] = 100
+    """Ten-thousandths of a dollar for each share."""
+
+
 class Synthetic(Section, frozen=True, kw_only=True):
     """The made-up market."""
 
@@ -177,6 +188,7 @@ class Config(Section, frozen=True, kw_only=True):
 
     server: Server = field(default_factory=Server)
     engine: Engine = field(default_factory=Engine)
+    rates: Rates = field(default_factory=Rates)
     market: Market = field(default_factory=Market)
     storage: Storage = field(default_factory=Storage)
     switches: Switches = field(default_factory=Switches)

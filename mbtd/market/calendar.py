@@ -25,6 +25,7 @@ import msgspec
 from msgspec import Struct
 
 from actors.book.units import NS_PER_SECOND
+from actors.market.days import TradeDay
 from actors.market.messages import Session
 
 NEW_YORK: Final = ZoneInfo("America/New_York")
@@ -307,6 +308,45 @@ class Calendar:
             session("core", this.core_opens_at),
             session("post", this.core_closes_at),
         ]
+
+
+class TradeDays:
+    """The calendar as the engine's rules see it (:class:`actors.market.days.Days`)."""
+
+    def __init__(self, calendar: Calendar) -> None:
+        self._calendar = calendar
+        self._days: dict[int, TradeDay] = {}
+
+    def at(self, at: int) -> TradeDay:
+        """The trade date that an instant belongs to."""
+        return self.day(self._calendar.session_at(at).trade_date)
+
+    def day(self, trade_date: int) -> TradeDay:
+        """A trade date by its number. Raises :class:`CalendarError` when it is none."""
+        known = self._days.get(trade_date)
+        if known is None:
+            if len(self._days) > 4096:
+                self._days.clear()
+            known = self._days[trade_date] = self._make(trade_date)
+        return known
+
+    def _make(self, trade_date: int) -> TradeDay:
+        calendar = self._calendar
+        this = calendar.trading_day(trade_date)
+        previous = calendar.previous_trading_day(trade_date)
+        following = calendar.next_trading_day(trade_date)
+        return TradeDay(
+            trade_date,
+            calendar.trading_day(previous).post_closes_at,
+            this.core_opens_at,
+            this.core_closes_at,
+            this.post_closes_at,
+            previous,
+            following,
+            calendar.settlement_date(trade_date),
+            calendar.settlement_date(trade_date, 1),
+            (to_date(following) - to_date(trade_date)).days,
+        )
 
 
 def _is_bank_holiday(day: date) -> bool:

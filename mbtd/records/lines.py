@@ -14,6 +14,7 @@ from actors.book.state.book import Book
 from actors.book.units import average_price, format_money, format_price, format_qty, format_scaled, format_time
 from actors.house.state import HOUSE_NO, House
 from actors.inputs import Section, Step
+from mbtd.records.money_lines import MONEY_NAMES, money_fields
 
 NAMES: dict[type, str] = {
     e.AccountCreated: "account.created",
@@ -37,6 +38,7 @@ NAMES: dict[type, str] = {
     e.OrderExpired: "order.expired",
     e.OrderAdjusted: "order.adjusted",
     e.MarketGapped: "market.gap",
+    **MONEY_NAMES,
 }
 
 
@@ -236,6 +238,8 @@ def _other_fields(event: Any, line: dict[str, Any]) -> None:
             line["method"] = event.method
         case e.AccountQuarantined() | e.MarketGapped():
             line["reason"] = event.reason
+        case _:
+            money_fields(event, line)
 
 
 def _fill_fields(event: e.OrderFilled, line: dict[str, Any]) -> None:

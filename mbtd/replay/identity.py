@@ -31,6 +31,7 @@ class Identity(Struct, frozen=True, kw_only=True):
     until: str
     profiles: str
     model: str = MODEL_VERSION.decode()
+    rates: str = ""
 
 
 def digest_of_profiles(hashes: dict[str, str]) -> str:

@@ -27,10 +27,11 @@ from actors.market.messages import Quote, TapeMessage
 from mbtd.config import Config, find_config
 from mbtd.failpoints import store_type
 from mbtd.groups import GroupCutter, restore, resume_at
-from mbtd.market.calendar import Calendar
+from mbtd.market.calendar import Calendar, TradeDays
 from mbtd.market.feeds.replay import last_roll, with_sessions
 from mbtd.market.recordings import Recording, open_recordings
 from mbtd.methods import BadParams, read_action
+from mbtd.rates import digest_of_rates, rates_of
 from mbtd.records.lines import Lines
 from mbtd.replay.identity import Identity, OtherInputs, claim, digest_of_profiles
 from mbtd.replay.output import Output, encode_lines
@@ -123,7 +124,14 @@ class Replay:
             raise ReplayRefused(f"unknown profile {profile!r}; known: {', '.join(profiles.names())}")
         seed = options.seed or 0
         calendar = Calendar()
-        engine = Engine(run_seed(seed), profiles, Defaults(profile=profile), recording.instruments(calendar))
+        engine = Engine(
+            run_seed(seed),
+            profiles,
+            Defaults(profile=profile),
+            recording.instruments(calendar),
+            TradeDays(calendar),
+            rates_of(loaded.config),
+        )
         engine.world.feed = "replay"
         identity = Identity(
             recordings=recording.digest.hex(),
@@ -132,6 +140,7 @@ class Replay:
             seed=seed,
             until=options.until or "",
             profiles=digest_of_profiles(profiles.hashes),
+            rates=digest_of_rates(engine.world.rates),
         )
         return cls(options, recording, script, engine, identity)
 

@@ -38,6 +38,8 @@ PRIVILEGED = frozenset({"order.cancel", "order.cancel_all"})
 """May use the reserved places of a mailbox."""
 RAISING = frozenset({"order.place", "order.replace", "account.create", "position.close", "position.close_all"})
 """Refused while trading is disabled."""
+OPERATORS_ONLY = frozenset({"account.recall_borrow"})
+"""What the market does to an account, and no trader to itself."""
 
 
 class Reader(Protocol):
@@ -115,6 +117,8 @@ class App:
             account_no = 0
         else:
             account_no = self.account_no(session, "trade", action.account)
+        if method in OPERATORS_ONLY and session.peer.role not in ("operator", "service"):
+            refuse("not_permitted")
 
         queue_turn(
             core,

@@ -24,6 +24,10 @@ def _day(text: str, field: str) -> int:
     return to_int(day)
 
 
+def _text(day: int) -> str:
+    return f"{day // 10000:04d}-{day // 100 % 100:02d}-{day % 100:02d}"
+
+
 def trading_days(calendar: Calendar, start: str, end: str) -> list[dict[str, Any]]:
     """Trading days from ``start`` to ``end``; at most 500."""
     first, last = _day(start, "start"), _day(end, "end")
@@ -32,12 +36,15 @@ def trading_days(calendar: Calendar, start: str, end: str) -> list[dict[str, Any
         days: list[dict[str, Any]] = []
         while day <= last and len(days) < DAYS_MAX:
             trading = calendar.trading_day(day)
-            text = f"{day // 10000:04d}-{day // 100 % 100:02d}-{day % 100:02d}"
+            text = _text(day)
             days.append(
                 {
                     "date": text,
                     "open": format_time(trading.core_opens_at),
                     "close": format_time(trading.core_closes_at),
+                    "session_open": format_time(trading.pre_opens_at),
+                    "session_close": format_time(trading.post_closes_at),
+                    "settlement_date": _text(calendar.settlement_date(day)),
                 }
             )
             day = calendar.next_trading_day(day)

@@ -32,6 +32,21 @@ MINUTE = 60 * SECOND
 PRODUCED_ELSEWHERE = {
     "order_not_open": "in events: a cancel or replace that came too late; the service refuses ended orders with it",
     "order_already_replaced": "by the service, which finds it in history",
+    **dict.fromkeys(
+        (
+            "pdt_protection",
+            "pdt_restricted",
+            "day_trading_buying_power",
+            "intraday_margin_deficit",
+            "margin_freeze",
+            "margin_call",
+            "locate_required",
+            "unsettled_sale",
+            "borrow_recalled",
+            "overnight_disabled",
+        ),
+        "in tests/money, where there is a calendar",
+    ),
     "trading_disabled": "by the service, when the server is switched off",
 }
 LIMIT = PlaceOrder(symbol="AAA", qty="1", side="buy", type="limit", time_in_force="day", limit_price="9.00")

@@ -93,7 +93,7 @@ def test_the_journal_keeps_so_many_events_behind_what_is_needed(tmp_path: Path) 
         rig.clock = 5 * MS
         rig.core.hand_on()
         rig.core.residency = SimpleNamespace(  # type: ignore[assignment]
-            take_snapshots=lambda seq: [], needed_seq=lambda seq: seq + 1
+            take_snapshots=lambda seq: [], needed_seq=lambda seq: seq + 1, fetch_due=lambda now: 0
         )
         rig.core._store = SimpleNamespace(trim_nowait=asked.append)  # type: ignore[assignment]
         journal: Any = SimpleNamespace(tidy=lambda: None)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from fractions import Fraction
+from math import ceil
 from types import SimpleNamespace
 from typing import Any
 
@@ -29,6 +30,12 @@ class Ledger:
         self._fill: tuple[str, int, int] | None = None
         self._sides: dict[int, tuple[str, str]] = {}
         self._groups: dict[int, int] = {}
+        self.fees: dict[str, Fraction] = {}
+        """Dollars accrued and not booked, exact, by kind."""
+        self.unsettled: dict[int, int] = {}
+        self.accrued_interest = 0
+        """Owed less earned, not booked."""
+        self.posted_interest = 0
 
     def post(self, debit: str, credit: str, amount: int) -> None:
         self.balance[debit] = self.balance.get(debit, 0) + amount
@@ -53,7 +60,15 @@ class Ledger:
         """Post one event."""
         match event:
             case e.ActivityBooked():
-                self.post("cash", "owner", event.net_money)
+                self._booked(event)
+            case e.TradeBooked():
+                self._settle(event)
+            case e.DayEnded():
+                self._end_day(event)
+            case e.AccountReset():
+                self.fees.clear()
+                self.unsettled.clear()
+                self.accrued_interest = 0
             case e.OrderAccepted():
                 self._open(event)
             case e.OrderReplacePending():
@@ -71,6 +86,32 @@ class Ledger:
                 self._check_position(event)
             case e.OrderCanceled() | e.OrderExpired():
                 self._free(event.order_no)
+
+    def _booked(self, event: e.ActivityBooked) -> None:
+        other = {"FEE": f"fees {event.activity_sub_type}", "INT": "interest"}.get(event.activity_type, "owner")
+        self.post("cash", other, event.net_money)
+        assert event.cash == self.balance["cash"]
+        if event.activity_type == "FEE" and event.activity_sub_type not in ("BORROW", "LOCATE"):
+            exact = self.fees.pop(event.activity_sub_type)
+            assert -event.net_money == ceil(exact * 100) * 10_000
+        elif event.activity_type == "INT":
+            self.posted_interest += event.net_money
+
+    def _settle(self, event: e.TradeBooked) -> None:
+        for fee in event.fees:
+            self.fees[fee.kind] = self.fees.get(fee.kind, Fraction(0)) + Fraction(fee.pico, 10**12)
+        for day in [day for day in self.unsettled if day <= event.trade_date]:
+            del self.unsettled[day]
+        for day, money in (*((day, -money) for day, money in event.draws), (event.settles_on, event.settling_money)):
+            self.unsettled[day] = self.unsettled.get(day, 0) + money
+
+    def _end_day(self, event: e.DayEnded) -> None:
+        assert not self.fees
+        assert event.cash == self.balance.get("cash", 0)
+        for day in [day for day in self.unsettled if day <= event.trade_date]:
+            del self.unsettled[day]
+        assert event.settled_money == event.cash - sum(self.unsettled.values())
+        self.accrued_interest = event.margin_interest - event.cash_interest
 
     def _open(self, terms: e.OrderAccepted) -> None:
         assert terms.order_no not in self.reserved_money
@@ -101,7 +142,13 @@ class Ledger:
             self._hold(event.order_no, event.reserved_money, event.reserved_qty)
 
     def _check_position(self, event: e.PositionChanged) -> None:
-        assert self._fill is not None
+        if self._fill is None:
+            # Taken away without a trade, at its cost (account reset).
+            assert (event.qty, event.net_money, event.realized_money) == (0, 0, 0)
+            assert sum(use.qty for use in event.closed) == self.qty(event.symbol)
+            self.post("owner", f"stock {event.symbol}", sum(use.basis_money for use in event.closed))
+            self.lots[event.symbol] = []
+            return
         symbol, qty, value = self._fill
         self._fill = None
         profit = self._match(symbol, qty, Fraction(value, abs(qty)))
@@ -141,6 +188,10 @@ def check_ledger(ledger: Ledger, book: Any) -> None:
     assert set(book.positions) == symbols
     for symbol in symbols:
         assert book.positions[symbol].qty == ledger.qty(symbol)
+    money = book.ledger()
+    assert {fee.kind: Fraction(fee.pico, 10**12) for fee in money.fees} == ledger.fees
+    assert dict(money.settling) == {day: amount for day, amount in ledger.unsettled.items() if amount}
+    assert money.margin_interest - money.cash_interest == ledger.accrued_interest
 
 
 def replay_events(steps: Iterable[Step]) -> dict[int, Any]:

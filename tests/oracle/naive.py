@@ -26,6 +26,20 @@ def half_even(top: int, bottom: int) -> int:
     return whole + (2 * rest > bottom or (2 * rest == bottom and whole % 2))
 
 
+def asked(asset: Any, price: int, qty: int) -> int:
+    """What opening a position asks, what is short in full included, by the house's table."""
+    if qty > 0:
+        ppm = PPM if not asset.marginable or price < 25_000 else PPM // 2
+        return half_up(price * ppm * qty, 10**13)
+    a_share = max(25_000, price) if price < 50_000 else max(50_000, price * 3 // 10)
+    a_share_ppm = max(a_share * PPM, price * (300_000 if price >= 50_000 else PPM), price * PPM // 2)
+    return half_up((price * PPM + a_share_ppm) * -qty, 10**13)
+
+
+def half_up(top: int, bottom: int) -> int:
+    return (2 * top + bottom) // (2 * bottom)
+
+
 def money(price: int, qty: int) -> int:
     return half_even(price * qty, 10**7)
 
@@ -320,21 +334,30 @@ class Naive:
     def equity(self, a: Any) -> int:
         return a.cash + sum(money(self.mark(s), q) for s, q in a.positions.items())
 
+    def excess(self, a: Any) -> int:
+        """Cash and long stock less what opening everything would ask: the larger of Regulation T and the house."""
+        excess: int = a.cash
+        for symbol, qty in a.positions.items():
+            price = self.mark(symbol)
+            excess += max(0, money(price, qty)) - asked(self.assets[symbol], price, qty)
+        return excess
+
+    def times(self, a: Any) -> int:
+        return min(2, a.multiplier) if self.equity(a) >= 2000 * DOLLAR else 1
+
     def buying_power(self, a: Any) -> int:
-        """Regulation T: half of long marginable stock, all of other stock, one and a half times shorts."""
         if a.type == "cash":
             return max(0, a.cash - self.reserved(a))
-        excess = a.cash
-        for symbol, qty in a.positions.items():
-            value = money(self.mark(symbol), qty)
-            if value < 0:
-                excess -= half_even(-value * 3, 2)
-            elif self.assets[symbol].marginable:
-                excess += value - half_even(value, 2)
-        times = min(2, a.multiplier) if self.equity(a) >= 2000 * DOLLAR else 1
-        if times == 1:
+        excess = self.excess(a)
+        if self.times(a) == 1:
             excess = min(excess, a.cash)
-        return max(0, times * max(0, excess) - self.reserved(a))
+        return max(0, self.times(a) * max(0, excess) - self.reserved(a))
+
+    def withdrawable(self, a: Any) -> int:
+        free: int = a.cash - self.reserved(a)
+        if a.type == "margin":
+            free = min(free, self.excess(a), self.buying_power(a))
+        return max(0, free)
 
     def command(self, a: Any, item: Do) -> None:
         from tests.oracle.orders import handle

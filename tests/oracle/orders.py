@@ -7,7 +7,7 @@ from typing import Any
 
 from actors import commands as c
 from actors.book.ids import derive_order_ids
-from tests.oracle.naive import DOLLAR, SHARE, TYPES, half_even, money, number
+from tests.oracle.naive import DOLLAR, SHARE, TYPES, asked, half_even, money, number
 from tests.oracle.rig import Do
 
 MOST = 9 * 10**15
@@ -52,7 +52,7 @@ def handle(n: Any, a: Any, item: Do) -> None:
 def settings(n: Any, a: Any, action: Any) -> None:
     if isinstance(action, c.Deposit | c.Withdraw):
         amount = number(action.amount, 6)
-        free = min(max(0, a.cash - n.reserved(a)), n.buying_power(a))
+        free = n.withdrawable(a)
         if not amount or (isinstance(action, c.Withdraw) and amount > free):
             n.say(a, "refused")
             return
@@ -167,7 +167,14 @@ def need(n: Any, a: Any, w: Any, qty: int, spare_money: int = 0, spare_qty: int 
             return None
         price = max(price, half_even((quote.ask if quote else 0) * 103, 100))
     cost = w.notional or money(price, qty)
-    if cost > MOST or cost > n.buying_power(a) + spare_money:
+    if cost > MOST:
+        return None
+    if a.type == "margin" and n.times(a) > 1:
+        # Where less than half is lent, more buying power is used.
+        share = money(price, SHARE)
+        own = asked(w.asset, price, SHARE if w.buy else -SHARE) - (0 if w.buy else share)
+        cost = max(cost, half_even(2 * cost * own, share))
+    if cost > n.buying_power(a) + spare_money:
         return None
     return cost, 0, price, collar, intent
 

@@ -196,9 +196,12 @@ def test_numbers_are_those_of_the_moment(client: Client) -> None:
     account = make_account(client, "numbers", cash="1000", type="cash")
     place(client, account, qty="100", limit_price="4.00")
     error = refusal(lambda: place(client, account, qty="700", limit_price="1.00"))
-    assert check(error, "insufficient_buying_power", 3301, "qty", 403) == {"buying_power": "600", "cost_basis": "700"}
-    error = refusal(lambda: client.call("account.withdraw", account=account, amount="600.01"))
-    assert check(error, "insufficient_cash", 3303, "amount", 403) == {"available": "600"}
+    assert check(error, "insufficient_buying_power", 3301, "qty", 403) == {
+        "buying_power": "599.99",
+        "cost_basis": "700.01",
+    }
+    error = refusal(lambda: client.call("account.withdraw", account=account, amount="600"))
+    assert check(error, "insufficient_cash", 3303, "amount", 403) == {"available": "599.99"}
     error = refusal(lambda: client.call("order.place", account=account, **{**MARKET, "side": "sell"}))
     numbers = check(error, "insufficient_qty", 3302, "qty", 403)
     assert (numbers["requested"], numbers["available"], numbers["held_for_orders"]) == ("10", "0", "0")

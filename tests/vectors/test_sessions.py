@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from actors.book.instruments import Instrument
-from actors.book.rules.matrix import RULES
 from actors.book.units import format_time, parse_time
 from actors.commands import CreateAccount, PlaceOrder
 from actors.engine import Engine, Placed
@@ -26,25 +25,15 @@ INSTRUMENTS = (
     Instrument("00000000-0000-8000-a000-00000000000a", "AAA", previous_close=1_000_000),
     Instrument("00000000-0000-8000-a000-00000000000b", "AAA261218C00100000", "us_option", multiplier=100),
 )
-AUCTIONS = "opg" in RULES["market"].time_in_force
 
 
-def load() -> list[Any]:
-    path = DIRECTORY / f"{FILE}.json"
+def load_file(name: str) -> list[Any]:
+    """The cases of one file; a missing one is skipped by name."""
+    path = DIRECTORY / f"{name}.json"
     if not path.is_file():
         skip = pytest.mark.skip(reason=f"{path} is missing")
-        return [pytest.param(None, id=f"{FILE}-missing", marks=skip)]
-    return [
-        pytest.param(vector, id=f"{FILE}-{vector['id']}", marks=marks(vector))
-        for vector in json.loads(path.read_text())["vectors"]
-    ]
-
-
-def marks(vector: dict[str, Any]) -> list[Any]:
-    admitted = vector.get("expected", {}).get("decision") == "queued"
-    if admitted and vector["order"]["time_in_force"] in ("opg", "cls"):
-        return [pytest.mark.xfail(not AUCTIONS, reason="on-open and on-close orders are not admitted yet")]
-    return []
+        return [pytest.param(None, id=f"{name}-missing", marks=skip)]
+    return [pytest.param(vector, id=f"{name}-{vector['id']}") for vector in json.loads(path.read_text())["vectors"]]
 
 
 def number(text: str) -> int:
@@ -126,6 +115,6 @@ KINDS = {
 }
 
 
-@pytest.mark.parametrize("vector", load())
+@pytest.mark.parametrize("vector", load_file(FILE))
 def test_vectors(vector: dict[str, Any]) -> None:
     assert KINDS[vector["kind"]](vector) == vector["expected"]

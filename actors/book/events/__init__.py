@@ -31,6 +31,17 @@ from actors.book.events.house import (
     HouseEvent,
     TierSet,
 )
+from actors.book.events.money import (
+    AccountReset,
+    BorrowRecalled,
+    CashViolated,
+    DayEnded,
+    IntradayLow,
+    MarginChanged,
+    SettingsChanged,
+    SharesLocated,
+    TradeBooked,
+)
 from actors.book.events.orders import (
     OrderAccepted,
     OrderActivated,
@@ -73,6 +84,15 @@ Event = (
     | AccountRegistered
     | TierSet
     | ApiKeyIssued
+    | TradeBooked
+    | CashViolated
+    | DayEnded
+    | MarginChanged
+    | IntradayLow
+    | SharesLocated
+    | BorrowRecalled
+    | AccountReset
+    | SettingsChanged
 )
 
 __all__ = [
@@ -81,15 +101,21 @@ __all__ = [
     "AccountCreated",
     "AccountQuarantined",
     "AccountRegistered",
+    "AccountReset",
     "ActivityBooked",
     "ApiKeyIssued",
+    "BorrowRecalled",
+    "CashViolated",
     "CommandRefused",
+    "DayEnded",
     "Event",
     "Evidence",
     "Fact",
     "HouseEvent",
+    "IntradayLow",
     "Lot",
     "LotUse",
+    "MarginChanged",
     "MarketGapped",
     "OrderAccepted",
     "OrderActivated",
@@ -105,5 +131,8 @@ __all__ = [
     "OrderReplaced",
     "OrderTriggered",
     "PositionChanged",
+    "SettingsChanged",
+    "SharesLocated",
     "TierSet",
+    "TradeBooked",
 ]

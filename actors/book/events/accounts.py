@@ -64,6 +64,15 @@ class ActivityBooked(Fact, frozen=True, gc=False, array_like=True, tag="ab"):
     qty: int = 0
     group_no: int = 0
     activity_sub_type: str = ""
+    trade_date: int = 0
+    """Trade date that it belongs to; 0 when the engine keeps no calendar."""
+    booked_for_at: int = 0
+    """The instant that it belongs to when it was caught up later; 0 for the step's own."""
+    price: int = 0
+    """Price units, where a booking has one."""
+    settles_on: int = 0
+    """Settlement date, where it is not the same day."""
+    status: str = "executed"
 
 
 class MarketGapped(Fact, frozen=True, gc=False, array_like=True, tag="mg"):

@@ -14,6 +14,8 @@ from typing import Any
 from msgspec import Struct, field
 
 from actors.book.events import Lot, OrderAccepted
+from actors.book.events.parts import Settings
+from actors.book.state.money import NOTHING, Money
 
 OPEN_STATUSES = ("accepted", "new", "partially_filled", "pending_cancel", "pending_replace", "held")
 DAY_NS = 86_400 * 1_000_000_000
@@ -190,7 +192,21 @@ class Book(Struct, array_like=True):
     """Held closes: the orders whose end each still waits for."""
     open_sides: dict[str, int] = field(default_factory=dict)
     """Live orders by side and symbol: ``+SYM`` for buys, ``-SYM`` for sales."""
+    money: Money | None = None
+    """What settles, accrues and is counted; null when there is nothing (:meth:`ledger`)."""
+    settings: Settings | None = None
+    """Null while they are as they were given (:meth:`rules`)."""
 
+    def ledger(self) -> Money:
+        """The money record; an empty one for an account that has none."""
+        return self.money or NOTHING
+
+    def rules(self) -> Settings:
+        """The settings beside the book's own."""
+        return self.settings or DEFAULT_SETTINGS
+
+
+DEFAULT_SETTINGS = Settings()
 
 MISSING: Any = object()
 """Marks a key that was absent, in an undo list."""

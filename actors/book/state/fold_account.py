@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from msgspec.structs import replace
+
 from actors.book import events as e
 from actors.book.state.book import Book, Position, Undo
 from actors.book.state.undo import drop, put
@@ -51,6 +53,41 @@ def nothing(book: Book, v: object, at: int, undo: Undo | None) -> None:
 def _booked(book: Book, v: e.ActivityBooked, at: int, undo: Undo | None) -> None:
     book.cash = v.cash
     book.next_activity_no = v.activity_no + 1
+    if v.trade_date:
+        _note_booking(book, v)
+
+
+def first_sma(book: Book, cash: int) -> int:
+    """The special memorandum account of an account that held nothing so far: all of its cash."""
+    return cash if book.type == "margin" else 0
+
+
+CASH_FLOWS = frozenset({"CSD", "CSW", "JNLC"})
+"""Activity types that move money in or out."""
+
+
+def _note_booking(book: Book, v: e.ActivityBooked) -> None:
+    """A booking opens its trade date; its money counts for SMA, and as a deposit when it came from outside."""
+    money = book.ledger()
+    fresh, cash_before = book.money is None, v.cash - v.net_money
+    flow = v.net_money if v.activity_type in CASH_FLOWS else 0
+    intraday = money.intraday
+    if intraday is not None and intraday.lowest < 0 < flow:
+        # A deposit of the day counts as made at its start (corporate-actions-and-market-rules §8.2).
+        intraday = replace(intraday, lowest=min(0, intraday.lowest + flow))
+    fees = money.fees
+    if v.activity_type == "FEE" and fees:
+        fees = tuple(fee for fee in fees if fee.kind != v.activity_sub_type)
+    book.money = replace(
+        money,
+        open_date=money.open_date or v.trade_date,
+        last_equity=cash_before if fresh else money.last_equity,
+        sma=first_sma(book, cash_before) if fresh else money.sma,
+        sma_change=money.sma_change + v.net_money,
+        deposits_today=money.deposits_today + flow,
+        intraday=intraday,
+        fees=fees,
+    )
 
 
 def _position(book: Book, v: e.PositionChanged, at: int, undo: Undo | None) -> None:

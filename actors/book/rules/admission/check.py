@@ -1,13 +1,16 @@
 """May this account have this order now: account, side, price, money, quantity (alpaca-api §2.10, §2.11).
 
 Invariants: what an order needs is reserved before it is acknowledged, in money for buys and short sales, in
-quantity for sales of what is held; one order never turns a long position into a short one.
+quantity for sales of what is held; one order never turns a long position into a short one. Money is reserved as
+buying power used: an order that the account's multiplier would lend too much on reserves more than its cost. What
+reduces a position is never refused for margin (margin-and-options §4.4). The estimated fees are part of the cost.
 """
 
 from __future__ import annotations
 
 from msgspec import Struct
 
+from actors.book.rules.admission.money import affordable, borrow_refusal, fees_money, leverage_weight, restriction
 from actors.book.rules.admission.parse import Parsed
 from actors.book.rules.reasons import Refusal, refuse
 from actors.book.state.book import Book
@@ -17,13 +20,12 @@ from actors.book.units import (
     QTY_PER_SHARE,
     BadNumber,
     divide_half_even,
-    format_money,
     format_price,
     format_qty,
     parse_scaled,
     value_money,
 )
-from actors.book.view import MARGIN_EQUITY_MIN_MONEY, available_qty, buying_power, figures
+from actors.book.view import MARGIN_EQUITY_MIN_MONEY, available_qty, figures
 from actors.market.world import World
 
 MAX_VALUE = 9 * 10**18 // 1_000
@@ -64,6 +66,8 @@ def check(book: Book, order: Parsed, world: World, freed_money: int = 0, freed_q
         return refuse("number_too_large", "limit_price" if order.limit_price else "stop_price")
     if (refusal := stop_refusal(order, world)) is not None:
         return refusal
+    if (refused := restriction(book, order, world)) is not None:
+        return refused
     if order.side == "buy":
         return _check_buy(book, order, world, freed_money, freed_qty)
     return _check_sell(book, order, world, freed_money, freed_qty)
@@ -131,13 +135,12 @@ def _check_buy(book: Book, order: Parsed, world: World, freed_money: int, freed_
         return refuse("no_market_price", "symbol", symbol=order.instrument.symbol)
     if covering:
         return _check_cover(book, order, price, collar, freed_qty)
-    cost = order.notional or value_money(price, order.qty)
-    if cost > MAX_VALUE:
+    value = order.notional or value_money(price, order.qty)
+    if value > MAX_VALUE:
         return refuse("number_too_large", "qty")
-    free = buying_power(book, world) + freed_money
-    if cost > free:
-        return refuse("insufficient_buying_power", "", buying_power=format_money(free), cost_basis=format_money(cost))
-    return Need(cost, 0, price, collar, intent)
+    cost = leverage_weight(book, order, price, value, world) + fees_money(book, order, price, value, world)
+    refused = affordable(book, order, price, value, cost, world, freed_money)
+    return refused if refused is not None else Need(cost, 0, price, collar, intent)
 
 
 def _insufficient_qty(book: Book, order: Parsed, requested: int, free: int) -> Refusal:
@@ -190,20 +193,21 @@ def _check_short(book: Book, order: Parsed, world: World, price: int, freed_mone
         return _insufficient_qty(book, order, order.qty, max(0, available_qty(book, symbol)))
     if book.no_shorting or figures(book, world).equity_money < MARGIN_EQUITY_MIN_MONEY:
         return refuse("shorting_not_allowed", "side")
-    if not (order.instrument.shortable and order.instrument.easy_to_borrow):
+    if not order.instrument.shortable:
         return refuse("asset_not_shortable", "symbol", symbol=symbol)
     if order.fractional:
         return refuse("fractional_short", "qty")
+    if (refused := borrow_refusal(book, order, world)) is not None:
+        return refused
     slot = world.board.slots.get(symbol)
     ask = slot.quote.ask if slot is not None and slot.quote is not None else 0
     basis = max(price, divide_half_even(ask * 103, 100))
     cost = value_money(basis, order.qty)
     if cost > MAX_VALUE:
         return refuse("number_too_large", "qty")
-    free = buying_power(book, world) + freed_money
-    if cost > free:
-        return refuse("insufficient_buying_power", "", buying_power=format_money(free), cost_basis=format_money(cost))
-    return Need(cost, 0, basis, 0, "sell_to_open")
+    used = leverage_weight(book, order, basis, cost, world) + fees_money(book, order, basis, cost, world)
+    refused = affordable(book, order, basis, cost, used, world, freed_money)
+    return refused if refused is not None else Need(used, 0, basis, 0, "sell_to_open")
 
 
 def read_close(held_qty: int, qty: str | None, percentage: str | None) -> str | Refusal:

@@ -1,0 +1,194 @@
+"""Where an account stands with its margin, and the selling of positions when a call is not met (§2.8).
+
+States: ``ok → warning → call → liquidating → ok``; each change is a fact with its numbers. A call falls due at the
+next core session; a deficit of more than half the requirement is not waited for. Forced orders are market orders
+of the core session, placed until the excess is a twentieth of the requirement, in a stated order: the position that
+frees most for each dollar sold first, then by symbol. Invariants: one forced order for each symbol at a time; orders
+that open something are cancelled first, newest first; no position is sold beyond what is needed or turned over.
+"""
+
+from __future__ import annotations
+
+from actors.book import events as e
+from actors.book.decide import latency_ns
+from actors.book.draft import Draft
+from actors.book.ids import client_key, derive_order_ids
+from actors.book.rules.admission.check import market_price
+from actors.book.rules.margin.profiles import profile_of
+from actors.book.rules.matching.profiles import Profiles
+from actors.book.state.book import Book
+from actors.book.units import QTY_PER_SHARE, qty_for_money
+from actors.book.view import Figures, figures, position_requirement, sma, trade_date
+from actors.market.world import World
+
+WARNING_PARTS = 20
+"""Below a twentieth of equity the excess is a warning."""
+TARGET_PARTS = 20
+"""Selling goes on until the excess is a twentieth of the requirement."""
+FORCED_PREFIX = "liquidation-"
+BUY_IN_PREFIX = "buy-in-"
+MAINTENANCE, LARGE, REGULATION_T = "maintenance", "large_deficit", "regulation_t"
+
+
+def is_leveraged(book: Book) -> bool:
+    """Whether prices alone can bring the account into a call: it owes money or is short."""
+    if book.type == "cash":
+        return False
+    if book.money is not None and book.money.call.state != "ok":
+        return True
+    if not book.positions:
+        return False
+    return book.cash < 0 or any(position.qty < 0 for position in book.positions.values())
+
+
+def standing(book: Book, f: Figures, now_state: str, reason: str) -> str:
+    """The state that the figures call for."""
+    excess = f.excess_money
+    if not book.positions:
+        return "call" if excess < 0 else "ok"
+    if now_state == "liquidating":
+        if excess * TARGET_PARTS < f.net_maintenance_money or not _regulation_t_met(book, f, reason):
+            return "liquidating"
+    elif excess < 0:
+        return "liquidating" if -excess * 2 > f.net_maintenance_money else "call"
+    elif now_state == "call" and not _regulation_t_met(book, f, reason):
+        return "call"
+    leveraged = book.cash < 0 or f.short_money < 0
+    return "warning" if leveraged and excess * WARNING_PARTS < f.equity_money else "ok"
+
+
+def _regulation_t_met(book: Book, f: Figures, reason: str) -> bool:
+    return reason != REGULATION_T or sma(book, f) >= 0
+
+
+def look(draft: Draft, world: World, profiles: Profiles) -> None:
+    """Look at the account's margin now: note a change of its standing, and sell what has to be sold."""
+    book = draft.book
+    call = book.ledger().call
+    if not is_leveraged(book):
+        return
+    f = figures(book, world)
+    state = standing(book, f, call.state, call.reason)
+    if state != call.state:
+        reason = call.reason if state == "liquidating" and call.reason else MAINTENANCE
+        if state == "liquidating" and call.state != "call":
+            reason = LARGE
+        change(draft, state, f, world, reason, _due_at(world) if state == "call" else 0)
+    if state == "liquidating":
+        liquidate(draft, world, profiles)
+
+
+def change(draft: Draft, state: str, f: Figures, world: World, reason: str, due_at: int) -> None:
+    """Note a new standing with its numbers."""
+    draft.emit(
+        e.MarginChanged(
+            state, draft.book.ledger().call.state, trade_date(world), f.equity_money, f.net_maintenance_money,
+            f.excess_money, due_at, reason if state not in ("ok", "warning") else "",
+        )
+    )  # fmt: skip
+
+
+def _due_at(world: World) -> int:
+    """The next core session's open: until then a call can be met."""
+    day = world.day
+    if day is None or world.days is None:
+        return 0
+    return day.core_opens_at if world.now < day.core_opens_at else world.days.day(day.following).core_opens_at
+
+
+def call_due_at(book: Book, world: World) -> int:
+    """When an open call falls due; 0 for none."""
+    call = book.ledger().call
+    return call.due_at if call.state == "call" else 0
+
+
+def fall_due(draft: Draft, at: int, world: World, profiles: Profiles) -> None:
+    """An open call was not met in time: positions are sold; a call that was met is closed."""
+    book = draft.book
+    f = figures(book, world)
+    call = book.ledger().call
+    state = standing(book, f, "call", call.reason)
+    if state in ("ok", "warning"):
+        change(draft, state, f, world, call.reason, 0)
+        return
+    if not book.positions:
+        # Nothing is left to sell: the account stays in the call, without a date.
+        change(draft, "call", f, world, call.reason, 0)
+        return
+    change(draft, "liquidating", f, world, call.reason, 0)
+    liquidate(draft, world, profiles)
+
+
+def liquidate(draft: Draft, world: World, profiles: Profiles) -> None:
+    """Cancel what opens, then place the forced orders that are still needed; outside the core session, wait."""
+    book = draft.book
+    for order_no in sorted(book.orders, reverse=True):
+        if book.orders[order_no].terms.position_intent.endswith("_to_open"):
+            draft.emit(e.OrderCanceled(order_no, "margin_call"))
+    if world.phase != "core":
+        return
+    if any(order.terms.client_order_id.startswith(FORCED_PREFIX) for order in book.orders.values()):
+        return
+    f = figures(book, world)
+    wanted = -(-f.net_maintenance_money // TARGET_PARTS) - f.excess_money
+    # Regulation T releases half of what is sold.
+    to_sell = 2 * max(0, -sma(book, f)) if book.ledger().call.reason == REGULATION_T else 0
+    for symbol, rate_ppm, price in _candidates(book, world):
+        if wanted <= 0 and to_sell <= 0:
+            break
+        position = book.positions[symbol]
+        for order_no in sorted(book.orders, reverse=True):
+            if book.orders[order_no].terms.symbol == symbol:
+                draft.emit(e.OrderCanceled(order_no, "margin_call"))
+        freed_ppm = rate_ppm * (TARGET_PARTS + 1) // TARGET_PARTS
+        need = qty_for_money(max(-(-wanted * 1_000_000 // freed_ppm), to_sell), price)
+        need = min(abs(position.qty), -(-need // QTY_PER_SHARE) * QTY_PER_SHARE)
+        place_forced(draft, symbol, need, world, profiles, FORCED_PREFIX)
+        sold = need * price // 10_000_000
+        to_sell -= sold
+        wanted -= sold * freed_ppm // 1_000_000
+
+
+def _candidates(book: Book, world: World) -> list[tuple[str, int, int]]:
+    """Positions whose sale raises the excess: symbol, part of each dollar that it frees (ppm), and price."""
+    profile = profile_of(book.margin_profile, book.type)
+    found = []
+    for symbol, position in book.positions.items():
+        instrument = world.instruments.by_symbol.get(symbol)
+        mark = world.mark(symbol)
+        if instrument is None or instrument.asset_class != "us_equity" or not mark:
+            continue
+        value = mark * position.qty // 10_000_000
+        need = position_requirement(profile, position, value, instrument, mark).maintenance_money
+        freed = need - max(0, -value)
+        price = market_price(symbol, world, buying=position.qty < 0) or mark
+        cost = abs(position.qty) * price // 10_000_000
+        if freed > 0 and cost > 0:
+            found.append((-freed * 1_000_000 // cost, symbol, price))
+    return [(symbol, -rate, price) for rate, symbol, price in sorted(found)]
+
+
+def place_forced(draft: Draft, symbol: str, qty: int, world: World, profiles: Profiles, prefix: str) -> None:
+    """A market order of the house against a position; it needs no money and asks no permission."""
+    book = draft.book
+    position = book.positions[symbol]
+    instrument = world.instruments.by_symbol[symbol]
+    buying = position.qty < 0
+    order_no = book.next_order_no
+    order_id, _ = derive_order_ids(book.seed, book.epoch, order_no)
+    client_id = f"{prefix}{order_no}"
+    profile = profiles.get(book.profile)
+    assert profile is not None
+    session = world.session
+    ends = 0
+    if session is not None:
+        ends = session.core_closes_at if world.now < session.core_closes_at else session.next_core_closes_at
+    draft.emit(
+        e.OrderAccepted(
+            order_no, order_id, client_id, client_key(client_id), 0, symbol, instrument.asset_id,
+            "buy" if buying else "sell", "market", "day", qty, 0, 0, 0, False,
+            "buy_to_close" if buying else "sell_to_close", "", draft.at,
+            draft.at + latency_ns(draft, profiles, profile, order_id, b"latency"), ends, 0, qty,
+            market_price(symbol, world, buying), 0, book.profile,
+        )
+    )  # fmt: skip

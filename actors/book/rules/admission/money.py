@@ -1,0 +1,233 @@
+"""Whether an account's money and standing allow an order: buying power, margin, day trades, violations.
+
+Invariants: pure; the account's state as of the decision is all that counts. A restriction concerns orders that
+open or add to a position; what reduces one is let through (margin-and-options §4.4), save for the protection from
+day trades. Rule sources: margin-and-options §1, §2, §4, rules §8, §12, alpaca-api §2.11, §4.6.
+"""
+
+from __future__ import annotations
+
+from actors.book.rules.admission.parse import Parsed
+from actors.book.rules.margin.profiles import profile_of
+from actors.book.rules.margin.stock import requirement
+from actors.book.rules.money import day_trades, intraday
+from actors.book.rules.money.fees import ceil_cents, fees_of
+from actors.book.rules.reasons import Refusal, refuse
+from actors.book.state.book import Book
+from actors.book.units import (
+    QTY_PER_SHARE,
+    divide_half_even,
+    format_money,
+    format_qty,
+    qty_for_money,
+    value_money,
+)
+from actors.book.view import Figures, buying_power, figures, multiplier_of, stock_terms, trade_date
+from actors.market.days import window_start
+from actors.market.world import World
+
+_FREE_PROFILES = frozenset({"alpaca-parity"})
+_ORDINARY_LONG_PRICE, _ORDINARY_SHORT_PRICE = 60_000, 100_000
+"""At these prices and above, plain stock is lent on by halves under every profile."""
+
+
+def opens(book: Book, order: Parsed) -> bool:
+    """Whether the order adds to a position or opens one."""
+    position = book.positions.get(order.instrument.symbol)
+    return position is None or (position.qty > 0) == (order.side == "buy")
+
+
+def restriction(book: Book, order: Parsed, world: World) -> Refusal | None:
+    """Why the account may not have this order whatever its money; the usual account is through at once."""
+    money = book.money
+    settings = book.settings
+    if money is None and settings is None:
+        return None
+    opening = opens(book, order)
+    overnight = order.extended_hours and world.phase == "overnight"
+    if settings is not None and settings.disable_overnight_trading and overnight:
+        return refuse("overnight_disabled", "extended_hours")
+    if money is None:
+        return None
+    if opening and money.call.state in ("call", "liquidating"):
+        return refuse("margin_call")
+    today = trade_date(world)
+    if opening and money.intraday is not None:
+        frozen = intraday.frozen_on(money.intraday.deficits, today)
+        if frozen is not None and _adds_debt(book, order):
+            return refuse("margin_freeze", until=_date(frozen.last))
+    if money.day_trading is not None and book.type == "margin":
+        return _day_trade_refusal(book, order, world, opening, today)
+    if not opening and money.unpaid and book.rules().unsettled_sales == "refuse":
+        return _unsettled_sale(book, order, today)
+    return None
+
+
+def _adds_debt(book: Book, order: Parsed) -> bool:
+    """A freeze leaves purchases alone that are paid in cash (rules §8.2)."""
+    if order.side == "sell":
+        return True
+    cost = order.notional or value_money(order.limit_price or order.stop_price, order.qty)
+    return not cost or book.cash - book.reserved_money < cost
+
+
+def _date(day: int) -> str:
+    return f"{day // 10_000:04d}-{day // 100 % 100:02d}-{day % 100:02d}"
+
+
+def _unsettled_sale(book: Book, order: Parsed, today: int) -> Refusal | None:
+    position = book.positions[order.instrument.symbol]
+    lots = {lot.lot_no for lot in position.lots}
+    paid_on = max((until for lot_no, until, _ in book.ledger().unpaid if lot_no in lots and until > today), default=0)
+    return refuse("unsettled_sale", settles_on=_date(paid_on)) if paid_on else None
+
+
+def _day_trade_refusal(book: Book, order: Parsed, world: World, opening: bool, today: int) -> Refusal | None:
+    """The protection from day trades of the 2001 rules (rules §8.1)."""
+    money, settings = book.ledger(), book.rules()
+    if world.days is None or day_trades.rule_set(settings.day_trade_rules, today) != day_trades.PDT:
+        return None
+    record = money.day_trading
+    assert record is not None
+    symbol = order.instrument.symbol
+    pending = any(other.terms.symbol == symbol and other.terms.side != order.side for other in book.orders.values())
+    first = window_start(world.days, today, day_trades.WINDOW_DAYS)
+    last_equity = money.last_equity
+    reason = day_trades.refusal(
+        record, today, first, last_equity, settings.pdt_check,
+        day_trades.Probe(symbol, not opening, opening, pending),
+    )  # fmt: skip
+    if not reason:
+        return None
+    count, _ = day_trades.counts(day_trades.roll(record, today, first), first)
+    return refuse(reason, day_trades=str(count), last_equity=format_money(last_equity))
+
+
+def fees_money(book: Book, order: Parsed, price: int, value: int, world: World) -> int:
+    """What the order's fees will come to at most, rounded up to the cent (margin-and-options §4.6)."""
+    today = trade_date(world)
+    if not today or world.days is None or book.profile in _FREE_PROFILES:
+        return 0
+    qty = order.qty or qty_for_money(value, price)
+    pico = sum(fee.pico for fee in fees_of(order.instrument, order.side == "buy", qty, price, today))
+    return ceil_cents(pico)
+
+
+def leverage_weight(book: Book, order: Parsed, price: int, value: int, world: World) -> int:
+    """Buying power that opening ``value`` uses: more than that where less is lent on it (§2.1, §2.4)."""
+    instrument = order.instrument
+    if book.type == "cash" or instrument.asset_class != "us_equity":
+        return value
+    buying = order.side == "buy"
+    ordinary = _ORDINARY_LONG_PRICE if buying else _ORDINARY_SHORT_PRICE
+    if instrument.marginable and instrument.leverage == 1 and price >= ordinary:
+        return value
+    if multiplier_of(book, world, figures(book, world).equity_money) == 1:
+        return value
+    profile = profile_of(book.margin_profile, book.type)
+    need = requirement(profile, stock_terms(instrument, price), QTY_PER_SHARE if buying else -QTY_PER_SHARE)
+    share = value_money(price, QTY_PER_SHARE)
+    own = need.initial_money - (0 if buying else share)
+    return max(value, divide_half_even(2 * value * own, share)) if share else value
+
+
+def affordable(
+    book: Book, order: Parsed, price: int, value: int, cost: int, world: World, freed_money: int
+) -> Refusal | None:
+    """Why buying power, the position limit or the intraday margin level does not allow an opening order."""
+    if book.type == "cash" or not book.positions:
+        free, f = buying_power(book, world) + freed_money, None
+    else:
+        f = figures(book, world)
+        free = f.buying_power_money + freed_money
+    if book.money is not None and (refused := _day_trading_power(book, value, world)) is not None:
+        return refused
+    if cost > free:
+        return refuse("insufficient_buying_power", "", buying_power=format_money(free), cost_basis=format_money(cost))
+    if book.type == "cash" or world.days is None:
+        return None
+    reserved = book.reserved_money - freed_money
+    if f is None:
+        if order.side == "buy" and reserved + cost <= book.cash:
+            return None
+        f = figures(book, world)
+    return _leveraged(book, order, price, value, cost + reserved, world, f)
+
+
+def _leveraged(
+    book: Book, order: Parsed, price: int, value: int, used: int, world: World, f: Figures
+) -> Refusal | None:
+    if f.excess_money >= used:
+        # No requirement exceeds the buying power that is used for it, so nothing finer is needed.
+        return None
+    today = trade_date(world)
+    if day_trades.rule_set(book.rules().day_trade_rules, today) != day_trades.INTRADAY:
+        return None
+    level = f.excess_money - _requirement(book, order, price, value) - _pending_requirement(book, world)
+    record = book.ledger().intraday
+    deficits = record.deficits if record is not None else ()
+    reason = intraday.refusal(deficits, today, book.rules().intraday_mode, False, True, level)
+    return refuse(reason, shortfall=format_money(-level)) if reason else None
+
+
+def _day_trading_power(book: Book, value: int, world: World) -> Refusal | None:
+    """What a pattern day trader opens must fit the day-trading buying power, if that is checked (rules §8.1)."""
+    record = book.ledger().day_trading
+    if record is None or not record.flagged or book.rules().dtbp_check == "exit":
+        return None
+    f = figures(book, world)
+    left = f.day_trading_money - book.reserved_money
+    if f.multiplier < 4 or value <= left:
+        return None
+    return refuse("day_trading_buying_power", cost_basis=format_money(value), buying_power=format_money(max(0, left)))
+
+
+def _requirement(book: Book, order: Parsed, price: int, value: int) -> int:
+    """What an order takes off the intraday margin level once it is filled at its check price."""
+    instrument = order.instrument
+    if instrument.asset_class != "us_equity":
+        return value
+    qty = order.qty or qty_for_money(value, price)
+    need = requirement(
+        profile_of(book.margin_profile, book.type),
+        stock_terms(instrument, price),
+        qty if order.side == "buy" else -qty,
+    )
+    return need.maintenance_money - (value if order.side == "sell" else 0)
+
+
+def _pending_requirement(book: Book, world: World) -> int:
+    """The same for every open order that opens something."""
+    profile = profile_of(book.margin_profile, book.type)
+    total = 0
+    for live in book.orders.values():
+        terms = live.terms
+        if not live.reserved_money or not terms.check_price:
+            continue
+        instrument = world.instruments.by_symbol.get(terms.symbol)
+        leaves = live.leaves_qty or qty_for_money(live.reserved_money, terms.check_price)
+        buying = terms.side == "buy"
+        need = requirement(profile, stock_terms(instrument, terms.check_price), leaves if buying else -leaves)
+        total += need.maintenance_money - (0 if buying else value_money(terms.check_price, leaves))
+    return total
+
+
+def borrow_refusal(book: Book, order: Parsed, world: World) -> Refusal | None:
+    """Why a stock may not be sold short: nobody lends it, or the shares were called back (rules §12)."""
+    symbol = order.instrument.symbol
+    money = book.ledger()
+    if any(recall.symbol == symbol for recall in money.recalls):
+        return refuse("borrow_recalled", "symbol", symbol=symbol)
+    if order.instrument.easy_to_borrow:
+        return None
+    located = sum(locate.qty for locate in money.locates if locate.symbol == symbol and locate.expires_at > world.now)
+    if not located:
+        return refuse("asset_not_shortable", "symbol", symbol=symbol)
+    pending = sum(
+        live.leaves_qty
+        for live in book.orders.values()
+        if live.terms.symbol == symbol and live.terms.position_intent == "sell_to_open"
+    )
+    if order.qty > located - pending:
+        return refuse("locate_required", "qty", symbol=symbol, located=format_qty(max(0, located - pending)))
+    return None

@@ -1,0 +1,1 @@
+"""Rules about money: settlement, fees, interest, day trades, intraday margin, margin calls."""

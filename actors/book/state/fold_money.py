@@ -1,0 +1,174 @@
+"""How facts about settlement, accruals, day trades and margin change the book's money record.
+
+Invariant: the record is replaced whole and becomes null again when nothing is left in it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec.structs import replace
+
+from actors.book import events as e
+from actors.book.events.parts import Call, Fee, Intraday, Locate, Recall
+from actors.book.state.book import Book, Undo
+from actors.book.state.fold_account import Fold, first_sma
+from actors.book.state.money import NOTHING, Money
+from actors.book.state.undo import drop
+
+
+def set_money(book: Book, **changes: Any) -> None:
+    """Replace the record's fields; null when it says nothing any more."""
+    money: Money = replace(book.ledger(), **changes)
+    book.money = None if money == NOTHING else money
+
+
+def add_settling(settling: tuple[tuple[int, int], ...], day: int, money: int) -> tuple[tuple[int, int], ...]:
+    """What settles, with ``money`` more on ``day``; empty days are left out."""
+    if not settling:
+        return ((day, money),) if money else ()
+    if len(settling) == 1 and settling[0][0] == day:
+        total = settling[0][1] + money
+        return ((day, total),) if total else ()
+    table = dict(settling)
+    table[day] = table.get(day, 0) + money
+    return tuple(sorted((d, m) for d, m in table.items() if m))
+
+
+def _add_fees(fees: tuple[Fee, ...], more: tuple[Fee, ...]) -> tuple[Fee, ...]:
+    table = {fee.kind: fee for fee in fees}
+    for fee in more:
+        old = table.get(fee.kind)
+        table[fee.kind] = (
+            fee if old is None else Fee(fee.kind, old.pico + fee.pico, old.extrapolated or fee.extrapolated)
+        )
+    return tuple(table.values())
+
+
+def _most(shorted: tuple[tuple[str, int], ...], symbol: str, qty: int) -> tuple[tuple[str, int], ...]:
+    table = dict(shorted)
+    table[symbol] = max(table.get(symbol, 0), qty)
+    return tuple(table.items())
+
+
+def _use_located(locates: tuple[Locate, ...], symbol: str, qty: int) -> tuple[Locate, ...]:
+    out = []
+    for locate in locates:
+        if locate.symbol == symbol and qty:
+            used = min(qty, locate.qty)
+            qty -= used
+            if used == locate.qty:
+                continue
+            out.append(Locate(symbol, locate.qty - used, locate.expires_at))
+        else:
+            out.append(locate)
+    return tuple(out)
+
+
+def _trade(book: Book, v: e.TradeBooked, at: int, undo: Undo | None) -> None:
+    money = book.ledger()
+    settling = money.settling
+    if settling and settling[0][0] <= v.trade_date:
+        settling = tuple(entry for entry in settling if entry[0] > v.trade_date)
+    for day, spent in v.draws:
+        settling = add_settling(settling, day, -spent)
+    if v.settling_money:
+        settling = add_settling(settling, v.settles_on, v.settling_money)
+    unpaid = money.unpaid
+    if unpaid:
+        unpaid = tuple(entry for entry in unpaid if entry[1] > v.trade_date)
+    if v.unpaid_lot:
+        unpaid = (*unpaid, (v.unpaid_lot, v.unpaid_until, v.settles_on))
+    fresh = book.money is None
+    cash_before = book.cash - v.net_money
+    set_money(
+        book,
+        open_date=money.open_date or v.trade_date,
+        last_equity=cash_before if fresh else money.last_equity,
+        sma=first_sma(book, cash_before) if fresh else money.sma,
+        settling=settling,
+        unpaid=unpaid,
+        fees=_add_fees(money.fees, v.fees) if v.fees else money.fees,
+        sma_change=money.sma_change + v.sma_money,
+        shorted=_most(money.shorted, v.symbol, v.short_qty) if v.short_qty else money.shorted,
+        day_trading=v.day_trading or money.day_trading,
+        locates=_use_located(money.locates, v.symbol, v.located_qty) if v.located_qty else money.locates,
+    )
+
+
+def _violated(book: Book, v: e.CashViolated, at: int, undo: Undo | None) -> None:
+    money = book.ledger()
+    set_money(
+        book,
+        violations=(*money.violations, (v.trade_date, v.kind, v.order_no)),
+        settled_only_until=max(money.settled_only_until, v.settled_only_until),
+    )
+
+
+def _day_ended(book: Book, v: e.DayEnded, at: int, undo: Undo | None) -> None:
+    money = book.ledger()
+    intraday = Intraday(0, v.deficits) if v.deficits else None
+    set_money(
+        book,
+        open_date=v.next_date,
+        balance_asof=v.trade_date,
+        last_equity=v.equity_money,
+        last_maintenance=v.maintenance_money,
+        margin_interest=v.margin_interest,
+        cash_interest=v.cash_interest,
+        sma=v.sma,
+        sma_change=0,
+        deposits_today=0,
+        shorted=(),
+        settling=tuple(entry for entry in money.settling if entry[0] > v.trade_date),
+        unpaid=tuple(entry for entry in money.unpaid if entry[1] > v.trade_date),
+        locates=tuple(locate for locate in money.locates if locate.expires_at > v.at),
+        intraday=intraday,
+    )
+
+
+def _margin(book: Book, v: e.MarginChanged, at: int, undo: Undo | None) -> None:
+    money = book.ledger()
+    opened = money.call.opened_on if v.state == "liquidating" and money.call.opened_on else v.trade_date
+    set_money(book, call=Call() if v.state == "ok" else Call(v.state, opened, v.due_at, v.reason))
+
+
+def _low(book: Book, v: e.IntradayLow, at: int, undo: Undo | None) -> None:
+    intraday = book.ledger().intraday or Intraday()
+    set_money(book, intraday=replace(intraday, lowest=v.level_money))
+
+
+def _located(book: Book, v: e.SharesLocated, at: int, undo: Undo | None) -> None:
+    set_money(book, locates=(*book.ledger().locates, Locate(v.symbol, v.qty, v.expires_at)))
+
+
+def _recalled(book: Book, v: e.BorrowRecalled, at: int, undo: Undo | None) -> None:
+    others = tuple(recall for recall in book.ledger().recalls if recall.symbol != v.symbol)
+    set_money(book, recalls=(*others, Recall(v.symbol, v.qty, v.due_at)) if v.qty else others)
+
+
+def _reset(book: Book, v: e.AccountReset, at: int, undo: Undo | None) -> None:
+    book.epoch = v.epoch
+    book.money = None
+    for table in (book.consumed, book.recent, book.first_of_day):
+        for key in list(table):
+            drop(table, key, undo)
+
+
+def _settings(book: Book, v: e.SettingsChanged, at: int, undo: Undo | None) -> None:
+    book.settings = v.settings
+
+
+MONEY_FOLDS: dict[type, Fold] = {
+    e.TradeBooked: _trade,
+    e.CashViolated: _violated,
+    e.DayEnded: _day_ended,
+    e.MarginChanged: _margin,
+    e.IntradayLow: _low,
+    e.SharesLocated: _located,
+    e.BorrowRecalled: _recalled,
+    e.AccountReset: _reset,
+    e.SettingsChanged: _settings,
+}
+
+__all__ = ["MONEY_FOLDS", "Money", "add_settling", "set_money"]

@@ -1,0 +1,1 @@
+"""Money: settlement, fees, margin, day trades, account life, and what falls due."""
