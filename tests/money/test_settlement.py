@@ -130,5 +130,5 @@ def test_money_that_comes_after_the_purchase_settles_is_free_riding() -> None:
     assert violation_of(money, (8, 7), 20150106) == "free_riding"
     assert violation_of(money, (8, 7), 20150108) == ""
     assert consequence(money, "free_riding", 20150106) == (1, 20150406)
-    old = Money(violations=((20140105, "good_faith"), (20140301, "good_faith")))
+    old = Money(violations=((20140105, "good_faith", 1), (20140301, "good_faith", 2)))
     assert consequence(old, "good_faith", 20150106) == (2, 0)
