@@ -103,7 +103,7 @@ def sequence(book: Book, order_nos: Sequence[int], profiles: Profiles) -> Sequen
         if order is None or not order.terms.group_no:
             return order_no, 0, order_no
         profile = profiles.get(order.terms.profile)
-        first = profile is not None and profile.stop_before_target and order.terms.leg == "stop_loss"
+        first = profile is not None and profile.stop_first and order.terms.leg == "stop_loss"
         return order.terms.group_no, 0 if first else 1, order_no
 
     return sorted(order_nos, key=place)
@@ -130,9 +130,22 @@ def _settle(draft: Draft, group: Group, world: World, profiles: Profiles) -> Non
     left = group.entry_qty - group.exit_qty
     if left <= 0:
         return
+    left = min(left, _room(draft.book, exits))
+    if left <= 0:
+        # The shares went another way before any exit held them.
+        for order in exits if group.entry_end else ():
+            end(draft, order.terms.order_no, "nothing_to_close")
+        return
     for order in exits:
         if order.reserved_qty != left or order.leaves_qty != left:
             _adjust(draft, order, order.filled_qty + left, left, profiles, profile)
+
+
+def _room(book: Book, exits: list[Order]) -> int:
+    """Shares that the exits hold already or that nobody holds."""
+    terms = exits[0].terms
+    free = available_qty(book, terms.symbol)
+    return (free if terms.side == "sell" else -free) + max(order.reserved_qty for order in exits)
 
 
 def _adjust(draft: Draft, order: Order, qty: int, reserved: int, profiles: Profiles, profile: Profile) -> None:

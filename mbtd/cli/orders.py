@@ -169,6 +169,17 @@ def describe(order: dict[str, Any], *, duplicate: bool = False) -> str:
     lines = [f"{head}: {output.plain(order.get('status'))}" + (" (the same order as before)" if duplicate else "")]
     if order.get("filled_avg_price"):
         lines.append(f"  filled           {order.get('filled_qty')} at {order['filled_avg_price']}")
+    trail = f"{order['trail_percent']} %" if order.get("trail_percent") else order.get("trail_price")
+    if trail:
+        lines.append(f"  trail            {output.plain(trail)} from {output.plain(order.get('hwm'))}")
+    for leg in order.get("legs") or ():
+        prices = " ".join(
+            f"{name} {leg[key]}" for name, key in (("limit", "limit_price"), ("stop", "stop_price")) if leg.get(key)
+        )
+        words = " ".join(output.plain(leg.get(key)) for key in ("side", "qty", "type"))
+        lines.append(
+            f"  exit             {words} {prices}: {output.plain(leg.get('status'))}  {output.plain(leg.get('id'))}"
+        )
     if order.get("reason"):
         lines.append(f"  reason           {output.plain(order['reason'])}")
     lines.append(f"  order_id         {output.plain(order.get('id'))}")

@@ -26,6 +26,7 @@ from mbtd.records.projection import decode_account, decode_fill, decode_order
 from mbtd.rpc.errors import Refusal, RpcError, make_error, refuse
 from mbtd.rpc.session import RequestId, Session
 from mbtd.service import reads as r
+from mbtd.service.order_views import as_of_now, find_order, past_legs
 from mbtd.service.records import Present, Records, present
 from mbtd.service.turns import answered, queue_turn
 from mbtd.service.why import receipt, render_fill, why_ended, why_live
@@ -146,12 +147,7 @@ class Queries:
     ) -> OrderRecord | None:
         """An account's newest order of this id or client id, as of event ``seq`` at least."""
         await self._core.wait_projected(seq)
-        if order_id is not None:
-            row = await self._history.order_by_id(order_id)
-        else:
-            rows = await self._history.orders_by_client_id(account_no, client_order_id or "", 1)
-            row = rows[0] if rows else None
-        return decode_order(row[_BODY]) if row is not None and row[0] == account_no else None
+        return await find_order(self._history, account_no, order_id, client_order_id)
 
     # ── accounts ─────────────────────────────────────────────────────────────────────────────────────────
 
@@ -204,21 +200,9 @@ class Queries:
             record = await self.find_order(book.account_no, params.order_id, params.client_order_id, 0)
             if record is None:
                 raise Refusal(_not_found(params.order_id or params.client_order_id or ""))
-            return render_order(record, await self._legs(book.account_no, record))
+            return render_order(record, await past_legs(self._history, book.account_no, record))
 
         self._later(session, request_id, work)
-
-    async def _legs(self, account_no: int, record: OrderRecord) -> list[OrderRecord]:
-        """The exits that an order shows, from history; those that others replaced are left out."""
-        if not carries_legs(record.terms):
-            return []
-        first = record
-        if record.terms.group_no != record.terms.order_no:
-            row = await self._history.order(account_no, record.terms.group_no)
-            first = decode_order(row[_BODY]) if row is not None else record
-        rows = [await self._history.order(account_no, order_no) for order_no in first.leg_nos]
-        legs = [decode_order(row[_BODY]) for row in rows if row is not None]
-        return [leg for leg in legs if leg.status != "replaced"]
 
     def _order_list(self, session: Session, request_id: RequestId, book: Book, params: r.OrderList) -> None:
         descending = params.direction == "desc"
@@ -238,20 +222,18 @@ class Queries:
                 after_order_no=token if not descending and token else None,
             )
             rows, more = _page(found, params.limit)
-            records = [self._current(book, decode_order(row[_BODY])) for row in rows]
+            records = [as_of_now(book, decode_order(row[_BODY])) for row in rows]
             if params.nested:
                 parents = [record for record in records if not record.terms.group_no or carries_legs(record.terms)]
-                items = [render_order(record, await self._legs(book.account_no, record)) for record in parents]
+                items = [
+                    render_order(record, await past_legs(self._history, book.account_no, record))
+                    for record in parents
+                ]
             else:
                 items = [render_order(record) for record in records]
             return {"items": items, "next_page_token": str(rows[-1][1]) if more else None}
 
         self._later(session, request_id, work)
-
-    def _current(self, book: Book, record: OrderRecord) -> OrderRecord:
-        """A live trailing stop shows the stop of the moment; nothing else moves without an event."""
-        live = book.orders.get(record.terms.order_no) if record.terms.high_water_mark else None
-        return record if live is None else msgspec.structs.replace(record, terms=record_of(book, live).terms)
 
     def _order_why(self, session: Session, request_id: RequestId, params: r.OrderWhy) -> None:
         async def work() -> Any:

@@ -28,6 +28,7 @@ class Ledger:
         self.reserved_qty: dict[int, tuple[str, int]] = {}
         self._fill: tuple[str, int, int] | None = None
         self._sides: dict[int, tuple[str, str]] = {}
+        self._groups: dict[int, int] = {}
 
     def post(self, debit: str, credit: str, amount: int) -> None:
         self.balance[debit] = self.balance.get(debit, 0) + amount
@@ -36,6 +37,17 @@ class Ledger:
 
     def qty(self, symbol: str) -> int:
         return sum(lot[0] for lot in self.lots.get(symbol, []))
+
+    def held(self) -> dict[str, int]:
+        """Shares that open orders hold, by symbol; the orders of one group hold the same ones."""
+        most: dict[tuple[str, int], int] = {}
+        for order_no, (symbol, qty) in self.reserved_qty.items():
+            key = (symbol, self._groups[order_no])
+            most[key] = max(most.get(key, 0), qty)
+        held: dict[str, int] = {}
+        for (symbol, _), qty in most.items():
+            held[symbol] = held.get(symbol, 0) + qty
+        return {symbol: qty for symbol, qty in held.items() if qty}
 
     def take(self, event: Any) -> None:
         """Post one event."""
@@ -51,6 +63,8 @@ class Ledger:
             case e.OrderReplaced():
                 self._free(event.order_no)
                 self._open(event.terms)
+            case e.OrderAdjusted():
+                self._hold(event.order_no, self.reserved_money[event.order_no], event.reserved_qty)
             case e.OrderFilled():
                 self._filled(event)
             case e.PositionChanged():
@@ -61,6 +75,7 @@ class Ledger:
     def _open(self, terms: e.OrderAccepted) -> None:
         assert terms.order_no not in self.reserved_money
         self._sides[terms.order_no] = (terms.symbol, terms.side)
+        self._groups[terms.order_no] = terms.group_no or -terms.order_no
         self._hold(terms.order_no, terms.reserved_money, terms.reserved_qty)
 
     def _hold(self, order_no: int, money: int, qty: int) -> None:
@@ -121,10 +136,7 @@ def check_ledger(ledger: Ledger, book: Any) -> None:
     """The book equals the ledger."""
     assert book.cash == ledger.balance.get("cash", 0)
     assert book.reserved_money == sum(ledger.reserved_money.values())
-    held: dict[str, int] = {}
-    for symbol, qty in ledger.reserved_qty.values():
-        held[symbol] = held.get(symbol, 0) + qty
-    assert book.held == {symbol: qty for symbol, qty in held.items() if qty}
+    assert book.held == ledger.held()
     symbols = {symbol for symbol in ledger.lots if ledger.qty(symbol)}
     assert set(book.positions) == symbols
     for symbol in symbols:
@@ -168,7 +180,8 @@ def _apply(book: Any, event: Any) -> None:
         case e.AccountQuarantined():
             book.quarantined = event.reason
         case e.OrderAccepted():
-            book.orders[event.order_no] = _order(event, "accepted")
+            held = event.group_no not in (0, event.order_no) or event.waits_for
+            book.orders[event.order_no] = _order(event, "held" if held else "accepted")
         case e.OrderActivated():
             order["before" if order["status"] in PENDING else "status"] = "new"
         case e.OrderTriggered():
@@ -177,6 +190,10 @@ def _apply(book: Any, event: Any) -> None:
                 "live_at": event.live_at,
                 "limit_price": event.limit_price or order["limit_price"],
             }
+            place = "before" if order["status"] in PENDING else "status"
+            order[place] = "new" if order[place] == "held" else order[place]
+        case e.OrderAdjusted():
+            order |= {"reserved_qty": event.reserved_qty, "live_at": event.live_at}
         case e.OrderFilled():
             order |= {
                 name: getattr(event, name)
@@ -198,6 +215,7 @@ def _apply(book: Any, event: Any) -> None:
         case e.OrderReplaced():
             del book.orders[event.order_no]
             status = "partially_filled" if event.terms.filled_qty else "new"
+            status = "held" if order["before"] == "held" else status
             book.orders[event.terms.order_no] = _order(event.terms, status)
         case e.OrderReplaceRejected() if order is not None and order["status"] == "pending_replace":
             order |= {"status": order["before"], "before": "", "replace_at": 0}

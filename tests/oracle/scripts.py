@@ -16,11 +16,14 @@ from actors.commands import (
     CancelAll,
     CancelOrder,
     CloseAccount,
+    CloseAllPositions,
     ClosePosition,
     ConfigureAccount,
     Deposit,
     PlaceOrder,
     ReplaceOrder,
+    StopLoss,
+    TakeProfit,
     Withdraw,
 )
 from actors.market.messages import FeedState, Quote, Status, Trade
@@ -57,6 +60,9 @@ _CLIENTS = (None, None, None, None, "a", "b", "c", "d", "e")
 class _Dice(Random):
     """Choices of a script, all from one seed."""
 
+    contingent = False
+    """Whether orders that depend on others, and trailing stops, are among them."""
+
     def rarely(self, one_in: int) -> bool:
         return self.randrange(one_in) == 0
 
@@ -90,6 +96,40 @@ def _place(d: _Dice) -> PlaceOrder:
     )
 
 
+def _contingent(d: _Dice) -> Any:
+    """A trailing stop, a bracket, an OCO, an OTO, or a close behind cancels."""
+    symbol, side = d.choice(SYMBOLS), d.choice(("buy", "buy", "sell"))
+    in_force = d.choice(("day", "gtc"))
+    shape = d.randrange(8)
+    if shape == 0:
+        return ClosePosition(symbol=symbol, cancel_orders=True)
+    if shape == 1:
+        return CloseAllPositions(cancel_orders=d.rarely(2))
+    if shape < 4:
+        trail = {d.choice(("trail_price", "trail_percent")): d.choice(("0.02", "0.2", "0.5"))}
+        return PlaceOrder(
+            symbol=symbol, qty=d.qty(), side=side, type="trailing_stop", time_in_force=in_force, **trail
+        )
+    order_class = d.choice(("bracket", "bracket", "oco", "oto"))
+    over = TakeProfit(limit_price=d.choice(("10.02", "10.03", "10.05")))
+    under = StopLoss(stop_price=d.choice(("9.95", "9.97", "9.98")), limit_price=d.choice((None, None, "9.90")))
+    if (side == "sell") != (order_class == "oco"):
+        over, under = TakeProfit(limit_price=d.choice(("9.95", "9.98"))), StopLoss(stop_price="10.03")
+    kind = "limit" if order_class == "oco" else d.choice(("market", "limit"))
+    return PlaceOrder(
+        symbol=symbol,
+        qty=d.choice(("1", "3", "10", "30")),
+        side=side,
+        type=kind,
+        time_in_force=in_force,
+        limit_price=d.choice(_PRICES) if kind == "limit" and order_class != "oco" else None,
+        client_order_id=d.choice(_CLIENTS),
+        order_class=order_class,
+        take_profit=None if order_class == "oto" and d.rarely(2) else over,
+        stop_loss=under if order_class != "oto" or d.rarely(2) else None,
+    )
+
+
 def _other(d: _Dice) -> Any:
     what = d.randrange(20)
     if what < 6:
@@ -118,6 +158,9 @@ def _command(d: _Dice, placed: dict[int, int]) -> Any:
     kind = d.randrange(20)
     account_no = d.randint(1, len(ACCOUNTS))
     recent = max(1, placed.get(account_no, 0) - d.randrange(6))
+    if d.contingent and d.rarely(3):
+        placed[account_no] = placed.get(account_no, 0) + 2
+        return account_no, _contingent(d), 0
     if kind < 12:
         placed[account_no] = placed.get(account_no, 0) + 1
         return account_no, _place(d), 0
@@ -158,8 +201,9 @@ def _tape(d: _Dice, middle: int) -> Any:
     return "wait", d.choice((0, SECOND, SECOND, 2 * HOUR, 6 * HOUR, DAY))
 
 
-def _items(seed: int, length: int) -> list[Any]:
+def _items(seed: int, length: int, contingent: bool) -> list[Any]:
     d = _Dice(seed)
+    d.contingent = contingent
     middle = 999
     placed: dict[int, int] = {}
     items = []
@@ -211,9 +255,11 @@ def _script(items: list[Any]) -> list[Any]:
     return script
 
 
-def scripts(least: int = 5, most: int = 80) -> st.SearchStrategy[list[Any]]:
-    """Scripts with so many items, starting in the core session with a quote for each symbol.
+def scripts(least: int = 5, most: int = 80, contingent: bool = False) -> st.SearchStrategy[list[Any]]:
+    """Scripts with so many items, starting in the core session with a quote for each symbol; ``contingent`` ones
+    hold groups and trailing stops too.
 
     They are drawn from a seed, not from Hypothesis' own choices: those repeat themselves too much to reach far.
     """
-    return st.builds(_items, st.integers(0, 2**64 - 1), st.integers(least, most)).map(_script)
+    seeds, flags = st.integers(0, 2**64 - 1), st.booleans() if contingent else st.just(False)
+    return st.builds(_items, seeds, st.integers(least, most), flags).map(_script)

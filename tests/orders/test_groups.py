@@ -7,7 +7,7 @@ import pytest
 from actors.book import events as e
 from actors.book.outcome import Done, Placed
 from actors.book.rules.reasons import Refusal
-from actors.commands import CancelAll, CancelOrder, ReplaceOrder, StopLoss, TakeProfit
+from actors.commands import CancelAll, CancelOrder, ClosePosition, ReplaceOrder, StopLoss, TakeProfit
 from tests.oracle.rig import HOUR, feed, quote
 from tests.orders.rig import OPEN, Desk
 
@@ -79,6 +79,21 @@ def test_alpaca_parity_releases_exits_of_a_complete_entry_only() -> None:
             assert (desk.order(profit).status, desk.order(profit).reserved_qty) == ("new", 10 * SHARE)
             return
     pytest.fail("no partial fill was drawn")
+
+
+def test_exits_take_no_shares_that_were_sold_before_their_release() -> None:
+    desk = Desk("alpaca-parity")
+    entry = 0
+    while entry not in desk.book.orders:
+        desk.do(CancelAll())
+        entry, profit, loss = desk.bracket(type="limit", limit_price="10.01")
+    desk.do(ClosePosition(symbol="AAA"))
+    assert (desk.position(), desk.held()) == (0, 0)
+    before = desk.order(entry).leaves_qty
+    while entry in desk.book.orders:
+        desk.quote(1000, 1001)
+    assert desk.position() == desk.held() == before // SHARE
+    assert desk.order(profit).terms.qty == desk.order(loss).terms.qty == before
 
 
 def test_what_one_exit_fills_the_other_gives_up() -> None:

@@ -43,9 +43,9 @@ class Profile(Struct, frozen=True):
     """A resting order that the market reaches fills at the quote instead of its own limit."""
     buy_stop_to_limit: bool = False
     exits_in_proportion: bool = True
-    """The entry's fills release its exits as they come; else only a complete entry does (fill model §12)."""
-    stop_before_target: bool = False
-    """When both exits could fill on one event the stop is looked at first."""
+    """Bracket exits are released in proportion to the entry's fills, not only when it is filled."""
+    stop_first: bool = False
+    """Of two exits that one event could fill, the stop is looked at first."""
 
 
 PARITY: Final = Profile(
@@ -77,7 +77,7 @@ CONSERVATIVE: Final = Profile(
     consume_half_life_ms=30_000,
     age_soft_ms=10_000,
     collar_ppm=20_000,
-    stop_before_target=True,
+    stop_first=True,
 )
 BUILT_IN: Final = {p.name: p for p in (PARITY, REALISTIC, CONSERVATIVE)}
 

@@ -1,0 +1,43 @@
+"""Orders from history for the reads: by id or client id, with the exits that they show."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from actors.book.state.book import Book
+from mbtd.records.orders import OrderRecord, carries_legs, record_of
+from mbtd.records.projection import decode_order
+from storage.history import History
+
+_BODY = -1
+
+
+async def find_order(
+    history: History, account_no: int, order_id: str | None, client_order_id: str | None
+) -> OrderRecord | None:
+    """An account's newest order of this id or client id."""
+    if order_id is not None:
+        row = await history.order_by_id(order_id)
+    else:
+        rows = await history.orders_by_client_id(account_no, client_order_id or "", 1)
+        row = rows[0] if rows else None
+    return decode_order(row[_BODY]) if row is not None and row[0] == account_no else None
+
+
+async def past_legs(history: History, account_no: int, record: OrderRecord) -> list[OrderRecord]:
+    """The exits that an order shows; those that others replaced are left out."""
+    if not carries_legs(record.terms):
+        return []
+    first = record
+    if record.terms.group_no != record.terms.order_no:
+        row = await history.order(account_no, record.terms.group_no)
+        first = decode_order(row[_BODY]) if row is not None else record
+    rows = [await history.order(account_no, order_no) for order_no in first.leg_nos]
+    legs = [decode_order(row[_BODY]) for row in rows if row is not None]
+    return [leg for leg in legs if leg.status != "replaced"]
+
+
+def as_of_now(book: Book, record: OrderRecord) -> OrderRecord:
+    """A live trailing stop shows the stop of the moment; nothing else moves without an event."""
+    live = book.orders.get(record.terms.order_no) if record.terms.high_water_mark else None
+    return record if live is None else replace(record, terms=record_of(book, live).terms)
