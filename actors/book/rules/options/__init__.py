@@ -1,0 +1,1 @@
+"""Options: structures, exercise, assignment, expiry."""
