@@ -22,7 +22,7 @@ _PRICE_PER_UNIT: Final = 10
 """A symbol counts strikes in thousandths of a dollar."""
 _UNITS_MAX: Final = 99_999_999
 _CENTURY: Final = 20_000_000
-_SYMBOL = re.compile(r"([A-Z]{1,6}[0-9]?) *([0-9]{6})([CP])([0-9]{8})\Z")
+_SYMBOL = re.compile(r"([A-Z]{1,7}[0-9]?) *([0-9]{6})([CP])([0-9]{8})\Z")
 _TAIL: Final = 15
 
 
@@ -57,9 +57,7 @@ def parse_osi(symbol: str) -> OptionSymbol | None:
     if match is None or _fault(match):
         return None
     root, day, right, units = match.groups()
-    return OptionSymbol(
-        root, _CENTURY + int(day), "call" if right == "C" else "put", int(units) * _PRICE_PER_UNIT
-    )
+    return OptionSymbol(root, _CENTURY + int(day), "call" if right == "C" else "put", int(units) * _PRICE_PER_UNIT)
 
 
 def osi_fault(symbol: str) -> str:
@@ -77,7 +75,11 @@ def _fault(match: re.Match[str]) -> str:
     if len(root) > ROOT_LENGTH_MAX:
         return f"a root of more than {ROOT_LENGTH_MAX} characters"
     padded = len(match.string) != len(root) + _TAIL
-    return "a root is padded to six characters or not at all" if padded and len(match.string) != ROOT_LENGTH_MAX + _TAIL else ""
+    return (
+        "a root is padded to six characters or not at all"
+        if padded and len(match.string) != ROOT_LENGTH_MAX + _TAIL
+        else ""
+    )
 
 
 def format_osi(root: str, day: int, right: Right, strike: int, *, padded: bool = False) -> str:

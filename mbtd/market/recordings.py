@@ -29,8 +29,8 @@ from actors.book.osi import parse_osi
 from actors.book.units import NS_PER_SECOND, PRICE_PER_DOLLAR, BadNumber, parse_time
 from actors.market.messages import Quote, Trade
 from mbtd.market.assets import instrument_of
-from mbtd.market.contracts import root_class
 from mbtd.market.calendar import Calendar
+from mbtd.market.contracts import root_class
 
 Message = Quote | Trade
 

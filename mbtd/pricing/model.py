@@ -175,7 +175,9 @@ def escrowed_spot(market: Market) -> float:
 def upper_bound(terms: Terms, market: Market) -> float:
     """What no contract can be worth more than."""
     if terms.call:
-        return market.spot if terms.american else escrowed_spot(market) * math.exp(-market.dividend_yield * terms.years)
+        return (
+            market.spot if terms.american else escrowed_spot(market) * math.exp(-market.dividend_yield * terms.years)
+        )
     return terms.strike if terms.american else terms.strike * math.exp(-market.rate * terms.years)
 
 

@@ -26,7 +26,8 @@ _STRIKES_EACH_SIDE: Final = 10
 _LISTED: Final[dict[Kind, int]] = {"monthly": 4, "weekly": _WEEKS, "month_end": 1, "quarterly": 1}
 """How many expiries of each kind are open at a time; of the daily ones the universe says how many."""
 RIGHTS: Final[tuple[Literal["call"], Literal["put"]]] = ("call", "put")
-PLACES: Final = {spec.symbol: place for place, spec in enumerate((*STOCKS, *INDEXES))}
+_UNDERLYINGS: Final = [spec.symbol for spec in STOCKS] + [spec.symbol for spec in INDEXES]
+PLACES: Final = {symbol: place for place, symbol in enumerate(_UNDERLYINGS)}
 """Place of each underlying in the spots."""
 
 

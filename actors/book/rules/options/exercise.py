@@ -84,8 +84,10 @@ def check_request(
     else:
         if instrument.style != "american" and not expires_today:
             return refuse("not_american", "symbol", expiry=_day(instrument.settlement_date))
-        ends_at = decision_ends_at(moment.core_closes_at, closeout) if expires_today else early_ends_at(
-            moment.core_closes_at, closeout
+        ends_at = (
+            decision_ends_at(moment.core_closes_at, closeout)
+            if expires_today
+            else early_ends_at(moment.core_closes_at, closeout)
         )
     before_midnight = moment.now < moment.core_opens_at - _MIDNIGHT_BEFORE_OPEN_NS
     if moment.now >= ends_at or before_midnight:
@@ -109,7 +111,11 @@ def exercise_early(
         change = net_change([outcome])
         shares = {f"{stock}_shares": format_qty(qty) for stock, qty in change.shares.items()}
         return refuse(
-            "exercise_beyond_means", "qty", missing=format_money(missing), cash=format_money(change.cash_money), **shares
+            "exercise_beyond_means",
+            "qty",
+            missing=format_money(missing),
+            cash=format_money(change.cash_money),
+            **shares,
         )
     assert outcome.symbol == symbol
     return Exercised(outcome, _given_away(holding, worth, touch))

@@ -71,9 +71,7 @@ def _least(count: int, taken: Sequence[int], place: int, lacks: Callable[[Sequen
     return low
 
 
-def _enabler(
-    counts: Sequence[int], taken: Sequence[int], missing: int, lacks: Callable[[Sequence[int]], int]
-) -> int:
+def _enabler(counts: Sequence[int], taken: Sequence[int], missing: int, lacks: Callable[[Sequence[int]], int]) -> int:
     """A kind of which only all of it helps; -1 when there is none."""
     best, place = INT64_MAX, -1
     for number, count in enumerate(counts):

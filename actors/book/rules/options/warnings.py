@@ -54,7 +54,9 @@ def pin_band(price: int, expected_move_price: int = 0) -> int:
     return max(price // _BAND_PARTS, expected_move_price // 2)
 
 
-def sides(group: Group, prices: Prices, band: int, judge: Judge, policy: ExpiryPolicy = SETTLE) -> list[Side] | Waiting:
+def sides(
+    group: Group, prices: Prices, band: int, judge: Judge, policy: ExpiryPolicy = SETTLE
+) -> list[Side] | Waiting:
     """The group's end at the present price, below it and above it, in this order."""
     price = prices.get(group.underlying, 0)
     found = []
@@ -63,7 +65,7 @@ def sides(group: Group, prices: Prices, band: int, judge: Judge, policy: ExpiryP
         if isinstance(settled, Waiting):
             return settled
         change = net_change(settled.outcomes)
-        ended = {outcome.symbol: outcome.how for outcome in settled.outcomes}
+        ended: dict[str, str] = {outcome.symbol: outcome.how for outcome in settled.outcomes}
         found.append(Side(at, change, judge(change), ended))
     return found
 
@@ -91,7 +93,9 @@ def expiry_warnings(
     pinned = tuple(symbol for symbol in symbols if below.ended[symbol] != above.ended[symbol])
     if pinned:
         found.append(Warned("pin_risk", pinned, numbers))
-    short = tuple(h.instrument.symbol for h in group.holdings if h.qty < 0 and now.ended[h.instrument.symbol] == "assigned")
+    short = tuple(
+        h.instrument.symbol for h in group.holdings if h.qty < 0 and now.ended[h.instrument.symbol] == "assigned"
+    )
     if short:
         found.append(Warned("short_in_the_money", short, numbers))
     if _alone(group, now):
