@@ -75,7 +75,7 @@ class Instrument(Struct, frozen=True, array_like=True):
     osi_date: int = 0
     """YYYYMMDD as the symbol says it; before 2015-02-01 often a Saturday."""
     settles_on: int = 0
-    """YYYYMMDD whose official price settles the contract; 0: the last trading day. Of an AM-settled one the day after."""
+    """YYYYMMDD whose official price settles it; 0: the last trading day. Of an AM-settled one the day after."""
     settles: Literal["", "am", "pm"] = ""
     """By the opening settlement value or by the official close."""
     tick_price_from_3: int = 0

@@ -66,7 +66,7 @@ class Assigned(Struct, frozen=True):
 
 
 def likelihood(holding: Holding, evening: Evening, scale_ppm: int = _WHOLE) -> Likelihood | None:
-    """The probability for each short contract; ``None`` when nobody would exercise. ``scale_ppm`` is the profile's."""
+    """The probability for each short contract, times ``scale_ppm``; ``None`` when nobody would exercise."""
     instrument = holding.instrument
     if holding.qty >= 0 or not is_assignable(instrument):
         return None

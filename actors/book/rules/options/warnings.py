@@ -133,7 +133,7 @@ def is_assignable(instrument: Instrument) -> bool:
 
 
 def time_value(instrument: Instrument, price: int, touch: Touch | None) -> int | None:
-    """What a contract's middle price exceeds its intrinsic value by, at least 0; ``None`` without a two-sided quote."""
+    """What the middle price exceeds the intrinsic value by, at least 0; ``None`` without a two-sided quote."""
     if touch is None or not touch.bid or not touch.ask:
         return None
     worth = price - instrument.strike if instrument.right == "call" else instrument.strike - price
