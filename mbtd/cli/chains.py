@@ -1,4 +1,4 @@
-"""``mbtd chain U``, ``mbtd contracts U``, ``mbtd payoff LEG…``."""
+"""``mbtd chain U``, ``mbtd contracts U``, ``mbtd payoff SYMBOL:QTY…``."""
 
 from __future__ import annotations
 
@@ -30,8 +30,9 @@ _SIDE: Final = (
     ("bid", "bid_price"),
     ("ask", "ask_price"),
 )
+_CHAIN_ITEMS: Final = 500
 _FILTERS: Final = ("root_symbol", "strike_price_gte", "strike_price_lte")
-_LEG: Final = re.compile(r"([+-]?[0-9]{1,7})?[x*]?([A-Z][A-Z0-9./-]*)\Z")
+_LEG: Final = re.compile(r"([A-Z][A-Z0-9./]*)(?::([+-]?[0-9]{1,7}))?\Z")
 
 
 def _chain(args: argparse.Namespace) -> int:
@@ -50,19 +51,27 @@ def _chain(args: argparse.Namespace) -> int:
         return exits.DONE
     price = answer["underlying_price"] or "-"
     output.put(f"{args.words[0]}  {price}   expires {params['expiration_date']}")
-    output.put(chain_table(answer["items"], answer["underlying_price"]))
+    output.put(chain_table(answer["items"], answer["underlying_price"], args.strikes))
     output.put(f"expiries: {' '.join(answer['expiration_dates'])}")
     return exits.DONE
 
 
-def chain_table(items: Sequence[Mapping[str, Any]], price: str | None) -> str:
-    """Calls to the left, strikes in the middle, puts to the right; the strike at the money is marked."""
+def chain_table(items: Sequence[Mapping[str, Any]], price: str | None, strikes: int) -> str:
+    """Calls to the left, strikes in the middle, puts to the right; the strike nearest to the price is marked.
+
+    At most ``strikes`` of them on each side of the price.
+    """
     rows: dict[tuple[str, str], dict[str, Mapping[str, Any]]] = {}
     for item in items:
         root = item["symbol"][: -len("YYMMDDC00000000")]
         rows.setdefault((root, item["strike_price"]), {})[item["type"]] = item
     keys = sorted(rows, key=lambda key: (key[0], float(key[1])))
-    nearest = min(keys, key=lambda key: abs(float(key[1]) - float(price)), default=None) if price else None
+    nearest = None
+    if price and keys:
+        nearest = min(keys, key=lambda key: abs(float(key[1]) - float(price)))
+        around = sorted({float(strike) for _, strike in keys}, key=lambda strike: abs(strike - float(price)))
+        shown_strikes = set(around[: 2 * strikes + 1])
+        keys = [key for key in keys if float(key[1]) in shown_strikes]
     left = [f"call {name}" for name, _ in _SIDE]
     right = [f"put {name}" for name, _ in reversed(_SIDE)]
     lines = [[*left, "strike", *right]]
@@ -80,7 +89,7 @@ def _cell(item: Mapping[str, Any] | None, field: str) -> str:
         return "-"
     if field in ("delta", "theta"):
         value = (item.get("greeks") or {}).get(field)
-        return f"{float(value):.3f}" if value is not None else "-"
+        return f"{round(float(value), 3) + 0.0:.3f}" if value is not None else "-"
     value = item.get(field)
     if field == "implied_volatility" and value is not None:
         return f"{float(value) * 100:.1f}%"
@@ -99,7 +108,7 @@ def _contracts(args: argparse.Namespace) -> int:
 def _payoff(args: argparse.Namespace) -> int:
     params: dict[str, Any] = {"legs": [parse_leg(word) for word in args.words]}
     if not args.words:
-        raise UsageError("expected LEG…, such as -1x AAPL261218C00260000 written -1xAAPL261218C00260000")
+        raise UsageError("expected SYMBOL:QTY…, such as AAPL261218C00260000:-1")
     if args.cost is not None:
         params["cost"] = args.cost
     with connect(args) as client:
@@ -128,11 +137,11 @@ def show_payoff(args: argparse.Namespace, answer: Mapping[str, Any]) -> int:
 
 
 def parse_leg(word: str) -> dict[str, Any]:
-    """``-2xSYMBOL``, ``+1xSYMBOL`` or ``SYMBOL`` as a leg. Raises :class:`UsageError`."""
+    """``SYMBOL:-2`` or ``SYMBOL`` (of one) as a leg. Raises :class:`UsageError`."""
     match = _LEG.match(word)
     if match is None:
-        raise UsageError(f"{word!r} is not a leg; write QTYxSYMBOL, for example -1xAAPL261218C00260000")
-    return {"symbol": match[2], "qty": int(match[1] or 1)}
+        raise UsageError(f"{word!r} is not a leg; write SYMBOL:QTY, for example AAPL261218C00260000:-1")
+    return {"symbol": match[1], "qty": int(match[2] or 1)}
 
 
 def add_payoff_flags(parser: argparse.ArgumentParser) -> None:
@@ -144,6 +153,7 @@ def add_chain_commands(commands: Any) -> None:
     """Declare the commands."""
     chain = commands.add_parser("chain", help="an underlying's options with quotes, volatility and Greeks")
     add_words(chain, "UNDERLYING")
+    chain.add_argument("--strikes", type=int, default=10, metavar="N", help="strikes shown on each side of the price")
     chain.set_defaults(run=_chain)
     contracts = commands.add_parser("contracts", help="the option contracts of some underlyings")
     add_words(contracts, "UNDERLYING")
@@ -156,8 +166,9 @@ def add_chain_commands(commands: Any) -> None:
         parser.add_argument("--strike-price-gte", metavar="PRICE", help="strikes from here")
         parser.add_argument("--strike-price-lte", metavar="PRICE", help="strikes up to here")
         add_limit(parser)
+    chain.set_defaults(limit=_CHAIN_ITEMS)
     payoff = commands.add_parser("payoff", help="what some legs bring at every price, as a picture")
-    add_words(payoff, "QTYxSYMBOL")
+    add_words(payoff, "SYMBOL:QTY")
     payoff.add_argument("--cost", metavar="AMOUNT", help="what was paid for all (negative: a credit)")
     add_payoff_flags(payoff)
     payoff.set_defaults(run=_payoff)

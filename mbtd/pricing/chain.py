@@ -97,7 +97,7 @@ def _price_series(model: Model, rows: Sequence[Quoted], market: Market, years: f
     own = [_own_volatility(model, row, term, market) for row, term in zip(rows, terms, strict=True)]
     found = []
     for row, term, volatility in zip(rows, terms, own, strict=True):
-        used, strike = (volatility, None) if volatility is not None else _nearest(row, rows, own)
+        used, strike = (volatility, None) if volatility is not None else _nearest(row, rows, own, market.spot)
         greeks = model.greeks(term, market, used) if used is not None else None
         if greeks is not None and not _finite(greeks):
             greeks = None
@@ -118,12 +118,18 @@ def _own_volatility(model: Model, row: Quoted, terms: Terms, market: Market) -> 
     return model.implied_volatility(terms, market, price)
 
 
-def _nearest(row: Quoted, rows: Sequence[Quoted], own: Sequence[float | None]) -> tuple[float | None, float | None]:
-    """The volatility of the strike nearest to a row's, of the same strike's other right first."""
-    known = [(abs(other.strike - row.strike), other.strike, v) for other, v in zip(rows, own, strict=True) if v]
+def _nearest(
+    row: Quoted, rows: Sequence[Quoted], own: Sequence[float | None], spot: float
+) -> tuple[float | None, float | None]:
+    """The volatility of the strike nearest to a row's; out of the money ones first, whose prices tell it best."""
+    known = [
+        (other.call == (other.strike < spot), abs(other.strike - row.strike), other.strike, volatility)
+        for other, volatility in zip(rows, own, strict=True)
+        if volatility is not None
+    ]
     if not known:
         return None, None
-    _, strike, volatility = min(known)
+    _, _, strike, volatility = min(known)
     return volatility, strike
 
 

@@ -16,7 +16,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from actors.book.units import MONEY_PER_DOLLAR, PRICE_PER_DOLLAR, divide_half_even
+from actors.book.units import MONEY_PER_CENT, MONEY_PER_DOLLAR, PRICE_PER_DOLLAR, divide_half_even
 from mbtd.pricing.inputs import PricingInputs, years_until
 from mbtd.pricing.model import Model, Terms
 
@@ -96,9 +96,9 @@ def payoff(
         )
         breakevens = tuple(_crossings(at_end))
         if _last_slope(legs) >= 0:
-            loss = max(0, round(-min(at_end.profits) * MONEY_PER_DOLLAR))
+            loss = _cents(-min(at_end.profits))
         if _last_slope(legs) <= 0:
-            gain = max(0, round(max(at_end.profits) * MONEY_PER_DOLLAR))
+            gain = _cents(max(at_end.profits))
     curves.append(at_end)
     for label, moment in dates:
         curves.append(_theoretical(label, moment, legs, cost_money, underlying, prices, inputs, model or Model()))
@@ -195,6 +195,11 @@ def _leg_worth(leg: Leg, price: float, underlying: str, inputs: PricingInputs, a
         return max(0.0, price - strike if leg.call else strike - price) * leg.units
     terms = Terms(leg.call, strike, years_until(at, leg.expires_at), leg.american)
     return model.worth(terms, inputs.market(underlying, price, at, leg.expires_at), leg.volatility) * leg.units
+
+
+def _cents(dollars: float) -> int:
+    """Money units of a theoretical amount, to the cent, not below zero."""
+    return max(0, round(dollars * 100)) * MONEY_PER_CENT
 
 
 def _crossings(curve: Curve) -> list[float]:
