@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from datetime import date
+from functools import lru_cache
 from typing import Final, Literal
 
 from msgspec import Struct
@@ -23,6 +24,7 @@ _PRICE_PER_UNIT: Final = 10
 _UNITS_MAX: Final = 99_999_999
 _CENTURY: Final = 20_000_000
 _SYMBOL = re.compile(r"([A-Z]{1,7}[0-9]?) *([0-9]{6})([CP])([0-9]{8})\Z")
+_ROOT = re.compile(r"[A-Z]{1,6}[0-9]?\Z")
 _TAIL: Final = 15
 
 
@@ -92,7 +94,7 @@ def format_osi(root: str, day: int, right: Right, strike: int, *, padded: bool =
     if not _is_date(day) or day // 1_000_000 != _CENTURY // 1_000_000:
         raise BadSymbol(f"{day} is not a date of this century")
     text = f"{root}{day % 1_000_000:06d}{'C' if right == 'call' else 'P'}{units:08d}"
-    if parse_osi(text) is None:
+    if not _is_root(root):
         raise BadSymbol(f"{root!r} is not an option root")
     return text if not padded else root.ljust(ROOT_LENGTH_MAX) + text[len(root) :]
 
@@ -106,6 +108,12 @@ def next_root(base_root: str, in_use: frozenset[str]) -> str:
     raise BadSymbol(f"every adjusted root of {base_root} is in use")
 
 
+@lru_cache(maxsize=1024)
+def _is_root(root: str) -> bool:
+    return len(root) <= ROOT_LENGTH_MAX and _ROOT.match(root) is not None
+
+
+@lru_cache(maxsize=4096)
 def _is_date(day: int) -> bool:
     try:
         date(day // 10_000, day // 100 % 100, day % 100)

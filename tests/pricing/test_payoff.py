@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -66,7 +68,7 @@ def test_the_corners_tell_the_whole_payoff(legs: list[Leg], cost: int, price: in
     exact = ended_money(legs, price) - cost * MONEY_PER_DOLLAR
     slope = sum(leg.units for leg in legs if leg.call)
     (left, low), (right, high) = corners[-2], corners[-1]
-    for a, b in zip(corners, corners[1:], strict=False):
+    for a, b in itertools.pairwise(corners):
         if a[0] <= price <= b[0]:
             (left, low), (right, high) = a, b
     line = low + (high - low) * (price - left) / (right - left)

@@ -7,6 +7,7 @@ Expiries are exchange days, also in a market that never closes.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final, Literal
 
@@ -42,13 +43,13 @@ class Contract(Struct, frozen=True, order=True):
     right: Literal["call", "put"]
 
 
-def open_expiries(root: str, dailies: int, day: int, calendar: Calendar) -> list[Expiry]:
-    """The expiries of a root that are open for trading on ``day``."""
+def open_expiries(dates: Sequence[Expiry], dailies: int, day: int) -> list[Expiry]:
+    """Those of a root's expiries that are open for trading on ``day``."""
     ahead = to_int(to_date(day) + timedelta(days=_DAYS_AHEAD))
     left = {**_LISTED, "daily": dailies}
     found = []
-    for expiry in expiries_between(root, day, ahead, calendar):
-        if expiry.last_trading_day >= day and left[expiry.kind] > 0:
+    for expiry in dates:
+        if expiry.last_trading_day >= day and expiry.settles_on <= ahead and left[expiry.kind] > 0:
             left[expiry.kind] -= 1
             found.append(expiry)
     return found
@@ -65,7 +66,9 @@ class Listing:
     def contracts(self, day: int) -> list[Contract]:
         """All contracts listed on trade date ``day``, sorted."""
         days = [to_int(to_date(day) - timedelta(days=back)) for back in range(_DAYS_BACK + 1)]
-        self._opened = {opened: self._opened.get(opened) or self._open(opened) for opened in days}
+        ahead = to_int(to_date(day) + timedelta(days=_DAYS_AHEAD))
+        dates = [expiries_between(spec.root, days[-1], ahead, self._calendar) for spec in OPTIONS]
+        self._opened = {opened: self._opened.get(opened) or self._open(opened, dates) for opened in days}
         steps: dict[tuple[int, Expiry], set[int]] = {}
         for opened in days:
             for series, around in self._opened[opened]:
@@ -78,7 +81,7 @@ class Listing:
             for right in RIGHTS
         ]
 
-    def _open(self, opened: int) -> list[tuple[tuple[int, Expiry], range]]:
+    def _open(self, opened: int, dates: list[list[Expiry]]) -> list[tuple[tuple[int, Expiry], range]]:
         """What a day opens: root and expiry, and the strikes around the price of the eve, in steps."""
         eve = to_date(opened) - timedelta(days=1)
         spots = self._levels.spots(new_york_ns(eve, CORE_CLOSES))
@@ -86,6 +89,5 @@ class Listing:
         for place, spec in enumerate(OPTIONS):
             middle = round(spots[PLACES[spec.underlying]] / spec.step)
             around = range(max(1, middle - _STRIKES_EACH_SIDE), middle + _STRIKES_EACH_SIDE + 1)
-            dates = open_expiries(spec.root, spec.dailies, opened, self._calendar)
-            found += [((place, expiry), around) for expiry in dates]
+            found += [((place, expiry), around) for expiry in open_expiries(dates[place], spec.dailies, opened)]
         return found
