@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from actors.book.events import Lot
-from actors.book.instruments import Instrument
+from actors.book.draft import Draft
+from actors.book.events import ActivityBooked, Lot, PositionChanged
+from actors.book.instruments import Instrument, Instruments
+from actors.book.option_life import book_outcomes
 from actors.book.rules.booking import book_fill
 from actors.book.rules.options.assignment import assign
 from actors.book.rules.options.exercise import exercise_early
@@ -41,6 +43,7 @@ from actors.book.units import (
     parse_qty,
     value_money,
 )
+from actors.market.world import World
 from mbtd.market.assets import instrument_of
 from mbtd.market.calendar import Calendar, new_york_ns, to_date
 from mbtd.market.contracts import root_class
@@ -115,13 +118,19 @@ class Account:
         self.realized[instrument.asset_class] += change.realized_money
         fold(self.book, change, 0)
 
-    def settle(self, outcomes: tuple[Outcome, ...]) -> None:
+    def settle(self, outcomes: list[Outcome]) -> list[ActivityBooked]:
+        """Book outcomes as one transaction; the activities that it left."""
         for outcome in outcomes:
-            contract = self.instruments[outcome.symbol]
-            price = average_price(abs(outcome.proceeds_money), abs(outcome.qty)) // contract.multiplier
-            self.trade(contract, outcome.qty, price)
             for delivery in outcome.deliveries:
-                self.trade(self.stock(delivery.symbol), delivery.qty, delivery.price)
+                self.stock(delivery.symbol)
+        draft = Draft(self.book, 1)
+        book_outcomes(draft, outcomes, World(Instruments(self.instruments.values()), {}))
+        draft.check()
+        facts = draft.events
+        for fact in facts:
+            if isinstance(fact, PositionChanged):
+                self.realized[self.instruments[fact.symbol].asset_class] += fact.realized_money
+        return [fact for fact in facts if isinstance(fact, ActivityBooked)]
 
 
 def priced(vector: dict[str, Any]) -> dict[str, int]:
@@ -164,8 +173,12 @@ def run(vector: dict[str, Any], account: Account) -> list[Activity]:
         assigned = assign(account.holding(row["symbol"]), prices, int(row["qty"]), "given")
         assert isinstance(assigned, Outcome)
         outcomes.append(assigned)
-    account.settle(tuple(outcomes))
-    return activities(outcomes)
+    booked, rows = account.settle(outcomes), activities(outcomes)
+    assert [(b.activity_type, b.symbol, b.qty, b.net_money) for b in booked] == [
+        (row.type, row.symbol, row.qty, row.net_money) for row in rows
+    ]
+    assert len({b.group_no for b in booked}) == len({row.group for row in rows}) == len(outcomes)
+    return rows
 
 
 def close_out(
