@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from actors import timers as t
-from actors.book import decide, life, replace, trade
+from actors.book import decide, exercise, life, replace, trade
 from actors.book import events as e
 from actors.book.draft import Draft
 from actors.book.outcome import Outcome
@@ -27,6 +27,8 @@ from actors.commands import (
     ClosePosition,
     ConfigureAccount,
     Deposit,
+    DoNotExercisePosition,
+    ExercisePosition,
     PlaceOrder,
     ReplaceOrder,
     Withdraw,
@@ -42,6 +44,8 @@ HANDLERS: dict[type, Handler] = {
     CancelOrder: decide.cancel,
     CancelAll: decide.cancel_all,
     ClosePosition: decide.close_position,
+    ExercisePosition: exercise.exercise_position,
+    DoNotExercisePosition: exercise.do_not_exercise_position,
     ConfigureAccount: life.configure,
     Deposit: life.deposit,
     Withdraw: life.withdraw,

@@ -137,6 +137,20 @@ class ClosePosition(Action, tag="position.close", frozen=True, kw_only=True):
     client_order_id: str | None = None
 
 
+class ExercisePosition(Action, tag="position.exercise", frozen=True, kw_only=True):
+    """Exercise long contracts; all of them unless ``qty`` says fewer (alpaca-api §2.13)."""
+
+    symbol: str
+    qty: str | None = None
+
+
+class DoNotExercisePosition(Action, tag="position.do_not_exercise", frozen=True, kw_only=True):
+    """Let contracts that expire today lapse although they may be in the money; all unless ``qty`` says fewer."""
+
+    symbol: str
+    qty: str | None = None
+
+
 AccountAction = (
     ConfigureAccount
     | Deposit
@@ -147,6 +161,8 @@ AccountAction = (
     | CancelOrder
     | CancelAll
     | ClosePosition
+    | ExercisePosition
+    | DoNotExercisePosition
 )
 HouseAction = CreateAccount
 AnyAction = CreateAccount | AccountAction

@@ -19,6 +19,8 @@ from actors.commands import (
     ConfigureAccount,
     CreateAccount,
     Deposit,
+    DoNotExercisePosition,
+    ExercisePosition,
     PlaceOrder,
     ReplaceOrder,
     Withdraw,
@@ -35,6 +37,8 @@ COMMANDS: dict[str, type[Any]] = {
     "order.cancel": CancelOrder,
     "order.cancel_all": CancelAll,
     "position.close": ClosePosition,
+    "position.exercise": ExercisePosition,
+    "position.do_not_exercise": DoNotExercisePosition,
 }
 """Method name to the typed parameters."""
 

@@ -31,6 +31,7 @@ from actors.book.events.house import (
     HouseEvent,
     TierSet,
 )
+from actors.book.events.options import OptionInstructed
 from actors.book.events.orders import (
     OrderAccepted,
     OrderActivated,
@@ -60,6 +61,7 @@ Event = (
     | OrderTriggered
     | OrderFilled
     | PositionChanged
+    | OptionInstructed
     | OrderCancelPending
     | OrderCanceled
     | OrderCancelRejected
@@ -89,6 +91,7 @@ __all__ = [
     "Lot",
     "LotUse",
     "MarketGapped",
+    "OptionInstructed",
     "OrderAccepted",
     "OrderActivated",
     "OrderCancelPending",

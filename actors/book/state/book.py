@@ -92,6 +92,14 @@ class Consumed(Struct, frozen=True, array_like=True):
     """Of the profile under which it was taken."""
 
 
+class Instructed(Struct, frozen=True, gc=False, array_like=True):
+    """What the holder wants done with a contract at its expiry."""
+
+    kind: str
+    qty: int
+    settles_on: int
+
+
 class Book(Struct, array_like=True):
     """The whole account. ``n`` counts its events."""
 
@@ -131,6 +139,8 @@ class Book(Struct, array_like=True):
     watch: dict[int, Watch] = field(default_factory=dict)
     consumed: dict[str, Consumed] = field(default_factory=dict)
     """Key: symbol + ``/b`` (bid side) or ``/a`` (ask side)."""
+    instructions: dict[str, Instructed] = field(default_factory=dict)
+    """What holders said about contracts that expire, by symbol."""
 
 
 MISSING: Any = object()
