@@ -36,6 +36,7 @@ NAMES: dict[type, str] = {
     e.OrderReplaceRejected: "order.replace_rejected",
     e.OrderExpired: "order.expired",
     e.MarketGapped: "market.gap",
+    e.OptionInstructed: "option.instructed",
 }
 
 
@@ -164,6 +165,14 @@ def _own_fields(event: Any, line: dict[str, Any]) -> None:
             line["qty"] = format_qty(event.qty)
             line["price"] = format_price(average_price(abs(event.basis_money), abs(event.qty)))
             line["net_amount"] = format_money(event.net_money)
+            if event.symbol:
+                line["symbol"] = event.symbol
+            if event.qty:
+                line["qty"] = format_qty(event.qty)
+        case e.OptionInstructed():
+            line["symbol"] = event.symbol
+            line["qty"] = format_qty(event.qty)
+            line["reason"] = event.kind
         case e.OrderCanceled() | e.OrderExpired():
             line["status"] = "canceled" if isinstance(event, e.OrderCanceled) else "expired"
             line["reason"] = event.reason
