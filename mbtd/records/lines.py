@@ -165,10 +165,6 @@ def _own_fields(event: Any, line: dict[str, Any]) -> None:
             line["qty"] = format_qty(event.qty)
             line["price"] = format_price(average_price(abs(event.basis_money), abs(event.qty)))
             line["net_amount"] = format_money(event.net_money)
-            if event.symbol:
-                line["symbol"] = event.symbol
-            if event.qty:
-                line["qty"] = format_qty(event.qty)
         case e.OptionInstructed():
             line["symbol"] = event.symbol
             line["qty"] = format_qty(event.qty)
@@ -206,6 +202,10 @@ def _other_fields(event: Any, line: dict[str, Any]) -> None:
         case e.ActivityBooked():
             line["activity_type"] = event.activity_type
             line["net_amount"] = format_money(event.net_money)
+            if event.symbol:
+                line["symbol"] = event.symbol
+            if event.qty:
+                line["qty"] = format_qty(event.qty)
         case e.AccountCreated() | e.AccountConfigured():
             line["profile"] = event.profile
         case e.CommandRefused():

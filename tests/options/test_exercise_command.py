@@ -19,6 +19,7 @@ from actors.engine import Engine
 from actors.inputs import Envelope, Issued
 from actors.market.messages import Quote, Session
 from mbtd.market.assets import instrument_of
+from mbtd.records.lines import Lines
 from tests.options.rig import CALENDAR, contract
 
 DOLLAR, SHARE = MONEY_PER_DOLLAR, QTY_PER_SHARE
@@ -73,6 +74,22 @@ def test_an_exercise_takes_the_contracts_and_brings_the_shares_at_the_strike() -
     assert [(m.symbol, m.realized_money // DOLLAR, m.net_money) for m in moved] == [
         (CALL.symbol, -400, 0),
         ("XYZ", 0, 0),
+    ]
+
+
+def test_streams_and_outputs_name_the_rows_of_an_exercise() -> None:
+    engine = opened(25_000, (CALL, 3))
+    engine.take_steps()
+    do(engine, DoNotExercisePosition(symbol=CALL.symbol, qty="1"))
+    do(engine, ExercisePosition(symbol=CALL.symbol, qty="2"), NOON + 2)
+    lines = [line for step in engine.take_steps() for line in Lines().render(step)]
+    shown = [(line["event"], line.get("activity_type"), line["symbol"], line["qty"]) for line in lines]
+    assert shown == [
+        ("option.instructed", None, CALL.symbol, "1"),
+        ("activity.booked", "OPEXC", CALL.symbol, "-2"),
+        ("position.changed", None, CALL.symbol, "1"),
+        ("activity.booked", "OPTRD", "XYZ", "200"),
+        ("position.changed", None, "XYZ", "200"),
     ]
 
 
