@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from actors import timers as t
-from actors.book import close, contingent, decide, life, replace, trade
+from actors.book import close, contingent, decide, exercise, life, replace, trade
 from actors.book import events as e
 from actors.book.draft import Draft
 from actors.book.outcome import Outcome
@@ -29,6 +29,8 @@ from actors.commands import (
     ClosePosition,
     ConfigureAccount,
     Deposit,
+    DoNotExercisePosition,
+    ExercisePosition,
     PlaceOrder,
     ReplaceOrder,
     Withdraw,
@@ -45,6 +47,8 @@ HANDLERS: dict[type, Handler] = {
     CancelAll: decide.cancel_all,
     ClosePosition: close.close_position,
     CloseAllPositions: close.close_all,
+    ExercisePosition: exercise.exercise_position,
+    DoNotExercisePosition: exercise.do_not_exercise_position,
     ConfigureAccount: life.configure,
     Deposit: life.deposit,
     Withdraw: life.withdraw,

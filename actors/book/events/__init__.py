@@ -31,6 +31,7 @@ from actors.book.events.house import (
     HouseEvent,
     TierSet,
 )
+from actors.book.events.options import OptionInstructed
 from actors.book.events.orders import (
     OrderAccepted,
     OrderActivated,
@@ -61,6 +62,7 @@ Event = (
     | OrderTriggered
     | OrderFilled
     | PositionChanged
+    | OptionInstructed
     | OrderCancelPending
     | OrderCanceled
     | OrderCancelRejected
@@ -91,6 +93,7 @@ __all__ = [
     "Lot",
     "LotUse",
     "MarketGapped",
+    "OptionInstructed",
     "OrderAccepted",
     "OrderActivated",
     "OrderAdjusted",

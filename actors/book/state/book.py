@@ -117,6 +117,14 @@ class Consumed(Struct, frozen=True, array_like=True):
     """Of the profile under which it was taken."""
 
 
+class Instructed(Struct, frozen=True, gc=False, array_like=True):
+    """What the holder wants done with a contract at its expiry."""
+
+    kind: str
+    qty: int
+    settles_on: int
+
+
 class Book(Struct, array_like=True):
     """The whole account. ``n`` counts its events."""
 
@@ -162,6 +170,8 @@ class Book(Struct, array_like=True):
     """Held closes: the orders whose end each still waits for."""
     open_sides: dict[str, int] = field(default_factory=dict)
     """Live orders by side and symbol: ``+SYM`` for buys, ``-SYM`` for sales."""
+    instructions: dict[str, Instructed] = field(default_factory=dict)
+    """What holders said about contracts that expire, by symbol."""
 
 
 MISSING: Any = object()
