@@ -179,6 +179,20 @@ class CloseAllPositions(Action, tag="position.close_all", frozen=True, kw_only=T
     """Cancel every open order first; each close is held until its symbol's orders have ended."""
 
 
+class ExercisePosition(Action, tag="position.exercise", frozen=True, kw_only=True):
+    """Exercise long contracts; all of them unless ``qty`` says fewer (alpaca-api §2.13)."""
+
+    symbol: str
+    qty: str | None = None
+
+
+class DoNotExercisePosition(Action, tag="position.do_not_exercise", frozen=True, kw_only=True):
+    """Let contracts that expire today lapse although they may be in the money; all unless ``qty`` says fewer."""
+
+    symbol: str
+    qty: str | None = None
+
+
 AccountAction = (
     ConfigureAccount
     | Deposit
@@ -193,6 +207,8 @@ AccountAction = (
     | CancelAll
     | ClosePosition
     | CloseAllPositions
+    | ExercisePosition
+    | DoNotExercisePosition
 )
 HouseAction = CreateAccount
 AnyAction = CreateAccount | AccountAction

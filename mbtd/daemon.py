@@ -34,6 +34,7 @@ from mbtd.interest import Interest
 from mbtd.market.calendar import TradeDays
 from mbtd.market.reference import MetaStore, open_meta
 from mbtd.memory import give_back
+from mbtd.pricing.inputs import PricingInputs
 from mbtd.rates import rates_of
 from mbtd.rpc.errors import make_error
 from mbtd.rpc.limits import ConnectionLimits, ServerLimits
@@ -303,7 +304,12 @@ class Daemon:
         def say_health() -> dict[str, Any]:
             return health_of.health(core, feed, started_at, self._stopping.is_set, self._reference)
 
-        queries = Queries(core, history, spawn, feed, say_health)
+        wanted = self._config.market.pricing
+        pricing = PricingInputs(
+            rates=((1.0, wanted.rate_ppm / 1e6),),
+            yields={symbol: ppm / 1e6 for symbol, ppm in wanted.yields_ppm.items()},
+        )
+        queries = Queries(core, history, spawn, feed, say_health, lambda: pricing)
         disabled = self._config.switches.trading_disabled or environment_switches(os.environ).trading_disabled
         app = App(core, queries, spawn, trading_disabled=disabled)
         app.set_history(queries.order_record, queries.find_order)

@@ -20,6 +20,8 @@ from actors.commands import (
     ConfigureAccount,
     CreateAccount,
     Deposit,
+    DoNotExercisePosition,
+    ExercisePosition,
     LocateShares,
     PlaceOrder,
     RecallBorrow,
@@ -43,6 +45,8 @@ COMMANDS: dict[str, type[Any]] = {
     "order.cancel_all": CancelAll,
     "position.close": ClosePosition,
     "position.close_all": CloseAllPositions,
+    "position.exercise": ExercisePosition,
+    "position.do_not_exercise": DoNotExercisePosition,
 }
 """Method name to the typed parameters."""
 

@@ -49,8 +49,13 @@ def client_key(client_order_id: str) -> int:
     return int.from_bytes(blake2b(client_order_id.encode(), digest_size=8).digest(), "big")
 
 
-def draw_u64(seed: bytes, epoch: int, profile_hash: bytes, order_id: str, purpose: bytes, counter: int = 0) -> int:
-    """The draw of fill model §5: 64 bits for one purpose and counter of one order."""
+def draw_u64(
+    seed: bytes, epoch: int, profile_hash: bytes, order_id: str, purpose: bytes, counter: int | str = 0
+) -> int:
+    """The draw of fill model §5: 64 bits for one purpose and counter of one order.
+
+    A draw that belongs to no order has an empty id and a counter that names its subject (§15).
+    """
     data = b"\x1f".join(
         (
             epoch.to_bytes(4, "big"),

@@ -23,6 +23,7 @@ Milliseconds = Annotated[int, Meta(ge=1, le=3_600_000)]
 Seconds = Annotated[int, Meta(ge=1, le=31_536_000)]
 Microseconds = Annotated[int, Meta(ge=1, le=1_000_000)]
 Uid = Annotated[int, Meta(ge=0, le=2**32 - 2)]
+RatePpm = Annotated[int, Meta(ge=0, le=1_000_000)]
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]{0,63}\Z")]
 Symbol = Annotated[str, Meta(pattern=r"^[A-Z][A-Z0-9.]{0,20}\Z")]
 StreamUrl = Annotated[str, Meta(pattern=r"^(wss?://[^\s@]+)?\Z")]
@@ -137,6 +138,15 @@ class Alpaca(Section, frozen=True, kw_only=True):
     reconnect_most_ms: Milliseconds = 30_000
 
 
+class Pricing(Section, frozen=True, kw_only=True):
+    """What Greeks, implied volatilities and theoretical values are computed with; nothing else uses it."""
+
+    rate_ppm: RatePpm = 40_000
+    """Annual interest."""
+    yields_ppm: Mapping[Symbol, RatePpm] = field(default_factory=dict)
+    """Annual dividend yield of indexes and funds."""
+
+
 class Market(Section, frozen=True, kw_only=True):
     """Where quotes come from."""
 
@@ -152,6 +162,7 @@ class Market(Section, frozen=True, kw_only=True):
     tape_waiting_max_messages: Count = limits.TAPE_WAITING_MAX_MESSAGES
     synthetic: Synthetic = field(default_factory=Synthetic)
     alpaca: Alpaca = field(default_factory=Alpaca)
+    pricing: Pricing = field(default_factory=Pricing)
 
 
 class Storage(Section, frozen=True, kw_only=True):

@@ -9,8 +9,7 @@ session has no timeout, so a call that takes too long is abandoned with its thre
 its models: one value that a model does not know would lose the whole list.
 
 Known limits: previous closes are those of the feed (the IEX feed's are not the listing exchange's official ones);
-leverage of funds is not in Alpaca's data; the tick of a contract is a cent in the penny program
-and five cents outside it, whatever its price.
+leverage of funds is not in Alpaca's data.
 """
 
 from __future__ import annotations
@@ -25,6 +24,7 @@ from anyio import to_thread
 from msgspec import Struct, structs
 
 from actors.book.instruments import Deliverable, Instrument
+from actors.book.osi import parse_osi
 from actors.book.units import (
     NS_PER_SECOND,
     PRICE_PER_DOLLAR,
@@ -32,15 +32,18 @@ from actors.book.units import (
     parse_money,
     parse_price,
     parse_qty,
+    parse_scaled,
     parse_time,
 )
 from mbtd.market.alpaca_credentials import AlpacaCredentials
+from mbtd.market.calendar import Calendar
+from mbtd.market.contracts import TICKS, RootClass, root_class
+from mbtd.market.expiries import expiry_of
 
 SNAPSHOT_SYMBOLS_MAX: Final = 500
 CONTRACTS_PER_PAGE: Final = 10_000
 TIMEOUT_S: Final = 120.0
 _NEW_YORK: Final = ZoneInfo("America/New_York")
-_PENNY_TICK, _NICKEL_TICK = 100, 500
 _BAD_ROW: Final = (KeyError, TypeError, ValueError, AttributeError)
 
 Value = TypeVar("Value")
@@ -262,9 +265,18 @@ def contract(row: Row) -> Instrument:
     style: Literal["american", "european"]
     style = {"american": "american", "european": "european"}[row["style"]]  # type: ignore[assignment]
     physical = any(item.kind == "equity" for item in deliverables) or (not deliverables and style == "american")
+    symbol = str(row["symbol"])
+    option = parse_osi(symbol)
+    root = str(row.get("root_symbol") or (option.root if option is not None else ""))
+    kind = root_class(root)
+    settles_on = _day(row["expiration_date"])
+    below, above = _ticks(kind, bool(row.get("ppind")))
+    close_date, interest, interest_date = (
+        row.get(name) for name in ("close_price_date", "open_interest", "open_interest_date")
+    )
     return Instrument(
         asset_id=str(row["id"]),
-        symbol=str(row["symbol"]),
+        symbol=symbol,
         asset_class="us_option",
         exchange="",
         name=row.get("name") or "",
@@ -274,16 +286,32 @@ def contract(row: Row) -> Instrument:
         marginable=False,
         shortable=True,
         multiplier=int(row.get("multiplier") or row["size"]),
-        tick_price=_PENNY_TICK if row.get("ppind") else _NICKEL_TICK,
+        tick_price=below,
+        tick_price_from_3=above,
         previous_close=_price(row.get("close_price")),
+        previous_close_date=_day(close_date) if close_date else 0,
         underlying=str(row["underlying_symbol"]),
-        expiry_date=_day(row["expiration_date"]),
+        expiry_date=expiry_of(root, settles_on, Calendar()).last_trading_day,
+        settles_on=settles_on,
+        settles=kind.settles,
         strike=_price(row["strike_price"]),
         right=right,
         style=style,
         settlement="physical" if physical else "cash",
-        deliverables=deliverables,
+        deliverables=deliverables if physical else (),
+        root=root,
+        osi_date=option.date if option is not None else settles_on,
+        trades_late=kind.trades_late,
+        open_interest=int(interest) if interest not in (None, "") else -1,
+        open_interest_date=_day(interest_date) if interest_date else 0,
     )
+
+
+def _ticks(kind: RootClass, penny: bool) -> tuple[int, int]:
+    """Price steps: of the penny programme as the row says, of the few classes that differ as the root says."""
+    if kind.settlement == "cash" or kind.programme == "fund_daily":
+        return TICKS[kind.ticks]
+    return TICKS["penny" if penny else "standard"]
 
 
 def trading_day(row: Row) -> TradingDay:
@@ -315,10 +343,16 @@ def close_before(snapshot: Row, trade_date: int) -> int:
 def _deliverable(item: Row) -> Deliverable:
     kind = item["type"]
     amount = str(item["amount"])
+    terms = (
+        int(parse_scaled(str(item.get("allocation_percentage") or "0"), 4)),
+        str(item.get("settlement_type") or "T+1"),
+        str(item.get("settlement_method") or "CCC"),
+        bool(item.get("delayed_settlement")),
+    )
     if kind == "cash":
-        return Deliverable("cash", item.get("symbol") or "USD", parse_money(amount))
+        return Deliverable("cash", item.get("symbol") or "USD", parse_money(amount), *terms)
     if kind == "equity":
-        return Deliverable("equity", str(item["symbol"]), parse_qty(amount))
+        return Deliverable("equity", str(item["symbol"]), parse_qty(amount), *terms)
     raise ValueError("neither stock nor cash")
 
 

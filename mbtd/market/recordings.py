@@ -25,10 +25,12 @@ import msgspec
 from msgspec import Meta, Struct
 
 from actors.book.instruments import Instrument
+from actors.book.osi import parse_osi
 from actors.book.units import NS_PER_SECOND, PRICE_PER_DOLLAR, BadNumber, parse_time
 from actors.market.messages import Quote, Trade
-from mbtd.market.assets import instrument_of, parse_option_symbol
+from mbtd.market.assets import instrument_of
 from mbtd.market.calendar import Calendar
+from mbtd.market.contracts import root_class
 
 Message = Quote | Trade
 
@@ -112,9 +114,9 @@ class Recording(Struct, frozen=True):
         """What is traded on the tape, sorted by symbol; contract data comes from OSI symbols."""
         names = set(self.symbols)
         for symbol in self.symbols:
-            option = parse_option_symbol(symbol)
+            option = parse_osi(symbol)
             if option is not None:
-                names.add(option.underlying)
+                names.add(root_class(option.root).underlying)
         try:
             return [instrument_of(symbol, calendar) for symbol in sorted(names)]
         except ValueError as error:

@@ -39,6 +39,7 @@ NAMES: dict[type, str] = {
     e.OrderAdjusted: "order.adjusted",
     e.MarketGapped: "market.gap",
     **MONEY_NAMES,
+    e.OptionInstructed: "option.instructed",
 }
 
 
@@ -198,6 +199,10 @@ def _own_fields(event: Any, line: dict[str, Any]) -> None:
             line["qty"] = format_qty(event.qty)
             line["price"] = format_price(average_price(abs(event.basis_money), abs(event.qty)))
             line["net_amount"] = format_money(event.net_money)
+        case e.OptionInstructed():
+            line["symbol"] = event.symbol
+            line["qty"] = format_qty(event.qty)
+            line["reason"] = event.kind
         case e.OrderCanceled() | e.OrderExpired():
             line["status"] = "canceled" if isinstance(event, e.OrderCanceled) else "expired"
             line["reason"] = event.reason
@@ -231,6 +236,10 @@ def _other_fields(event: Any, line: dict[str, Any]) -> None:
         case e.ActivityBooked():
             line["activity_type"] = event.activity_type
             line["net_amount"] = format_money(event.net_money)
+            if event.symbol:
+                line["symbol"] = event.symbol
+            if event.qty:
+                line["qty"] = format_qty(event.qty)
         case e.AccountCreated() | e.AccountConfigured():
             line["profile"] = event.profile
         case e.CommandRefused():

@@ -6,6 +6,7 @@ events, and both render alike. Numbers are texts, times RFC 3339.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from msgspec import Struct
@@ -151,20 +152,25 @@ def _time(at: int) -> str | None:
     return format_time(at) if at else None
 
 
+_end_of_day = lru_cache(64)(format_time)
+"""Very many orders end at the same few instants."""
+
+
 def render_order(record: OrderRecord, legs: list[OrderRecord] | None = None) -> dict[str, Any]:
     """Alpaca's order object, with our ``reason`` beside it and its exits in ``legs``."""
     terms = record.terms
     submitted = format_time(terms.submitted_at)
+    updated_at = record.updated_at or terms.submitted_at
     average = average_price(record.filled_money, record.filled_qty)
     return {
         "id": terms.order_id,
         "client_order_id": terms.client_order_id,
         "created_at": submitted,
-        "updated_at": format_time(record.updated_at or terms.submitted_at),
+        "updated_at": submitted if updated_at == terms.submitted_at else format_time(updated_at),
         "submitted_at": submitted,
         "filled_at": _time(record.filled_at),
         "expired_at": _time(record.expired_at),
-        "expires_at": _time(terms.expires_at),
+        "expires_at": _end_of_day(terms.expires_at) if terms.expires_at else None,
         "canceled_at": _time(record.canceled_at),
         "failed_at": None,
         "replaced_at": _time(record.replaced_at),

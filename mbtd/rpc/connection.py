@@ -123,6 +123,18 @@ class Connection(Session):
         return self._next < len(self._lines) and self._has_capacity()
 
     @property
+    def at_rest(self) -> bool:
+        """Nothing waits to be handed on, timed or ended, and more bytes are welcome: there is nothing to see to."""
+        return (
+            not self._tail_bytes
+            and self._next >= len(self._lines)
+            and self.close_reason is None
+            and not self._ended
+            and len(self._unanswered) < self.limits.in_flight_max_requests
+            and self._reply_bytes <= self.limits.waiting_max_reply_bytes
+        )
+
+    @property
     def finished(self) -> bool:
         """Nothing more will come; when the last output is written the transport can be closed."""
         return self.close_reason is not None

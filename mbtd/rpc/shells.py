@@ -80,7 +80,10 @@ class ProtocolShell(asyncio.Protocol):
         self._in_callback = True
         connection.feed(data)
         self._in_callback = False
-        self._flush()
+        if not (connection.at_rest and self._reading):
+            self._flush()
+        elif connection.waiting_bytes:
+            self._write()
 
     def eof_received(self) -> bool:
         if self._connection is None:
@@ -112,9 +115,14 @@ class ProtocolShell(asyncio.Protocol):
 
     def _flush_later(self) -> None:
         self._scheduled = False
-        if self._connection is not None:
-            self._connection.pump()
-            self._flush()
+        connection = self._connection
+        if connection is None:
+            return
+        if self._writable and self._reading and connection.at_rest:
+            self._write()
+            return
+        connection.pump()
+        self._flush()
 
     def _flush(self) -> None:
         self._write()

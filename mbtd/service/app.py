@@ -89,13 +89,12 @@ class App:
         """One request."""
         self.requests += 1
         decoder = DECODERS.get(method)
-        raw = bytes(params) or b"{}"
         if decoder is not None:
-            self._command(session, request_id, method, decoder.decode(raw), deadline_ms)
+            self._command(session, request_id, method, decoder.decode(params), deadline_ms)
         elif method == "order.preview":
-            self._preview(session, request_id, _PREVIEW.decode(raw), deadline_ms)
+            self._preview(session, request_id, _PREVIEW.decode(params), deadline_ms)
         elif self._reader.handles(method):
-            self._reader.request(session, request_id, method, raw, deadline_ms)
+            self._reader.request(session, request_id, method, bytes(params), deadline_ms)
         else:
             refuse("method_not_found", f"There is no method {method[:64]}")
 

@@ -19,6 +19,7 @@ from mbtd import __version__
 from mbtd.core import Core
 from mbtd.market.bars import Bars
 from mbtd.market.feed import Feed
+from mbtd.pricing.inputs import PricingInputs
 from mbtd.records.accounts import render_account, render_position
 from mbtd.records.market import render_asset, render_clock, render_quote
 from mbtd.records.orders import OrderRecord, carries_legs, live_legs, record_of, render_order
@@ -26,6 +27,7 @@ from mbtd.records.projection import decode_account, decode_fill, decode_order
 from mbtd.rpc.errors import Refusal, RpcError, make_error, refuse
 from mbtd.rpc.session import RequestId, Session
 from mbtd.service import reads as r
+from mbtd.service.options import OptionQueries
 from mbtd.service.order_views import as_of_now, find_order, past_legs
 from mbtd.service.records import Present, Records, present
 from mbtd.service.turns import answered, queue_turn
@@ -43,12 +45,21 @@ FILLS_MAX = 20
 class Queries:
     """Answers reads for one daemon."""
 
-    def __init__(self, core: Core, history: History, spawn: Spawn, feed: Feed, health: Callable[[], dict[str, Any]]):
+    def __init__(
+        self,
+        core: Core,
+        history: History,
+        spawn: Spawn,
+        feed: Feed,
+        health: Callable[[], dict[str, Any]],
+        pricing: Callable[[], PricingInputs] = PricingInputs,
+    ) -> None:
         self._core = core
         self._history = history
         self._spawn = spawn
         self._feed = feed
         self._health = health
+        self._options = OptionQueries(core, feed, pricing)
         self._decoders = {name: msgspec.json.Decoder(kind) for name, kind in r.READS.items()}
         self._records = Records(
             history, core.engine.world, feed.calendar, core.readers.bars if core.readers else Bars()
@@ -73,6 +84,7 @@ class Queries:
             "quote.get": self._quote,
             "asset.get": self._asset,
             "asset.list": self._assets,
+            "option.contracts": lambda session, params: self._options.contracts(params),
             "calendar.list": self._calendar,
             "clock.get": lambda session, params: render_clock(core.engine.world.session, core.now()),
             "health.get": lambda session, params: self._health(),
@@ -97,6 +109,9 @@ class Queries:
             self._subscribe(session, request_id, decoded)
         elif method == "account.list":
             self._account_list(session, request_id, decoded)
+        elif method in ("option.chain", "option.payoff"):
+            work = self._options.chain if method == "option.chain" else self._options.payoff
+            self._later(session, request_id, lambda: work(decoded))
         elif method == "fill.why":
             self._fill_why(session, request_id, decoded)
         else:

@@ -146,6 +146,50 @@ class AssetList(Page, frozen=True, kw_only=True):
     asset_class: Literal["us_equity", "us_option", "us_index"] | None = "us_equity"
 
 
+class OptionFilter(Params, frozen=True, kw_only=True):
+    """Which contracts (alpaca-api §4.8); dates as YYYY-MM-DD, both ends included."""
+
+    status: Literal["active", "inactive"] | None = "active"
+    expiration_date: str | None = None
+    expiration_date_gte: str | None = None
+    expiration_date_lte: str | None = None
+    root_symbol: str | None = None
+    type: Literal["call", "put"] | None = None
+    style: Literal["american", "european"] | None = None
+    strike_price_gte: str | None = None
+    strike_price_lte: str | None = None
+    limit: Limit = 100
+    page_token: str | None = None
+
+
+class OptionContracts(OptionFilter, frozen=True, kw_only=True):
+    """Contracts; without dates those that expire until the next weekend."""
+
+    underlying_symbols: tuple[str, ...] | None = None
+    show_deliverables: bool = False
+
+
+class OptionChain(OptionFilter, frozen=True, kw_only=True):
+    """One underlying's contracts with quotes and Greeks; without dates those of its nearest expiry."""
+
+    underlying_symbol: str
+    greeks: bool = True
+
+
+class PayoffLeg(Params, frozen=True, kw_only=True):
+    """Signed contracts, or shares of stock."""
+
+    symbol: str
+    qty: Annotated[int, Meta(ge=-1_000_000, le=1_000_000)]
+
+
+class OptionPayoff(Params, frozen=True, kw_only=True):
+    """Legs of one underlying; without ``cost`` (dollars, negative for a credit) at the middle of their quotes."""
+
+    legs: Annotated[tuple[PayoffLeg, ...], Meta(min_length=1, max_length=40)]
+    cost: str | None = None
+
+
 class CalendarList(Params, frozen=True, kw_only=True):
     """Trading days, both ends included, as YYYY-MM-DD."""
 
@@ -179,6 +223,9 @@ READS: dict[str, type[Params]] = {
     "quote.get": Symbol,
     "asset.list": AssetList,
     "asset.get": Symbol,
+    "option.contracts": OptionContracts,
+    "option.chain": OptionChain,
+    "option.payoff": OptionPayoff,
     "calendar.list": CalendarList,
     "clock.get": NoParams,
     "stream.subscribe": Subscribe,

@@ -46,6 +46,9 @@ CONTRACT = {
     "multiplier": "100",
     "size": "100",
     "close_price": "3.15",
+    "close_price_date": "2026-11-20",
+    "open_interest": "77",
+    "open_interest_date": "2026-11-19",
     "ppind": True,
     "deliverables": [EQUITY],
 }
@@ -98,9 +101,10 @@ async def test_contracts_come_over_all_pages(server: AlpacaRestStandIn, referenc
         "deliverables": [EQUITY, spun],
     }
     odd = {**CONTRACT, "strike_price": "1,5"}
-    server.contracts = [CONTRACT, mini, index, adjusted, odd]
-    answer = await reference.option_contracts(["AAPL"], date(2026, 1, 1), date(2027, 1, 1))
-    assert (len(server.requests), answer.skipped, len(answer.value)) == (3, 1, 4)
+    spx = {**index, "symbol": "SPX261218C06000000", "root_symbol": "SPX", "underlying_symbol": "SPX"}
+    server.contracts = [CONTRACT, mini, index, adjusted, odd, spx]
+    answer = await reference.option_contracts(["AAPL", "SPX"], date(2026, 1, 1), date(2027, 1, 1))
+    assert (len(server.requests), answer.skipped, len(answer.value)) == (3, 1, 5)
     by_symbol = {i.symbol: i for i in answer.value}
     assert by_symbol["AAPL261218C00150000"] == Instrument(
         str(CONTRACT["id"]),
@@ -112,8 +116,16 @@ async def test_contracts_come_over_all_pages(server: AlpacaRestStandIn, referenc
         marginable=False,
         multiplier=100,
         tick_price=100,
+        tick_price_from_3=500,
         previous_close=31_500,
+        previous_close_date=20261120,
+        open_interest=77,
+        open_interest_date=20261119,
         underlying="AAPL",
+        root="AAPL",
+        osi_date=20261218,
+        settles_on=20261218,
+        settles="pm",
         expiry_date=20261218,
         strike=1_500_000,
         right="call",
@@ -126,6 +138,9 @@ async def test_contracts_come_over_all_pages(server: AlpacaRestStandIn, referenc
         500,
     )
     assert by_symbol["AAPL261218C00999000"].settlement == "cash"
+    spx = by_symbol["SPX261218C06000000"]
+    assert (spx.settles, spx.settles_on, spx.expiry_date) == ("am", 20261218, 20261217)
+    assert (spx.tick_price, spx.tick_price_from_3, spx.deliverables) == (500, 1_000, ())
     assert by_symbol["AAPL1261218C00150000"].deliverables[1] == Deliverable("cash", "USD", 12_340_000)
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from actors.book.units import format_price, format_time, parse_time
 from actors.market.messages import Quote, Trade
-from mbtd.market.assets import asset_id, instrument_of, option_symbol, parse_option_symbol
+from mbtd.market.assets import asset_id, instrument_of
 from mbtd.market.calendar import Calendar
 from mbtd.market.recordings import RecordingError, open_recordings
 
@@ -169,11 +169,3 @@ def test_symbols_that_name_nothing(tmp_path: Path) -> None:
         recording.instruments(CALENDAR)
     with pytest.raises(ValueError, match="20149901 is not a date"):
         instrument_of("TWX149901C00065000", CALENDAR)
-
-
-@given(st.sampled_from(["SPXW", "A", "GOOG"]), st.integers(1, 99_999_999), st.sampled_from(["call", "put"]))
-def test_option_symbols_round_trip(root: str, strike: int, right: Any) -> None:
-    symbol = option_symbol(root, 20261218, right, strike * 10)
-    parsed = parse_option_symbol(symbol)
-    assert parsed is not None
-    assert (parsed.root, parsed.osi_date, parsed.right, parsed.strike) == (root, 20261218, right, strike * 10)

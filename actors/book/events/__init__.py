@@ -42,6 +42,7 @@ from actors.book.events.money import (
     SharesLocated,
     TradeBooked,
 )
+from actors.book.events.options import OptionInstructed
 from actors.book.events.orders import (
     OrderAccepted,
     OrderActivated,
@@ -72,6 +73,7 @@ Event = (
     | OrderTriggered
     | OrderFilled
     | PositionChanged
+    | OptionInstructed
     | OrderCancelPending
     | OrderCanceled
     | OrderCancelRejected
@@ -117,6 +119,7 @@ __all__ = [
     "LotUse",
     "MarginChanged",
     "MarketGapped",
+    "OptionInstructed",
     "OrderAccepted",
     "OrderActivated",
     "OrderAdjusted",

@@ -25,6 +25,20 @@ def book_fill(
 ) -> PositionChanged:
     """The change that ``qty`` at ``price`` makes; ``qty`` is positive."""
     value = value_money(price, qty, instrument.multiplier)
+    return book_value(book, instrument, buying, qty, value, fee_money, at, order_no)
+
+
+def book_value(
+    book: Book,
+    instrument: Instrument,
+    buying: bool,
+    qty: int,
+    value: int,
+    fee_money: int,
+    at: int,
+    order_no: int,
+) -> PositionChanged:
+    """The change that ``qty`` for ``value`` in all makes; both positive, ``value`` may be 0."""
     net = -value - fee_money if buying else value - fee_money
     position = book.positions.get(instrument.symbol)
     held = position.qty if position is not None else 0

@@ -147,6 +147,14 @@ class Consumed(Struct, frozen=True, array_like=True):
     """Of the profile under which it was taken."""
 
 
+class Instructed(Struct, frozen=True, gc=False, array_like=True):
+    """What the holder wants done with a contract at its expiry."""
+
+    kind: str
+    qty: int
+    settles_on: int
+
+
 class Book(Struct, array_like=True):
     """The whole account. ``n`` counts its events."""
 
@@ -196,6 +204,8 @@ class Book(Struct, array_like=True):
     """What settles, accrues and is counted; null when there is nothing (:meth:`ledger`)."""
     settings: Settings | None = None
     """Null while they are as they were given (:meth:`rules`)."""
+    instructions: dict[str, Instructed] = field(default_factory=dict)
+    """What holders said about contracts that expire, by symbol."""
 
     def ledger(self) -> Money:
         """The money record; an empty one for an account that has none."""

@@ -7,6 +7,7 @@ Expiries are exchange days, also in a market that never closes.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final, Literal
 
@@ -14,18 +15,21 @@ from msgspec import Struct
 
 from actors.book.units import PRICE_PER_DOLLAR
 from mbtd.market.calendar import CORE_CLOSES, Calendar, new_york_ns, to_date, to_int
+from mbtd.market.expiries import Expiry, Kind, expiries_between
 from mbtd.market.synthetic.prices import PriceLevels
-from mbtd.market.synthetic.universe import OPTIONS, STOCKS
+from mbtd.market.synthetic.universe import INDEXES, OPTIONS, STOCKS
 
-_WEEKLIES: Final = 5
-_MONTHLIES: Final = 3
-_STRIKES_EACH_SIDE: Final = 10
+_WEEKS: Final = 5
+_DAYS_AHEAD: Final = 124
 _DAYS_BACK: Final = 130
 """More than the life of any contract."""
-_FRIDAY: Final = 4
+_STRIKES_EACH_SIDE: Final = 10
+_LISTED: Final[dict[Kind, int]] = {"monthly": 4, "weekly": _WEEKS, "month_end": 1, "quarterly": 1}
+"""How many expiries of each kind are open at a time; of the daily ones the universe says how many."""
 RIGHTS: Final[tuple[Literal["call"], Literal["put"]]] = ("call", "put")
-PLACES: Final = {spec.symbol: place for place, spec in enumerate(STOCKS)} | {"SPX": PriceLevels.index_place}
-"""Place of each underlying in the levels."""
+_UNDERLYINGS: Final = [spec.symbol for spec in STOCKS] + [spec.symbol for spec in INDEXES]
+PLACES: Final = {symbol: place for place, symbol in enumerate(_UNDERLYINGS)}
+"""Place of each underlying in the spots."""
 
 
 class Contract(Struct, frozen=True, order=True):
@@ -33,29 +37,22 @@ class Contract(Struct, frozen=True, order=True):
 
     spec: int
     """Place of its root in the universe's options."""
-    expiry_date: int
+    expiry: Expiry
     strike: int
     """Price units."""
     right: Literal["call", "put"]
 
 
-def expiries(dailies: int, day: int, calendar: Calendar) -> list[int]:
-    """The expiry dates open for trading on ``day``, with as many of the next days as ``dailies`` says."""
-    found = set()
-    today = to_date(day)
-    friday = today + timedelta(days=(_FRIDAY - today.weekday()) % 7)
-    for week in range(_WEEKLIES):
-        found.add(calendar.last_trading_day(to_int(friday + timedelta(weeks=week))))
-    for month in range(_MONTHLIES + 1):
-        year, number = divmod(today.year * 12 + today.month - 1 + month, 12)
-        found.add(calendar.monthly_expiry(year, number + 1)[0])
-    ahead = today
-    for _ in range(dailies):
-        while not calendar.is_exchange_day(to_int(ahead)):
-            ahead += timedelta(days=1)
-        found.add(to_int(ahead))
-        ahead += timedelta(days=1)
-    return sorted(expiry for expiry in found if expiry >= day)
+def open_expiries(dates: Sequence[Expiry], dailies: int, day: int) -> list[Expiry]:
+    """Those of a root's expiries that are open for trading on ``day``."""
+    ahead = to_int(to_date(day) + timedelta(days=_DAYS_AHEAD))
+    left = {**_LISTED, "daily": dailies}
+    found = []
+    for expiry in dates:
+        if expiry.last_trading_day >= day and expiry.settles_on <= ahead and left[expiry.kind] > 0:
+            left[expiry.kind] -= 1
+            found.append(expiry)
+    return found
 
 
 class Listing:
@@ -64,16 +61,18 @@ class Listing:
     def __init__(self, levels: PriceLevels, calendar: Calendar) -> None:
         self._levels = levels
         self._calendar = calendar
-        self._opened: dict[int, list[tuple[tuple[int, int], range]]] = {}
+        self._opened: dict[int, list[tuple[tuple[int, Expiry], range]]] = {}
 
     def contracts(self, day: int) -> list[Contract]:
         """All contracts listed on trade date ``day``, sorted."""
         days = [to_int(to_date(day) - timedelta(days=back)) for back in range(_DAYS_BACK + 1)]
-        self._opened = {opened: self._opened.get(opened) or self._open(opened) for opened in days}
-        steps: dict[tuple[int, int], set[int]] = {}
+        ahead = to_int(to_date(day) + timedelta(days=_DAYS_AHEAD))
+        dates = [expiries_between(spec.root, days[-1], ahead, self._calendar) for spec in OPTIONS]
+        self._opened = {opened: self._opened.get(opened) or self._open(opened, dates) for opened in days}
+        steps: dict[tuple[int, Expiry], set[int]] = {}
         for opened in days:
             for series, around in self._opened[opened]:
-                if series[1] >= day:
+                if series[1].last_trading_day >= day:
                     steps.setdefault(series, set()).update(around)
         return [
             Contract(place, expiry, round(step * OPTIONS[place].step * PRICE_PER_DOLLAR), right)
@@ -82,14 +81,13 @@ class Listing:
             for right in RIGHTS
         ]
 
-    def _open(self, opened: int) -> list[tuple[tuple[int, int], range]]:
+    def _open(self, opened: int, dates: list[list[Expiry]]) -> list[tuple[tuple[int, Expiry], range]]:
         """What a day opens: root and expiry, and the strikes around the price of the eve, in steps."""
         eve = to_date(opened) - timedelta(days=1)
-        spots = self._levels.at(new_york_ns(eve, CORE_CLOSES)).tolist()
-        dates = {n: expiries(n, opened, self._calendar) for n in {spec.dailies for spec in OPTIONS}}
+        spots = self._levels.spots(new_york_ns(eve, CORE_CLOSES))
         found = []
         for place, spec in enumerate(OPTIONS):
             middle = round(spots[PLACES[spec.underlying]] / spec.step)
             around = range(max(1, middle - _STRIKES_EACH_SIDE), middle + _STRIKES_EACH_SIDE + 1)
-            found += [((place, expiry), around) for expiry in dates[spec.dailies]]
+            found += [((place, expiry), around) for expiry in open_expiries(dates[place], spec.dailies, opened)]
         return found

@@ -18,17 +18,17 @@ import numpy as np
 from msgspec import Struct
 
 from actors.book.instruments import Instrument
-from actors.book.units import NS_PER_MS, NS_PER_SECOND, PRICE_PER_DOLLAR
-from actors.market.messages import Session, TapeMessage, Trade
+from actors.book.units import NS_PER_MS, NS_PER_SECOND
+from actors.market.messages import Auction, Session, TapeMessage, Trade
 from mbtd.market.assets import asset_id
 from mbtd.market.calendar import Calendar
 from mbtd.market.feed import SessionSource
 from mbtd.market.synthetic.levels import Floats
 from mbtd.market.synthetic.listing import Listing
 from mbtd.market.synthetic.options import OptionTape, contract_instrument
-from mbtd.market.synthetic.prices import PriceLevels
+from mbtd.market.synthetic.prices import PriceLevels, index_levels, to_cents
 from mbtd.market.synthetic.stocks import StockTape
-from mbtd.market.synthetic.universe import INDEX, STOCKS
+from mbtd.market.synthetic.universe import INDEXES, STOCKS
 
 _PIECE_NS: Final = 250 * NS_PER_MS
 _OPTION_SHARE: Final = 0.5
@@ -129,23 +129,36 @@ class SyntheticMarket:
             return
         if before.phase == "core" and not opening:
             self._ready.extend(self._stocks.auctions("close", at))
+            self._ready.extend(self._index_values("close", at, levels))
         self._ready.extend(self._stocks.opening_quotes(at, levels, calm))
         if phase == "core" and not opening:
             self._ready.extend(self._stocks.auctions("open", at))
+            self._ready.extend(self._index_values("open", at, levels))
+
+    def _index_values(self, kind: Literal["open", "close"], at: int, levels: list[float]) -> list[TapeMessage]:
+        """Official values of the indexes, which settle their options: the opening one in the morning."""
+        values = index_levels(levels[self._levels.index_place], self._levels.fear(at))
+        return [
+            Auction(spec.symbol, kind, to_cents(level), 0, at, "", at)
+            for spec, level in zip(INDEXES, values, strict=True)
+        ]
 
     def _derived(self, start: int, end: int, levels: Floats, everything: bool, activity: float) -> list[TapeMessage]:
-        """The index and the options, stamped in the middle of the piece (at its start when they open)."""
+        """Indexes and options, stamped in the middle of the piece (at its start when they open)."""
         place = self._levels.index_place
-        spots = np.array([*(self._stocks.mid(n) for n in range(place)), levels[place]])
         at = start if everything else (start + end) // 2
+        fear = self._levels.fear(at)
+        indexes = index_levels(float(levels[place]), fear)
+        spots = np.array([*(self._stocks.mid(n) for n in range(place)), *indexes])
         found: list[TapeMessage] = []
         if everything or at - self._index_at >= NS_PER_SECOND:
             self._index_at = at
-            price = round(float(levels[place]) * 100) * (PRICE_PER_DOLLAR // 100)
-            found.append(Trade(INDEX.symbol, price, 0, at, "", "", 0, at))
+            found += [
+                Trade(spec.symbol, to_cents(level), 0, at, "", "", 0, at)
+                for spec, level in zip(INDEXES, indexes, strict=True)
+            ]
         if not self.settings.options:
             return found
-        fear = self._levels.fear(at)
         if start == self._start:
             return found + self._options.all_quotes(at, spots, fear)
         if everything:
@@ -183,7 +196,7 @@ class SyntheticMarket:
         expired = [
             instrument.symbol
             for instrument in self._reference.values()
-            if 0 < instrument.expiry_date < self._session.trade_date
+            if 0 < instrument.settlement_date < self._session.trade_date
         ]
         for symbol in expired:
             del self._reference[symbol]
@@ -202,20 +215,23 @@ class SyntheticMarket:
             )
             for spec, close in zip(STOCKS, closes, strict=False)
         ]
-        index = Instrument(
-            asset_id=asset_id(INDEX.symbol),
-            symbol=INDEX.symbol,
-            asset_class="us_index",
-            exchange="",
-            name=INDEX.name,
-            tradable=False,
-            fractionable=False,
-            marginable=False,
-            shortable=False,
-            easy_to_borrow=False,
-            previous_close=closes[-1],
-        )
-        return [*stocks, index]
+        indexes = [
+            Instrument(
+                asset_id=asset_id(spec.symbol),
+                symbol=spec.symbol,
+                asset_class="us_index",
+                exchange="",
+                name=spec.name,
+                tradable=False,
+                fractionable=False,
+                marginable=False,
+                shortable=False,
+                easy_to_borrow=False,
+                previous_close=close,
+            )
+            for spec, close in zip(INDEXES, closes[len(STOCKS) :], strict=True)
+        ]
+        return [*stocks, *indexes]
 
 
 def _by_time(message: TapeMessage) -> int:

@@ -16,15 +16,19 @@ from typing import Final
 
 import numpy as np
 
-from actors.book.instruments import Instrument
+from actors.book.instruments import TICK_BREAK_PRICE, Instrument
+from actors.book.osi import OptionSymbol, format_osi
 from actors.book.units import NS_PER_SECOND, PRICE_PER_DOLLAR
 from actors.market.messages import Quote, TapeMessage, Trade
-from mbtd.market.assets import INDEX_ROOTS, OptionSymbol, option_instrument, option_symbol
+from mbtd.market.assets import asset_id
 from mbtd.market.calendar import Calendar
-from mbtd.market.synthetic.levels import YEAR, Floats
+from mbtd.market.contracts import TICKS, contract_of, root_class
+from mbtd.market.expiries import Expiry
+from mbtd.market.synthetic.levels import Floats
 from mbtd.market.synthetic.listing import PLACES, Contract
 from mbtd.market.synthetic.surface import value
 from mbtd.market.synthetic.universe import OPTIONS
+from mbtd.pricing.inputs import years_until
 
 _EXCHANGES: Final = ("C", "A", "X", "W", "N", "P", "Q", "B")
 _PRINT_SHARE: Final = 0.03
@@ -41,23 +45,27 @@ class _Option:
         "at_the_money",
         "bid",
         "call",
+        "dividend_yield",
         "expires_at",
+        "skew",
         "strike",
         "symbol",
-        "tick",
+        "ticks",
         "trade_id",
         "width",
     )
 
     def __init__(self, contract: Contract, expires_at: int) -> None:
         spec = OPTIONS[contract.spec]
-        self.symbol = option_symbol(spec.root, contract.expiry_date, contract.right, contract.strike)
+        kind = root_class(spec.root)
+        self.symbol = format_osi(spec.root, contract.expiry.osi_date, contract.right, contract.strike)
         self.strike = contract.strike / PRICE_PER_DOLLAR
         self.call = contract.right == "call"
-        self.american = spec.root not in INDEX_ROOTS
+        self.american = kind.style == "american"
+        self.skew, self.dividend_yield = spec.skew, spec.dividend_yield
         self.at_the_money = spec.at_the_money
         self.width = spec.width
-        self.tick = spec.tick_price
+        self.ticks = TICKS[spec.ticks or kind.ticks]
         self.expires_at = expires_at
         self.bid = self.ask = 0
         self.trade_id = 0
@@ -65,14 +73,23 @@ class _Option:
 
 def contract_instrument(contract: Contract) -> Instrument:
     """The reference record of a listed contract."""
-    spec = OPTIONS[contract.spec]
-    strike = f"{contract.strike / PRICE_PER_DOLLAR:g}"
-    return option_instrument(
-        OptionSymbol(spec.root, spec.underlying, False, contract.expiry_date, contract.right, contract.strike),
-        contract.expiry_date,
-        tick_price=spec.tick_price,
-        name=f"{spec.underlying} {contract.expiry_date} {strike} {contract.right}",
+    spec, expiry = OPTIONS[contract.spec], contract.expiry
+    option = OptionSymbol(spec.root, expiry.osi_date, contract.right, contract.strike)
+    symbol = format_osi(spec.root, expiry.osi_date, contract.right, contract.strike)
+    return contract_of(
+        option, asset_id(symbol), expiry.last_trading_day, settles_on=expiry.settles_on, ticks=spec.ticks
     )
+
+
+def _ends_at(calendar: Calendar, root: str, expiry: Expiry) -> int:
+    """The instant of the price that settles: the open of AM-settled classes, the close of others."""
+    day = calendar.trading_day(expiry.settles_on)
+    return day.core_opens_at if root_class(root).settles == "am" else day.core_closes_at
+
+
+def step_at(ticks: tuple[int, int], price: float) -> int:
+    """The price step of a contract at a price."""
+    return ticks[price >= TICK_BREAK_PRICE]
 
 
 class OptionTape:
@@ -90,12 +107,13 @@ class OptionTape:
         """Trade exactly these contracts from now on; returns those that are new."""
         new = [contract for contract in contracts if contract not in self._known]
         old = {id(option): place for place, option in enumerate(self._options)}
-        close: dict[int, int] = {}
+        ends: dict[tuple[int, Expiry], int] = {}
         for contract in contracts:
-            if contract.expiry_date not in close:
-                close[contract.expiry_date] = self._calendar.trading_day(contract.expiry_date).core_closes_at
+            series = (contract.spec, contract.expiry)
+            if series not in ends:
+                ends[series] = _ends_at(self._calendar, OPTIONS[contract.spec].root, contract.expiry)
         self._known = {
-            contract: self._known.get(contract) or _Option(contract, close[contract.expiry_date])
+            contract: self._known.get(contract) or _Option(contract, ends[contract.spec, contract.expiry])
             for contract in contracts
         }
         self._options = list(self._known.values())
@@ -141,19 +159,26 @@ class OptionTape:
         underlying = self._underlying.tolist()
         for place, size, (pick, which) in zip(places, sizes, picks, strict=True):
             option, spot = self._options[place], float(spots[underlying[place]])
-            years = (option.expires_at - at) / NS_PER_SECOND / YEAR
-            if years <= 0.0:
+            if option.expires_at <= at:
                 continue
             worth, delta, point = value(
-                spot, option.strike, years, option.call, option.at_the_money * fear, option.american
+                spot,
+                option.strike,
+                years_until(at, option.expires_at),
+                option.call,
+                option.at_the_money * fear,
+                option.american,
+                dividend_yield=option.dividend_yield,
+                skew=option.skew,
             )
             half = option.width * (0.006 + 0.008 * worth + 0.05 * point) * PRICE_PER_DOLLAR
             self._spot[place], self._delta[place] = spot, delta
-            self._width[place] = max(half, option.tick * 0.7) / PRICE_PER_DOLLAR
-            self._priced_at[place] = at / NS_PER_SECOND
             units = worth * PRICE_PER_DOLLAR
-            bid = max(0, math.floor((units - half) / option.tick)) * option.tick
-            ask = max(math.ceil((units + half) / option.tick) * option.tick, bid + option.tick)
+            low, high = step_at(option.ticks, units - half), step_at(option.ticks, units + half)
+            self._width[place] = max(half, high * 0.7) / PRICE_PER_DOLLAR
+            self._priced_at[place] = at / NS_PER_SECOND
+            bid = max(0, math.floor((units - half) / low)) * low
+            ask = max(math.ceil((units + half) / high) * high, bid + step_at(option.ticks, bid))
             if option.bid < option.ask and pick < _PRINT_SHARE and not always:
                 found.append(self._print(option, at, pick < _PRINT_SHARE / 2, size[0], which))
             if always or bid != option.bid or ask != option.ask:

@@ -12,12 +12,15 @@ import numpy as np
 
 from actors.book.units import NS_PER_SECOND, PRICE_PER_DOLLAR
 from mbtd.market.synthetic.levels import Floats, Levels
-from mbtd.market.synthetic.universe import INDEX, STOCKS
+from mbtd.market.synthetic.surface import volatility
+from mbtd.market.synthetic.universe import INDEX, OPTIONS, STOCKS
 
 MARKET_VOLATILITY: Final = 0.14
 
 _MARKET, _OWN, _FEAR = 1, 2, 3
 _FEAR_VOLATILITY: Final = 0.5
+_VIX_YEARS: Final = 30 / 365
+_INDEX_AT_THE_MONEY: Final = next(spec.at_the_money for spec in OPTIONS if spec.root == INDEX.symbol)
 
 
 def own_volatility(volatility: float, beta: float) -> float:
@@ -52,6 +55,22 @@ class PriceLevels:
         level = float(self._fear.at(at / NS_PER_SECOND)[0])
         return float(np.exp(min(0.7, max(-0.4, level))))
 
+    def spots(self, at: int) -> list[float]:
+        """What options are written on: all stocks, then the indexes."""
+        levels = self.at(at).tolist()
+        return [*levels[: self.index_place], *index_levels(levels[self.index_place], self.fear(at))]
+
     def cents(self, at: int) -> list[int]:
-        """The levels as whole-cent prices in price units."""
-        return [round(level * 100) * (PRICE_PER_DOLLAR // 100) for level in self.at(at).tolist()]
+        """The spots as whole-cent prices in price units."""
+        return [to_cents(level) for level in self.spots(at)]
+
+
+def index_levels(level: float, fear: float) -> list[float]:
+    """Every index from the level of the one that moves by itself, in the universe's order."""
+    at_the_money = volatility(0.0, _VIX_YEARS, _INDEX_AT_THE_MONEY * fear)
+    return [level, level / 10, at_the_money * 100]
+
+
+def to_cents(level: float) -> int:
+    """Dollars as a whole-cent price in price units."""
+    return round(level * 100) * (PRICE_PER_DOLLAR // 100)

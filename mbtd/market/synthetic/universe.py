@@ -10,6 +10,8 @@ from typing import Final
 
 from msgspec import Struct
 
+from mbtd.market.contracts import TickClass
+
 
 class StockSpec(Struct, frozen=True):
     """One stock or fund and how it trades."""
@@ -41,14 +43,35 @@ class OptionSpec(Struct, frozen=True):
     """Dollars between strikes."""
     width: float
     """Of its quotes, relative to an ordinary stock option."""
-    tick_price: int = 100
     dailies: int = 0
-    """How many next trading days expire besides the weeklies."""
+    """How many of the next daily expiries are listed besides weeklies and monthlies."""
     at_the_money: float = 0.3
     """Long-run annual volatility at the money."""
+    ticks: TickClass | None = None
+    """Where it is not that of the root's class."""
+    skew: float = -0.55
+    """Of the volatility surface; between -0.8 and 0.8."""
+    dividend_yield: float = 0.0
+    """That the forward is made with."""
 
 
 INDEX: Final = StockSpec("SPX", "S&P 500 Index", "", 6650.0, 0.14, 1.0, 0.0, 0, 0.0)
+RATE: Final = 0.04
+"""Annual interest, continuous, at every tenor."""
+
+
+class IndexSpec(Struct, frozen=True):
+    """One index; all of them follow from the one that has a level of its own."""
+
+    symbol: str
+    name: str
+
+
+INDEXES: Final = (
+    IndexSpec(INDEX.symbol, INDEX.name),
+    IndexSpec("XSP", "Mini S&P 500 Index"),
+    IndexSpec("VIX", "Cboe Volatility Index"),
+)
 
 _NASDAQ, _NYSE, _ARCA, _BATS = "NASDAQ", "NYSE", "ARCA", "BATS"
 
@@ -95,12 +118,15 @@ OPTIONS: Final = (
     OptionSpec("SPY", "SPY", 5.0, 0.35, dailies=3, at_the_money=0.16),
     OptionSpec("QQQ", "QQQ", 5.0, 0.4, dailies=3, at_the_money=0.20),
     OptionSpec("IWM", "IWM", 2.0, 0.4, dailies=2, at_the_money=0.22),
-    OptionSpec("SPXW", "SPX", 50.0, 0.6, 500, dailies=2, at_the_money=0.155),
-    OptionSpec("AAPL", "AAPL", 2.5, 0.8, at_the_money=0.27),
-    OptionSpec("MSFT", "MSFT", 5.0, 1.0, at_the_money=0.24),
-    OptionSpec("NVDA", "NVDA", 2.5, 0.7, at_the_money=0.44),
-    OptionSpec("AMZN", "AMZN", 2.5, 0.9, at_the_money=0.31),
-    OptionSpec("META", "META", 10.0, 1.1, at_the_money=0.34),
-    OptionSpec("TSLA", "TSLA", 5.0, 0.8, at_the_money=0.57),
-    OptionSpec("AMD", "AMD", 5.0, 0.9, at_the_money=0.50),
+    OptionSpec("SPX", "SPX", 50.0, 0.6, at_the_money=0.155),
+    OptionSpec("SPXW", "SPX", 50.0, 0.6, dailies=2, at_the_money=0.155),
+    OptionSpec("XSP", "XSP", 5.0, 0.7, dailies=2, at_the_money=0.155),
+    OptionSpec("VIX", "VIX", 1.0, 0.8, at_the_money=0.85, skew=0.5, dividend_yield=RATE),
+    OptionSpec("AAPL", "AAPL", 2.5, 0.8, dailies=2, at_the_money=0.27),
+    OptionSpec("MSFT", "MSFT", 5.0, 1.0, dailies=2, at_the_money=0.24),
+    OptionSpec("NVDA", "NVDA", 2.5, 0.7, dailies=2, at_the_money=0.44),
+    OptionSpec("AMZN", "AMZN", 2.5, 0.9, dailies=2, at_the_money=0.31),
+    OptionSpec("META", "META", 10.0, 1.1, dailies=2, at_the_money=0.34),
+    OptionSpec("TSLA", "TSLA", 5.0, 0.8, dailies=2, at_the_money=0.57),
+    OptionSpec("AMD", "AMD", 5.0, 0.9, at_the_money=0.50, ticks="penny"),
 )

@@ -199,7 +199,8 @@ def minimise(
 
     ``free`` are variables that come out whole when the others are, so the search need not branch on them.
     ``start`` is a known solution with its cost; without any node it is the answer. Nodes are taken in order of
-    their bound, so the search ends at the first whole solution that no bound undercuts. The bound on nodes bounds
+    their bound, so the search ends at the first whole solution that no bound undercuts. The first descent to a
+    whole solution is always made. The bound on nodes bounds
     the work of each as well: on average ``WORK_A_NODE``.
     """
     step = gcd(*costs) or 1
@@ -219,7 +220,7 @@ def minimise(
         if 0 <= best_value <= bound:
             break
         nodes += 1
-        if nodes > nodes_max or work > work_max:
+        if nodes > 1 and (nodes > nodes_max or work > work_max):
             return Answer(best_value, best_x, False, nodes) if best_value >= 0 else None
         while True:
             x, den = tableau.point()
@@ -281,7 +282,7 @@ def _cut(
             for j, (den, total, _) in tableau.rows.items()
             if j < tableau.size and j not in free and total % den
         ]
-        if not broken or tableau.work > work_max // 2:
+        if not broken or tableau.work > work_max // 4:
             return True
         before, before_den = tableau.value, tableau.cost_den
         for _, j in sorted(broken, key=lambda entry: (-entry[0], entry[1]))[:_CUTS_A_ROUND]:

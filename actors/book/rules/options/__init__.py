@@ -1,1 +1,1 @@
-"""What option legs are together: their names, payoff, loss bounds and breakevens."""
+"""Options: structures with their payoffs and bounds, exercise, assignment, expiry."""

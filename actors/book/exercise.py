@@ -1,0 +1,128 @@
+"""What one account does with ``position.exercise`` and ``position.do_not_exercise`` (margin-and-options §5.3, §5.6).
+
+Invariants: an exercise of an American contract happens in the turn of its command, as one transaction; an exercise
+of a contract that ends today at a price not known yet, and every do-not-exercise, is an instruction that the expiry
+reads. A refused request leaves only an audit event.
+
+Known limits: a margin account's means are its present buying power; the requirement after the exercise is what the
+margin rules say of the book it leaves.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from actors.book import events as e
+from actors.book.draft import Draft
+from actors.book.instruments import Instrument
+from actors.book.option_life import book_outcomes
+from actors.book.outcome import Done, Outcome
+from actors.book.rules.matching.profiles import Profiles
+from actors.book.rules.options.exercise import Moment, check_request, exercise_early
+from actors.book.rules.options.expiry import CLOSEOUT, SETTLE, ExpiryPolicy
+from actors.book.rules.options.means import Judge, cash_judge
+from actors.book.rules.options.outcome import Holding, NetChange, Prices
+from actors.book.rules.options.precheck import Touch
+from actors.book.rules.reasons import Refusal, refuse
+from actors.book.state.book import Book
+from actors.book.units import QTY_PER_SHARE, BadNumber, parse_qty, value_money
+from actors.book.view import available_qty, figures
+from actors.commands import DoNotExercisePosition, ExercisePosition
+from actors.market.world import World
+
+_CLOSEOUT_PROFILES = ("alpaca-parity",)
+"""Fill profiles whose accounts have the expiry policy ``closeout`` (fill model §14)."""
+Kind = Literal["exercise", "do_not_exercise"]
+
+
+def exercise_position(draft: Draft, action: ExercisePosition, world: World, profiles: Profiles) -> Outcome:
+    """Exercise contracts now; all that are held unless ``qty`` says fewer."""
+    found = _requested(draft.book, action.symbol, action.qty, "exercise", world)
+    if isinstance(found, Refusal):
+        return _refused(draft, "position.exercise", found)
+    instrument, qty = found
+    prices = _prices(instrument, world)
+    touch = _touch(instrument, world)
+    policy = expiry_policy(draft.book)
+    done = exercise_early(Holding(instrument, qty), prices, touch, judge_of(draft.book, world, prices), policy)
+    if isinstance(done, Refusal):
+        return _refused(draft, "position.exercise", done)
+    book_outcomes(draft, [done.outcome], world)
+    return Done()
+
+
+def do_not_exercise_position(
+    draft: Draft, action: DoNotExercisePosition, world: World, profiles: Profiles
+) -> Outcome:
+    """Let contracts that expire today lapse; a later request replaces this one."""
+    found = _requested(draft.book, action.symbol, action.qty, "do_not_exercise", world)
+    if isinstance(found, Refusal):
+        return _refused(draft, "position.do_not_exercise", found)
+    instrument, qty = found
+    draft.emit(e.OptionInstructed(instrument.symbol, "do_not_exercise", qty, instrument.settlement_date))
+    return Done()
+
+
+def expiry_policy(book: Book) -> ExpiryPolicy:
+    """How the account's expiring contracts are dealt with; by default its profile says."""
+    return CLOSEOUT if book.profile in _CLOSEOUT_PROFILES else SETTLE
+
+
+def judge_of(book: Book, world: World, prices: Prices) -> Judge:
+    """What an account lacks after a change: cash and free shares, or buying power in a margin account."""
+    shares = {symbol: available_qty(book, symbol) for symbol in book.positions}
+    if book.type == "cash":
+        return cash_judge(book.cash - book.reserved_money, shares, prices)
+
+    def lacks(change: NetChange) -> int:
+        power = figures(book, world).buying_power_money
+        missing = max(0, -change.cash_money - power)
+        for symbol, qty in change.shares.items():
+            held = max(0, shares.get(symbol, 0))
+            if -qty > held and book.no_shorting:
+                missing += max(1, value_money(prices.get(symbol, 0), -qty - held))
+        return missing
+
+    return lacks
+
+
+def _requested(
+    book: Book, symbol: str, qty: str | None, kind: Kind, world: World
+) -> tuple[Instrument, int] | Refusal:
+    """The contract and the quantity that a request means, or why it cannot be taken."""
+    session = world.session
+    instrument = world.instruments.find(symbol)
+    position = book.positions.get(instrument.symbol) if instrument is not None else None
+    held = position.qty if position is not None else 0
+    free = available_qty(book, instrument.symbol) if instrument is not None and held > 0 else held
+    wanted = free
+    if qty is not None:
+        try:
+            wanted = parse_qty(qty)
+        except BadNumber:
+            return refuse("invalid_contracts", "qty", qty=qty[:24])
+    if session is None:
+        return refuse("exercise_unpriced", "symbol", missing=symbol[:24])
+    moment = Moment(world.now, session.trade_date, session.core_opens_at, session.core_closes_at)
+    closeout = expiry_policy(book) is CLOSEOUT
+    refusal = check_request(instrument, free if held > 0 else held, wanted, kind, moment, closeout=closeout)
+    if refusal is not None:
+        return refusal
+    assert instrument is not None
+    return instrument, wanted // QTY_PER_SHARE * QTY_PER_SHARE
+
+
+def _prices(instrument: Instrument, world: World) -> dict[str, int]:
+    names = {part.symbol for part in instrument.deliverables if part.kind != "cash"} or {instrument.underlying}
+    return {name: price for name in sorted(names) if (price := world.mark(name))}
+
+
+def _touch(instrument: Instrument, world: World) -> Touch | None:
+    slot = world.board.slots.get(instrument.symbol)
+    quote = slot.quote if slot is not None else None
+    return Touch(quote.bid, quote.ask) if quote is not None else None
+
+
+def _refused(draft: Draft, method: str, refusal: Refusal) -> Refusal:
+    draft.emit(e.CommandRefused(method, refusal.reason, refusal.numbers))
+    return refusal

@@ -1,0 +1,72 @@
+"""Booking what became of option contracts: activities move the cash, position facts move contracts and shares.
+
+Invariants: the facts of one call are one transaction in one turn; rows of one outcome carry one group number, the
+number of its first activity, so that a removal and its stock or cash are a pair for ever (alpaca-api §4.5). The
+option leg is closed at what it settles in cash, nothing for a physical contract; shares are booked at the strike
+(margin-and-options §5.5). A position fact of this kind has no cash of its own: its activity has it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from msgspec import structs
+
+from actors.book import events as e
+from actors.book.draft import Draft
+from actors.book.instruments import Instrument
+from actors.book.rules.booking import book_value
+from actors.book.rules.options.outcome import Activity, Delivery, Outcome, activities
+from actors.market.world import World
+
+_SAYS = {
+    "OPEXP": "option expired",
+    "OPEXC": "option exercised",
+    "OPASN": "option assigned",
+    "OPTRD": "shares of an option",
+    "OPCSH": "cash of an option",
+}
+
+
+def book_outcomes(draft: Draft, outcomes: Iterable[Outcome], world: World) -> None:
+    """Book outcomes in their order. Raises ``KeyError`` for a stock that the engine does not know."""
+    for outcome in outcomes:
+        group_no = draft.book.next_activity_no
+        contract = world.instruments.by_symbol[outcome.symbol]
+        rows = activities([outcome])
+        _activity(draft, rows[0], outcome.reason, group_no)
+        rest = rows[1:]
+        if outcome.proceeds_money:
+            _activity(draft, rest.pop(0), outcome.reason, group_no)
+        _move(draft, contract, outcome.qty, abs(outcome.proceeds_money))
+        for row, delivery in zip(rest, outcome.deliveries, strict=True):
+            _activity(draft, row, outcome.reason, group_no)
+            if delivery.qty:
+                _deliver(draft, world.instruments.by_symbol[delivery.symbol], delivery)
+
+
+def _activity(draft: Draft, row: Activity, reason: str, group_no: int) -> None:
+    book = draft.book
+    draft.emit(
+        e.ActivityBooked(
+            book.next_activity_no,
+            row.type,
+            row.net_money,
+            book.cash + row.net_money,
+            f"{_SAYS[row.type]}: {reason}",
+            row.symbol,
+            row.qty,
+            group_no,
+        )
+    )
+
+
+def _deliver(draft: Draft, stock: Instrument, delivery: Delivery) -> None:
+    _move(draft, stock, delivery.qty, abs(delivery.net_money))
+
+
+def _move(draft: Draft, instrument: Instrument, qty: int, value: int) -> None:
+    """Change a position by a signed quantity that is worth ``value``; its activity has moved the cash."""
+    book = draft.book
+    change = book_value(book, instrument, qty > 0, abs(qty), value, 0, draft.at, 0)
+    draft.emit(structs.replace(change, net_money=0, cash=book.cash))

@@ -1,0 +1,212 @@
+"""What a set of legs is worth at every price of its underlying: when it ends, and on dates before.
+
+Invariants: the payoff when everything has ended is exact, in price and money units, and piecewise linear through
+zero, every strike and one point beyond; breakevens are its roots including what was paid or received, the largest
+loss and gain are its extremes, ``None`` where there is no end to them. Curves of earlier dates, and of a set whose
+legs end on different days, are theoretical values and marked so.
+
+Known limits: one volatility a leg for all prices and dates; legs of one underlying.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from msgspec import Struct
+
+from actors.book.units import MONEY_PER_CENT, MONEY_PER_DOLLAR, PRICE_PER_DOLLAR, divide_half_even
+from mbtd.pricing.inputs import PricingInputs, years_until
+from mbtd.pricing.model import Model, Terms
+
+_MONEY_PER_PRICE: Final = MONEY_PER_DOLLAR // PRICE_PER_DOLLAR
+_AROUND: Final = 0.35
+"""Curves are drawn this far around strikes and spot."""
+
+
+class Leg(Struct, frozen=True):
+    """One leg: an option, or stock when the strike is 0."""
+
+    symbol: str
+    units: int
+    """Signed: contracts times multiplier, or shares; whole."""
+    strike: int = 0
+    """Price units; 0 for stock."""
+    call: bool = True
+    american: bool = True
+    expires_at: int = 0
+    """Nanoseconds UTC; 0 for stock."""
+    volatility: float | None = None
+    """Annual; curves before the end leave out nothing and need it of every option."""
+
+
+class Curve(Struct, frozen=True):
+    """Profit and loss in dollars over prices."""
+
+    label: str
+    at: int
+    prices: tuple[float, ...]
+    profits: tuple[float, ...]
+    theoretical: bool
+
+
+class Payoff(Struct, frozen=True):
+    """Everything about a set of legs; ``cost`` is what was paid for it, negative for a credit."""
+
+    cost_money: int
+    corners: tuple[tuple[int, int], ...]
+    """Price and profit where the payoff at the end bends, price and money units; empty for several ends."""
+    breakevens: tuple[float, ...]
+    """Dollars."""
+    max_profit_money: int | None
+    max_loss_money: int | None
+    """Not negative; ``None``: unlimited."""
+    curves: tuple[Curve, ...]
+
+
+def payoff(
+    legs: Sequence[Leg],
+    cost_money: int,
+    underlying: str,
+    spot: float,
+    inputs: PricingInputs,
+    at: int,
+    dates: Iterable[tuple[str, int]] = (),
+    model: Model | None = None,
+    points: int = 81,
+) -> Payoff:
+    """The payoff of legs at their first end, and at ``dates`` (label, instant) before it."""
+    ends = sorted({leg.expires_at for leg in legs if leg.strike})
+    prices = grid(legs, spot, points)
+    single = len(ends) <= 1
+    first = ends[0] if ends else at
+    curves = []
+    if single:
+        corners = corner_points(legs, cost_money)
+        at_end = Curve(
+            "at expiry", first, prices, tuple(profit_at(legs, cost_money, p) for p in prices), theoretical=False
+        )
+        breakevens = tuple(roots(corners, _last_slope(legs)))
+        gain, loss = extremes(corners, _last_slope(legs))
+    else:
+        corners, gain, loss = (), None, None
+        at_end = _theoretical(
+            "at first expiry", first, legs, cost_money, underlying, prices, inputs, model or Model()
+        )
+        breakevens = tuple(_crossings(at_end))
+        if _last_slope(legs) >= 0:
+            loss = _cents(-min(at_end.profits))
+        if _last_slope(legs) <= 0:
+            gain = _cents(max(at_end.profits))
+    curves.append(at_end)
+    for label, moment in dates:
+        curves.append(_theoretical(label, moment, legs, cost_money, underlying, prices, inputs, model or Model()))
+    return Payoff(cost_money, corners, breakevens, gain, loss, tuple(curves))
+
+
+def corner_points(legs: Sequence[Leg], cost_money: int) -> tuple[tuple[int, int], ...]:
+    """Price and profit at zero, every strike, and one point beyond the top, exact."""
+    strikes = sorted({leg.strike for leg in legs if leg.strike})
+    top = 2 * strikes[-1] if strikes else 2 * PRICE_PER_DOLLAR
+    return tuple((price, ended_money(legs, price) - cost_money) for price in sorted({0, *strikes, top}))
+
+
+def ended_money(legs: Sequence[Leg], price: int) -> int:
+    """What the legs are worth when all have ended with the underlying at ``price``; price and money units."""
+    worth = 0
+    for leg in legs:
+        if not leg.strike:
+            inside = price
+        elif leg.call:
+            inside = max(0, price - leg.strike)
+        else:
+            inside = max(0, leg.strike - price)
+        worth += inside * leg.units
+    return worth * _MONEY_PER_PRICE
+
+
+def profit_at(legs: Sequence[Leg], cost_money: int, price: float) -> float:
+    """Profit in dollars when all has ended at a price in dollars."""
+    return (ended_money(legs, round(price * PRICE_PER_DOLLAR)) - cost_money) / MONEY_PER_DOLLAR
+
+
+def roots(corners: Sequence[tuple[int, int]], last_slope: int) -> list[float]:
+    """Prices in dollars at which the profit changes its sign; whole stretches of zero give their ends."""
+    found = []
+    for (left, low), (right, high) in itertools.pairwise(corners):
+        if low == 0:
+            found.append(left)
+        if (low < 0 < high) or (high < 0 < low):
+            found.append(left + divide_half_even(abs(low) * (right - left), abs(high - low)))
+    last_price, last = corners[-1]
+    if last == 0:
+        found.append(last_price)
+    elif (last < 0 < last_slope) or (last_slope < 0 < last):
+        found.append(last_price + divide_half_even(abs(last), abs(last_slope) * _MONEY_PER_PRICE))
+    return [price / PRICE_PER_DOLLAR for price in sorted(set(found))]
+
+
+def extremes(corners: Sequence[tuple[int, int]], last_slope: int) -> tuple[int | None, int | None]:
+    """The largest profit and the largest loss; ``None`` for one without end."""
+    profits = [profit for _, profit in corners]
+    gain = None if last_slope > 0 else max(0, max(profits))
+    loss = None if last_slope < 0 else max(0, -min(profits))
+    return gain, loss
+
+
+def grid(legs: Sequence[Leg], spot: float, points: int) -> tuple[float, ...]:
+    """Prices to draw at: evenly around strikes and spot, and the strikes themselves."""
+    strikes = [leg.strike / PRICE_PER_DOLLAR for leg in legs if leg.strike]
+    marks = [*strikes, spot]
+    spread = max(max(marks) - min(marks), _AROUND * spot / 2)
+    low, high = max(0.0, min(marks) - spread * _AROUND), max(marks) + spread * _AROUND
+    even = [low + (high - low) * n / (points - 1) for n in range(points)]
+    return tuple(sorted({*even, *strikes, spot}))
+
+
+def _last_slope(legs: Sequence[Leg]) -> int:
+    """Units that gain with the price beyond the last strike."""
+    return sum(leg.units for leg in legs if not leg.strike or leg.call)
+
+
+def _theoretical(
+    label: str,
+    at: int,
+    legs: Sequence[Leg],
+    cost_money: int,
+    underlying: str,
+    prices: Sequence[float],
+    inputs: PricingInputs,
+    model: Model,
+) -> Curve:
+    profits = tuple(
+        sum(_leg_worth(leg, price, underlying, inputs, at, model) for leg in legs) - cost_money / MONEY_PER_DOLLAR
+        for price in prices
+    )
+    return Curve(label, at, tuple(prices), profits, theoretical=True)
+
+
+def _leg_worth(leg: Leg, price: float, underlying: str, inputs: PricingInputs, at: int, model: Model) -> float:
+    if not leg.strike:
+        return price * leg.units
+    strike = leg.strike / PRICE_PER_DOLLAR
+    if leg.expires_at <= at or leg.volatility is None or price <= 0.0:
+        return max(0.0, price - strike if leg.call else strike - price) * leg.units
+    terms = Terms(leg.call, strike, years_until(at, leg.expires_at), leg.american)
+    return model.worth(terms, inputs.market(underlying, price, at, leg.expires_at), leg.volatility) * leg.units
+
+
+def _cents(dollars: float) -> int:
+    """Money units of a theoretical amount, to the cent, not below zero."""
+    return max(0, round(dollars * 100)) * MONEY_PER_CENT
+
+
+def _crossings(curve: Curve) -> list[float]:
+    """Where a drawn curve crosses zero, between two of its points."""
+    found = []
+    points = list(zip(curve.prices, curve.profits, strict=True))
+    for (left, low), (right, high) in itertools.pairwise(points):
+        if (low < 0 <= high) or (high < 0 <= low):
+            found.append(round(left + (right - left) * abs(low) / (abs(low) + abs(high)), 4))
+    return found

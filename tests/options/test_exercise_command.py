@@ -1,0 +1,153 @@
+"""``position.exercise`` and ``position.do_not_exercise`` through the engine, on a book that holds contracts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from msgspec import structs
+
+from actors.book import events as e
+from actors.book.events import Lot
+from actors.book.instruments import Instrument
+from actors.book.outcome import Done
+from actors.book.rules.reasons import Refusal
+from actors.book.state.book import Book, Instructed, Position
+from actors.book.units import MONEY_PER_DOLLAR, QTY_PER_SHARE, parse_time
+from actors.commands import DoNotExercisePosition, ExercisePosition
+from actors.engine import Engine
+from actors.inputs import Envelope, Issued
+from actors.market.messages import Quote, Session
+from mbtd.market.assets import instrument_of
+from mbtd.records.lines import Lines
+from tests.options.rig import CALENDAR, contract
+
+DOLLAR, SHARE = MONEY_PER_DOLLAR, QTY_PER_SHARE
+CALL, PUT = contract(100), contract(100, "put")
+STOCK = instrument_of("XYZ", CALENDAR)
+NOON = parse_time("2026-12-18T17:00:00Z")
+
+
+def session(at: int) -> Session:
+    return structs.replace(CALENDAR.session_at(at), at=at)
+
+
+def opened(cash: int, *holdings: tuple[Instrument, int], kind: str = "margin", profile: str = "realistic") -> Engine:
+    """An engine at noon of the expiry day, the stock at 106, with one account that holds contracts."""
+    engine = Engine(b"p" * 32, instruments=[CALL, PUT, STOCK])
+    book = Book(1, "id", "user", b"s" * 32, type=kind, cash=cash * DOLLAR, profile=profile)
+    for number, (instrument, count) in enumerate(holdings, 1):
+        qty = count * SHARE
+        basis = 2 * count * instrument.multiplier * DOLLAR
+        lot = Lot(number, qty, basis, 0, 0)
+        book.positions[instrument.symbol] = Position(instrument.symbol, instrument.asset_id, qty, basis, (lot,), 0)
+        book.next_lot_no = number + 1
+    engine.tape(session(NOON))
+    engine.tape(Quote("XYZ", 1_059_900, 100, 1_060_100, 100, NOON))
+    engine.admit(book)
+    return engine
+
+
+def do(engine: Engine, action: Any, at: int = NOON + 1) -> Any:
+    return engine.command(1, action, at, Envelope(), Issued(b"s" * 32))
+
+
+def test_an_exercise_takes_the_contracts_and_brings_the_shares_at_the_strike() -> None:
+    engine = opened(25_000, (CALL, 3))
+    engine.take_steps()
+    assert do(engine, ExercisePosition(symbol=CALL.symbol, qty="2")) == Done()
+    book = engine.books[1]
+    assert book.cash == 5_000 * DOLLAR
+    assert {s: (p.qty // SHARE, p.basis_money // DOLLAR) for s, p in book.positions.items()} == {
+        CALL.symbol: (1, 200),
+        "XYZ": (200, 20_000),
+    }
+    (step,) = engine.take_steps()
+    (section,) = step.sections
+    booked = [event for event in section.events if isinstance(event, e.ActivityBooked)]
+    assert [(b.activity_type, b.qty // SHARE, b.net_money // DOLLAR) for b in booked] == [
+        ("OPEXC", -2, 0),
+        ("OPTRD", 200, -20_000),
+    ]
+    assert len({b.group_no for b in booked}) == 1
+    moved = [event for event in section.events if isinstance(event, e.PositionChanged)]
+    assert [(m.symbol, m.realized_money // DOLLAR, m.net_money) for m in moved] == [
+        (CALL.symbol, -400, 0),
+        ("XYZ", 0, 0),
+    ]
+
+
+def test_streams_and_outputs_name_the_rows_of_an_exercise() -> None:
+    engine = opened(25_000, (CALL, 3))
+    engine.take_steps()
+    do(engine, DoNotExercisePosition(symbol=CALL.symbol, qty="1"))
+    do(engine, ExercisePosition(symbol=CALL.symbol, qty="2"), NOON + 2)
+    lines = [line for step in engine.take_steps() for line in Lines().render(step)]
+    shown = [(line["event"], line.get("activity_type"), line["symbol"], line["qty"]) for line in lines]
+    assert shown == [
+        ("option.instructed", None, CALL.symbol, "1"),
+        ("activity.booked", "OPEXC", CALL.symbol, "-2"),
+        ("position.changed", None, CALL.symbol, "1"),
+        ("activity.booked", "OPTRD", "XYZ", "200"),
+        ("position.changed", None, "XYZ", "200"),
+    ]
+
+
+def test_all_are_exercised_by_default() -> None:
+    engine = opened(40_000, (CALL, 3))
+    assert do(engine, ExercisePosition(symbol=CALL.symbol)) == Done()
+    assert set(engine.books[1].positions) == {"XYZ"}
+
+
+@pytest.mark.parametrize(
+    ("cash", "kind", "holdings", "action", "reason"),
+    [
+        (100, "cash", [(CALL, 1)], ExercisePosition(symbol=CALL.symbol), "exercise_beyond_means"),
+        (100, "margin", [(CALL, 1)], ExercisePosition(symbol=CALL.symbol), "exercise_beyond_means"),
+        (99_999, "cash", [(PUT, 1)], ExercisePosition(symbol=PUT.symbol), "not_in_the_money"),
+        (99_999, "cash", [(CALL, 1)], ExercisePosition(symbol=CALL.symbol, qty="1.5"), "invalid_contracts"),
+        (99_999, "cash", [(CALL, 1)], ExercisePosition(symbol=CALL.symbol, qty="all"), "invalid_contracts"),
+        (99_999, "cash", [(CALL, 1)], ExercisePosition(symbol=CALL.symbol, qty="2"), "exercise_more_than_held"),
+        (99_999, "margin", [(CALL, -1)], ExercisePosition(symbol=CALL.symbol), "exercise_of_short"),
+        (99_999, "cash", [], ExercisePosition(symbol=CALL.symbol), "contract_not_held"),
+        (99_999, "cash", [(STOCK, 100)], ExercisePosition(symbol="XYZ"), "contract_not_held"),
+        (99_999, "cash", [], DoNotExercisePosition(symbol="NOPE"), "contract_not_held"),
+    ],
+)
+def test_what_cannot_be_is_refused_and_changes_nothing(
+    cash: int, kind: str, holdings: list[Any], action: Any, reason: str
+) -> None:
+    engine = opened(cash, *holdings, kind=kind)
+    before = (engine.books[1].cash, dict(engine.books[1].positions))
+    outcome = do(engine, action)
+    assert isinstance(outcome, Refusal)
+    assert outcome.reason == reason
+    assert (engine.books[1].cash, engine.books[1].positions) == before
+    assert not engine.books[1].quarantined
+
+
+def test_an_instruction_is_kept_replaced_and_gone_with_its_contracts() -> None:
+    engine = opened(99_999, (CALL, 3))
+    assert do(engine, DoNotExercisePosition(symbol=CALL.symbol, qty="1")) == Done()
+    assert do(engine, DoNotExercisePosition(symbol=CALL.symbol), NOON + 2) == Done()
+    kept = engine.books[1].instructions
+    assert kept == {CALL.symbol: Instructed("do_not_exercise", 3 * SHARE, 20261218)}
+    assert do(engine, ExercisePosition(symbol=CALL.symbol), NOON + 3) == Done()
+    assert engine.books[1].instructions == {}
+
+
+@pytest.mark.parametrize(
+    ("profile", "time", "taken"),
+    [
+        ("realistic", "2026-12-18T22:29:59Z", True),
+        ("realistic", "2026-12-18T22:30:00Z", False),
+        ("alpaca-parity", "2026-12-18T21:29:59Z", True),
+        ("alpaca-parity", "2026-12-18T21:30:00Z", False),
+    ],
+)
+def test_the_cutoff_is_that_of_the_accounts_policy(profile: str, time: str, taken: bool) -> None:
+    engine = opened(99_999, (CALL, 1), profile=profile)
+    at = parse_time(time)
+    engine.tape(session(at - 1))
+    outcome = do(engine, DoNotExercisePosition(symbol=CALL.symbol), at)
+    assert (outcome == Done()) == taken
