@@ -57,6 +57,8 @@ class Pump:
         """No matching: storage trouble or a kill switch."""
         self.commands_paused = False
         self.longest_slice_ns = 0
+        self.turns = 0
+        """Slices begun so far, for the watchdog."""
 
     def push(self, messages: Sequence[TapeMessage]) -> None:
         """Append to the tape. Never waits."""
@@ -104,6 +106,7 @@ class Pump:
     def spin(self) -> bool:
         """Work for at most a slice; whether there was anything to do."""
         started = self._monotonic()
+        self.turns += 1
         busy = False
         while True:
             worked = self._round()

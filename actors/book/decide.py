@@ -12,6 +12,7 @@ from actors.book.ids import client_key, derive_order_ids, draw_u64, uniform
 from actors.book.outcome import Done, Outcome, Placed
 from actors.book.rules.admission.check import account_refusal, check, read_close
 from actors.book.rules.admission.parse import Parsed, parse
+from actors.book.rules.admission.switches import exposure_refusal, trading_refusal
 from actors.book.rules.matching.profiles import Profile, Profiles
 from actors.book.rules.reasons import Refusal, refuse
 from actors.book.state.book import Order
@@ -90,9 +91,13 @@ def _place(draft: Draft, action: PlaceOrder, world: World, profiles: Profiles) -
                 return refuse("client_order_id_not_unique", "client_order_id")
             live = book.orders.get(known >> 25)
             return Placed(live.terms if live is not None else None, known >> 25, duplicate=True)
+    if world.switches and (refusal := trading_refusal(world)) is not None:
+        return refusal
     need = check(book, order, world)
     if isinstance(need, Refusal):
         return need
+    if world.switches and (refusal := exposure_refusal(world, need.intent)) is not None:
+        return refusal
     order_no = book.next_order_no
     order_id, derived_client_id = derive_order_ids(book.seed, book.epoch, order_no)
     profile = profiles.get(book.profile)

@@ -24,6 +24,15 @@ class User(Struct, gc=False, array_like=True):
     account_nos: tuple[int, ...] = ()
 
 
+class Thrown(Struct, frozen=True, array_like=True):
+    """A kill switch that one source holds."""
+
+    by: str
+    why: str
+    at: int
+    """Nanoseconds UTC."""
+
+
 class HouseImage(Struct, array_like=True):
     """The house as one encodable value."""
 
@@ -32,12 +41,13 @@ class HouseImage(Struct, array_like=True):
     names: dict[str, int]
     users: dict[str, User]
     account_ids: dict[str, int] = {}
+    switches: dict[str, dict[str, Thrown]] = {}
 
 
 class House:
     """The house's state, changed only by :meth:`fold`."""
 
-    __slots__ = ("by_id", "n", "names", "next_account_no", "users")
+    __slots__ = ("by_id", "n", "names", "next_account_no", "switches", "users")
 
     def __init__(self) -> None:
         self.n = 0
@@ -46,6 +56,8 @@ class House:
         self.by_id: dict[bytes, int] = {}
         """Raw 16 bytes of each account id."""
         self.users: dict[str, User] = {}
+        self.switches: dict[str, dict[str, Thrown]] = {}
+        """Kill switches and the sources that hold them."""
 
     def fold(self, event: Any) -> None:
         """Apply one house event."""
@@ -64,7 +76,23 @@ class House:
                 self.users[event.user_id] = User(event.tier)
             else:
                 user.tier = event.tier
+        elif isinstance(event, e.UserErased):
+            self._erase(set(event.account_nos))
+        elif isinstance(event, e.SwitchSet):
+            sources = self.switches.setdefault(event.switch, {})
+            if event.on:
+                sources[event.source] = Thrown(event.by, event.why, event.at)
+            else:
+                sources.pop(event.source, None)
         self.n += 1
+
+    def _erase(self, account_nos: set[int]) -> None:
+        """Forget who owned these accounts. Their numbers are never used again."""
+        self.names = {name: no for name, no in self.names.items() if no not in account_nos}
+        self.by_id = {raw: no for raw, no in self.by_id.items() if no not in account_nos}
+        self.users = {
+            name: user for name, user in self.users.items() if not account_nos.intersection(user.account_nos)
+        }
 
     def find(self, id_or_name: str) -> int | None:
         """The account of this id or name."""
@@ -79,7 +107,9 @@ class House:
     def encode(self) -> bytes:
         """The whole house as bytes."""
         ids = {str(UUID(bytes=raw)): no for raw, no in self.by_id.items()}
-        return msgspec.msgpack.encode(HouseImage(self.n, self.next_account_no, self.names, self.users, ids))
+        return msgspec.msgpack.encode(
+            HouseImage(self.n, self.next_account_no, self.names, self.users, ids, self.switches)
+        )
 
     @staticmethod
     def decode(body: bytes) -> House:
@@ -90,5 +120,6 @@ class House:
         house.next_account_no = image.next_account_no
         house.names = image.names
         house.users = image.users
+        house.switches = image.switches
         house.by_id = {UUID(text).bytes: no for text, no in image.account_ids.items()}
         return house

@@ -10,10 +10,11 @@ import sqlite3
 from collections.abc import Callable, Sequence
 
 from storage.migrations.m0001_initial import initial
+from storage.migrations.m0002_audit import audit_chain
 
 Step = Callable[[sqlite3.Connection], None]
 
-MIGRATIONS: Sequence[Step] = (initial,)
+MIGRATIONS: Sequence[Step] = (initial, audit_chain)
 LATEST = len(MIGRATIONS)
 
 

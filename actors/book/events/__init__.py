@@ -29,7 +29,9 @@ from actors.book.events.house import (
     AccountRegistered,
     ApiKeyIssued,
     HouseEvent,
+    SwitchSet,
     TierSet,
+    UserErased,
 )
 from actors.book.events.orders import (
     OrderAccepted,
@@ -71,6 +73,8 @@ Event = (
     | AccountRegistered
     | TierSet
     | ApiKeyIssued
+    | SwitchSet
+    | UserErased
 )
 
 __all__ = [
@@ -102,5 +106,7 @@ __all__ = [
     "OrderReplaced",
     "OrderTriggered",
     "PositionChanged",
+    "SwitchSet",
     "TierSet",
+    "UserErased",
 ]

@@ -166,6 +166,8 @@ REASONS: Final[dict[str, Reason]] = dict(
            "Option orders are not served by this version."),
         _r(3505, "trading_disabled", 403, _FORBIDDEN, "account is not authorized to trade",
            "Trading is switched off on this server; cancels and reads go on.", True),
+        _r(3506, "new_orders_disabled", 403, _FORBIDDEN, "new orders are rejected",
+           "This server takes only orders that reduce a position at present.", True),
     )
 )  # fmt: skip
 
