@@ -8,6 +8,7 @@ from typing import Any
 from actors.book.units import format_time
 from mbtd import __version__
 from mbtd.core import Core
+from mbtd.jobs.marks import Marks
 from mbtd.market.feed import STATE_SENTENCES, Feed, FeedStatus
 from mbtd.market.reference import ReferenceKeeper
 from mbtd.switchboard import Switchboard
@@ -94,6 +95,7 @@ def health(
             "session": core.engine.world.phase,
             "quarantined": quarantined,
         },
+        "last": {kind: format_time(round(at * 1e9)) for kind, at in Marks(core.directory).read().items()},
         "limits": {"mailbox": core.mailroom.capacity},
     }
 

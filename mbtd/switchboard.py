@@ -49,7 +49,7 @@ class Switchboard:
         core = self._core
         if not switch(core.engine, SwitchInput(name, source, on, by, why), core.now()):
             return False
-        log.warning("switch.changed", switch=name, source=source, on=on, by=by, why=why)
+        log.info("switch.changed", switch=name, source=source, on=on, by=by, why=why)
         core.hand_on()
         core.pump.wake()
         self._changed.set()

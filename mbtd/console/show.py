@@ -21,6 +21,7 @@ from mbtd.rpc.server import Server
 
 Rows = list[dict[str, Any]]
 FRAMES_SHOWN = 3
+FRAMES_MAX = 32
 
 
 def accounts(core: Core, limit: int) -> Rows:
@@ -105,10 +106,21 @@ def tasks(limit: int) -> Rows:
     """Every task of the loop and where it waits."""
     rows = []
     for task in sorted(asyncio.all_tasks(), key=lambda each: each.get_name()):
-        stack = task.get_stack(limit=FRAMES_SHOWN)
-        where = [f"{os.path.basename(f.f_code.co_filename)}:{f.f_lineno} {f.f_code.co_name}" for f in stack]
-        rows.append({"task": task.get_name(), "waits_in": where[-1] if where else "-"})
+        rows.append(
+            {"task": task.get_name(), "waits_in": " < ".join(reversed(_where(task.get_coro())[-FRAMES_SHOWN:]))}
+        )
     return rows[:limit]
+
+
+def _where(waiting: Any) -> list[str]:
+    """The frames of a coroutine and of what it awaits, outermost first."""
+    frames: list[str] = []
+    while waiting is not None and len(frames) < FRAMES_MAX:
+        frame = getattr(waiting, "cr_frame", None) or getattr(waiting, "gi_frame", None)
+        if frame is not None:
+            frames.append(f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno} {frame.f_code.co_name}")
+        waiting = getattr(waiting, "cr_await", None) or getattr(waiting, "gi_yieldfrom", None)
+    return frames
 
 
 def storage(core: Core, health: dict[str, Any]) -> dict[str, Any]:
