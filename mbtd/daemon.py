@@ -171,10 +171,10 @@ def _seed(config: Config, directory: Path, drawn: int) -> int:
         raise FeedRefused(f"{path} does not hold a number; remove it to draw a new seed", 78) from None
 
 
-def _keep_seed(config: Config, directory: Path, seed: int) -> None:
-    """Keep a drawn seed for the next starts, now that the state directory is known to be ours."""
+def _keep_seed(directory: Path, seed: int) -> None:
+    """Keep the seed for later starts and checks, now that the state directory is known to be ours."""
     path = directory / SEED_FILE
-    if not config.engine.seed and not path.exists():
+    if not path.exists():
         temporary = path.with_suffix(".tmp")
         temporary.write_text(str(seed))
         temporary.replace(path)
@@ -229,7 +229,7 @@ class Daemon:
         recovered = await core.start(
             self._directory, self._lock, stored.snapshot_chunk_max_rows, stored.ballast_bytes
         )
-        _keep_seed(self._config, self._directory, self._seed)
+        _keep_seed(self._directory, self._seed)
         log.info(
             "recovery.finished",
             seq=recovered.head.seq,

@@ -192,18 +192,19 @@ def list_backups(backups: Path) -> list[tuple[Path, Manifest]]:
 
 
 def prune(backups: Path, keep_daily: int, keep_weekly: int) -> list[Path]:
-    """Delete all but the newest ``keep_daily`` days' and ``keep_weekly`` weeks' last backups; what went.
+    """Delete what is not needed any more; what went.
 
-    Of one day the last counts. The newest backup always stays.
+    Kept are the newest ``keep_daily`` of all, the last of each of so many days, the last of ``keep_weekly`` weeks.
     """
     found = list_backups(backups)
     by_day = {manifest.made_at[:10]: path for path, manifest in found}
     by_week: dict[tuple[int, int], Path] = {}
     for day, path in by_day.items():
         by_week[_week(day)] = path
-    kept = set(list(by_day.values())[-max(1, keep_daily) :]) | set(
-        list(by_week.values())[-keep_weekly:] if keep_weekly else []
-    )
+    daily = max(1, keep_daily)
+    kept = {path for path, _ in found[-daily:]} | set(list(by_day.values())[-daily:])
+    if keep_weekly:
+        kept |= set(list(by_week.values())[-keep_weekly:])
     gone = [path for path, _ in found if path not in kept]
     for path in gone:
         shutil.rmtree(path)

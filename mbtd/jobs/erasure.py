@@ -10,6 +10,7 @@ before keep the user until they are rotated out; lines already given to the syst
 from __future__ import annotations
 
 import contextlib
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,8 @@ from storage.tombstones import Tombstone, Tombstones
 
 log = get_logger(subsystem="erasure")
 _encode = msgspec.msgpack.encode
+ASIDE = "before-restore-"
+"""Where a restore moves the files that it replaces."""
 PATIENCE_S = 60.0
 POLL_S = 0.02
 
@@ -73,9 +76,16 @@ async def erase_online(core: Core, directory: Path, user_id: str) -> dict[str, A
     result = await core.store.work("erase", _encode(EraseArgument(account_nos, names, below)))
     await core.scrub_journal(below)
     erased = msgspec.msgpack.decode(result, type=Erased)
+    await anyio.to_thread.run_sync(drop_asides, directory)
     stones.set(msgspec.structs.replace(stone, done=True))
     log.warning("user.erased", accounts=len(account_nos), rows=erased.rows, house_events=erased.house_events)
     return {"accounts": len(account_nos), "rows": erased.rows, "house_events": erased.house_events}
+
+
+def drop_asides(directory: Path) -> None:
+    """Delete what earlier restores moved aside: it holds everybody as they were."""
+    for path in directory.glob(f"{ASIDE}*"):
+        shutil.rmtree(path)
 
 
 def finish_offline(directory: Path, *, everybody: bool = False) -> int:

@@ -23,6 +23,8 @@ from mbtd.service.why import render_fill
 from storage.database import FILE_NAME
 
 TABLES = ("accounts", "orders", "fills", "activities", "archive")
+HIDDEN = ("seed",)
+"""What an account's chances derive from: to know it would be to know them beforehand."""
 _KEY = {"orders": "order_no", "fills": "fill_no", "activities": "n", "archive": "n"}
 
 
@@ -80,7 +82,7 @@ def _render(table: str, row: Any) -> dict[str, Any]:
 def _plain(value: Any) -> Any:
     """A fact by its fields' names."""
     if isinstance(value, msgspec.Struct):
-        return {name: _plain(getattr(value, name)) for name in value.__struct_fields__}
+        return {name: _plain(getattr(value, name)) for name in value.__struct_fields__ if name not in HIDDEN}
     if isinstance(value, bytes):
         return value.hex()
     if isinstance(value, list | tuple):

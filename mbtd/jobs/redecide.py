@@ -12,6 +12,8 @@ that moved in it without an event may differ; a stretch whose inputs are gone is
 from __future__ import annotations
 
 import contextlib
+import os
+from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -33,7 +35,7 @@ from actors.inputs import (
     UnreadableInput,
     decode_steps,
 )
-from actors.market.messages import FeedState, TapeMessage
+from actors.market.messages import FeedState, Session, TapeMessage
 from actors.switching import show, switch
 from mbtd.config import Config, find_config
 from mbtd.daemon import partition_seed
@@ -91,7 +93,7 @@ def redecide(directory: Path, recordings: tuple[Path, ...] = ()) -> Finding:
 
 
 def _served(directory: Path) -> tuple[Engine, Iterator[tuple[int, TapeMessage]]]:
-    config = Config.load(find_config(None, {}), {}, {}).config
+    config = Config.load(find_config(None, os.environ), os.environ, {}).config
     seed_file = directory / "seed"
     seed = int(seed_file.read_text()) if seed_file.exists() else config.engine.seed
     feed = make_feed(config, seed)
@@ -132,7 +134,7 @@ class _Again:
     def __init__(self, engine: Engine, tape: Iterable[tuple[int, TapeMessage]]) -> None:
         self._engine = engine
         self._tape = iter(tape)
-        self._ahead: tuple[int, TapeMessage] | None = None
+        self._ahead: deque[tuple[int, TapeMessage]] = deque()
         self._ready: list[Step] = []
         self.compared = 0
 
@@ -156,19 +158,30 @@ class _Again:
         self._ready += self._engine.take_steps()
 
     def _next(self) -> tuple[int, TapeMessage] | None:
-        if self._ahead is None:
-            self._ahead = next(self._tape, None)
-        return self._ahead
+        return self._ahead[0] if self._look(1) else None
+
+    def _look(self, count: int) -> bool:
+        """Have so many messages in hand."""
+        while len(self._ahead) < count:
+            found = next(self._tape, None)
+            if found is None:
+                return False
+            self._ahead.append(found)
+        return True
+
+    def _starts_anew(self, message: TapeMessage) -> bool:
+        """Whether a daemon began here: it says the phase first, and then that messages were lost."""
+        return isinstance(message, Session) and self._look(2) and _is_restart(self._ahead[1][1])
 
     def _play_to(self, position: int) -> None:
         while (found := self._next()) is not None and found[0] <= position and not self._ready:
             self._feed(*found)
 
     def _feed(self, seq: int, message: TapeMessage) -> None:
-        self._ahead = None
-        engine = self._engine
-        if isinstance(message, FeedState) and message.state == "gap" and message.reason == "restart":
+        if self._starts_anew(message):
             self._restart()
+        self._ahead.popleft()
+        engine = self._engine
         engine.world.tape_seq = seq - 1
         engine.tape(message)
         self._gather()
@@ -213,6 +226,10 @@ class _Again:
             if self._engine.steps or self._engine.waits.timers.next_due > at:
                 return
             self._engine.run_due(at, 1)
+
+
+def _is_restart(message: TapeMessage) -> bool:
+    return isinstance(message, FeedState) and message.state == "gap" and message.reason == "restart"
 
 
 def _account_of(step: Step) -> str:

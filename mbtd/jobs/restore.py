@@ -17,7 +17,7 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import replace
 
-from mbtd.jobs.erasure import finish_offline
+from mbtd.jobs.erasure import ASIDE, finish_offline
 from mbtd.jobs.verify import Report, verify
 from mbtd.journal import DIRECTORY, open_front
 from storage.backup import BadBackup, check_files, list_backups, prune
@@ -27,7 +27,6 @@ from storage.lock import StateLock
 from storage.records import Group
 from storage.sqlite import SqliteStore
 
-ASIDE = "before-restore-"
 _MOVED = ("mbtd.sqlite3", "mbtd.sqlite3-wal", "mbtd.sqlite3-shm", DIRECTORY, "ballast", "seed", "replay.json")
 __all__ = ["Restored", "drill", "prune", "restore"]
 
