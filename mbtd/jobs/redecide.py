@@ -192,7 +192,7 @@ class _Again:
         engine = Engine(old.seed, old.profiles, old.defaults, old.world.instruments.by_symbol.values())
         engine.house, engine.seq, engine.input_seq = old.house, old.seq, old.input_seq
         engine.world.feed, engine.world.data_class = old.world.feed, old.world.data_class
-        engine.world.now, engine.world.session = old.world.now, old.world.session
+        engine.world.now = old.world.now
         engine.books = old.books
         show(engine)
         for account_no in sorted(engine.books):
