@@ -21,6 +21,12 @@ PLACES = {
     ".tmpfiles": Path("usr/lib/tmpfiles.d"),
     ".rules.yml": Path("usr/share/mbtd"),
 }
+SETTINGS = {
+    'directory = "var"': 'directory = "/var/lib/mbtd"',
+    "operator_uids = []": "operator_uids = [0]",
+    "operator_groups = []": 'operator_groups = ["mbtd-operators"]',
+}
+"""What an installed configuration says other than the defaults: root and the operators' group may operate."""
 PLACEHOLDER = "/opt/mbtd/.venv"
 NEXT = (
     "systemd-sysusers",
@@ -56,7 +62,9 @@ def install(root: Path, prefix: Path | None = None) -> list[Path]:
     configuration = root / "etc/mbtd/config.toml"
     example = Path(__file__).parents[1] / "config.toml"
     if not configuration.exists() and example.exists():
-        text = example.read_text().replace('directory = "var"', 'directory = "/var/lib/mbtd"')
+        text = example.read_text()
+        for default, ours in SETTINGS.items():
+            text = text.replace(default, ours)
         written.append(_write(configuration, text))
     return written
 
