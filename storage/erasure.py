@@ -17,7 +17,8 @@ from msgspec import Struct
 from storage import audit
 from storage.sqlite import SqliteStore
 
-OF_ACCOUNT = ("archive", "orders", "fills", "activities", "accounts", "snapshots", "bases")
+KEPT = ("audit_leaves", "audit_heads")
+"""Hashes of an erased account stay."""
 SEARCH_BYTES = 1 << 20
 
 
@@ -36,7 +37,7 @@ def erase(store: SqliteStore, account_nos: Iterable[int], house_numbers: Iterabl
     def work(db: sqlite3.Connection) -> None:
         counted[:] = [0, 0]
         for account_no in numbers:
-            for table in OF_ACCOUNT:
+            for table in tables_of_accounts(db):
                 counted[0] += db.execute(f"DELETE FROM {table} WHERE account_no = ?", (account_no,)).rowcount
             audit.blank(db, account_no)
         for n in house_numbers:
@@ -45,6 +46,13 @@ def erase(store: SqliteStore, account_nos: Iterable[int], house_numbers: Iterabl
 
     store.change(work)
     return Erased(*counted)
+
+
+def tables_of_accounts(db: sqlite3.Connection) -> list[str]:
+    """Every table that has rows of accounts, those of later releases included."""
+    names = [name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")]
+    columns = {name: {row[1] for row in db.execute(f"PRAGMA table_info({name})")} for name in names}
+    return [name for name in names if "account_no" in columns[name] and name not in KEPT]
 
 
 def scrub(store: SqliteStore) -> None:

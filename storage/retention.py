@@ -33,6 +33,7 @@ class Purged(Struct):
     orders: int = 0
     fills: int = 0
     activities: int = 0
+    """Activities, closed lots and days."""
 
 
 def base_of(db: sqlite3.Connection, account_no: int) -> Base | None:
@@ -64,6 +65,7 @@ def purge(store: SqliteStore, base: Base, before_at: int, keep_orders: Iterable[
     kept = set(keep_orders)
 
     def work(db: sqlite3.Connection) -> None:
+        purged.fills = purged.activities = 0
         account_no = base.account_no
         audit.rebase(db, account_no, base.n)
         db.execute(
@@ -87,9 +89,10 @@ def purge(store: SqliteStore, base: Base, before_at: int, keep_orders: Iterable[
                 "DELETE FROM fills WHERE account_no = ? AND order_no = ?", (account_no, order_no)
             ).rowcount
         purged.orders = len(old)
-        purged.activities = db.execute(
-            "DELETE FROM activities WHERE account_no = ? AND at < ?", (account_no, before_at)
-        ).rowcount
+        for table in ("activities", "closed_lots", "days"):
+            purged.activities += db.execute(
+                f"DELETE FROM {table} WHERE account_no = ? AND at < ?", (account_no, before_at)
+            ).rowcount
 
     store.change(work)
     return purged

@@ -20,6 +20,7 @@ from mbtd.cli.market import add_market_commands
 from mbtd.cli.operations import add_operation_commands
 from mbtd.cli.orders import add_order_commands
 from mbtd.cli.processes import add_process_commands
+from mbtd.cli.records import add_record_commands
 from mbtd.rpc.wire import ConnectionLost, NoDaemon, ProtocolFault, RpcRefusal
 
 
@@ -34,6 +35,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_position_commands(commands)
     add_market_commands(commands)
     add_operation_commands(commands)
+    add_record_commands(commands)
     return parser
 
 

@@ -64,7 +64,7 @@ class OfUser(Params, frozen=True, kw_only=True):
 class Archive(OfUser, frozen=True, kw_only=True):
     """A page of a user's data: one table of one account, behind ``after``."""
 
-    table: Literal["user", "accounts", "orders", "fills", "activities", "archive"] = "user"
+    table: Literal["user", "accounts", "orders", "fills", "activities", "closed_lots", "archive"] = "user"
     account_no: int = 0
     after: int = 0
     limit: Annotated[int, Meta(ge=1, le=500)] = 200

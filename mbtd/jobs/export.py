@@ -17,15 +17,22 @@ from actors.book.units import format_time
 from actors.engine import Engine
 from mbtd.console.requests import Archive
 from mbtd.maintenance import decode_event
+from mbtd.records.lots import decode_lot, render_lot
 from mbtd.records.orders import render_order
 from mbtd.records.projection import decode_account, decode_fill, decode_order
 from mbtd.service.why import render_fill
 from storage.database import FILE_NAME
 
-TABLES = ("accounts", "orders", "fills", "activities", "archive")
+TABLES = ("accounts", "orders", "fills", "activities", "closed_lots", "archive")
 HIDDEN = ("seed",)
 """What an account's chances derive from: to know it would be to know them beforehand."""
-_KEY = {"orders": "order_no", "fills": "fill_no", "activities": "n", "archive": "n"}
+_KEY = {
+    "orders": "order_no",
+    "fills": "fill_no",
+    "activities": "n",
+    "closed_lots": "n * 1000000 + lot_no",
+    "archive": "n",
+}
 
 
 def describe(engine: Engine, user_id: str) -> dict[str, Any]:
@@ -72,6 +79,8 @@ def _render(table: str, row: Any) -> dict[str, Any]:
         return render_order(decode_order(body))
     if table == "fills":
         return render_fill(decode_fill(body))
+    if table == "closed_lots":
+        return render_lot(decode_lot(body))
     event = decode_event(body)
     values = {"event": type(event).__name__, **_plain(event)}
     if table == "archive":

@@ -10,11 +10,12 @@ import sqlite3
 from collections.abc import Callable, Sequence
 
 from storage.migrations.m0001_initial import initial
-from storage.migrations.m0002_audit import audit_chain
+from storage.migrations.m0002_records import records
+from storage.migrations.m0003_audit import audit_chain
 
 Step = Callable[[sqlite3.Connection], None]
 
-MIGRATIONS: Sequence[Step] = (initial, audit_chain)
+MIGRATIONS: Sequence[Step] = (initial, records, audit_chain)
 LATEST = len(MIGRATIONS)
 
 

@@ -179,13 +179,18 @@ def broken_clients(directory: Path, count: int, seed: int) -> Outcome:
     trial.start()
     trial.open_account()
     place = b'{"jsonrpc":"2.0","id":1,"method":"order.list","params":{"account":"ann","status":"all","limit":500}}\n'
+
+    def vanish(peer: socket.socket) -> None:
+        peer.sendall(place)
+        peer.close()
+
     kinds: tuple[Callable[[socket.socket], object], ...] = (
+        vanish,
         lambda s: s.sendall(place * 50),
         lambda s: s.sendall(b'{"jsonrpc":"2.0","id":1,"meth'),
         lambda s: s.sendall(random.randbytes(4_000) + b"\n"),
         lambda s: s.sendall(b"[" * 60_000 + b"\n"),
         lambda s: s.sendall(b"x" * 1_000_000),
-        lambda s: (s.sendall(place), s.close()),
     )
     for _ in range(count):
         outcome.trials += 1

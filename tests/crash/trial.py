@@ -133,7 +133,7 @@ class Trial:
     def _place(self, client: Client) -> None:
         self._numbers += 1
         name = f"t{self.outcome.trials}-{self._numbers}-{self.random.getrandbits(32):x}"
-        order = {
+        order: dict[str, Any] = {
             "account": "ann", "symbol": self.random.choice(SYMBOLS), "side": "buy", "qty": "1", "type": "limit",
             "limit_price": "1.00", "client_order_id": name,
         }  # fmt: skip

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from storage import audit
 from storage.erasure import erase, find_bytes, scrub
-from storage.migrations.m0002_audit import _STATEMENTS
+from storage.migrations.m0003_audit import _STATEMENTS
 from storage.sqlite import SqliteStore
 
 ARCHIVE = "CREATE TABLE archive (account_no, n, seq, at, kind, order_no, body, PRIMARY KEY (account_no, n))"

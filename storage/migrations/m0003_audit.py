@@ -1,4 +1,4 @@
-"""Step 2: the archive's audit chain, and the books that a purge leaves behind."""
+"""Step 3: the archive's audit chain, and the books that a purge leaves behind."""
 
 from __future__ import annotations
 
