@@ -27,7 +27,7 @@ from mbtd import health as health_of
 from mbtd import logs
 from mbtd.access import access_of, limits_of
 from mbtd.clock import SystemClock
-from mbtd.config import Config, ConfigError, find_config
+from mbtd.config import Config, ConfigError, Loaded, find_config
 from mbtd.console.admin import Admin, Running
 from mbtd.console.beside import run_beside
 from mbtd.console.prompt import Prompt
@@ -104,7 +104,7 @@ def main(options: ServeOptions) -> int:
         if erased:
             log.warning("erasure.finished", users=erased)
         settings = Settings(loaded, find_config(path, os.environ), flags, lambda config, changed: None)
-        daemon = Daemon(settings, directory, lock, profiles, seed, feed)
+        daemon = Daemon(config, directory, lock, profiles, seed, feed, settings)
         status = anyio.run(daemon.run, backend="asyncio", backend_options={"use_uvloop": True})
     except BaseException as error:
         status = _status_of(error)
@@ -189,11 +189,18 @@ class Daemon:
     """One running daemon."""
 
     def __init__(
-        self, settings: Settings, directory: Path, lock: StateLock, profiles: Profiles, seed: int, feed: Feed
+        self,
+        config: Config,
+        directory: Path,
+        lock: StateLock,
+        profiles: Profiles,
+        seed: int,
+        feed: Feed,
+        settings: Settings | None = None,
     ) -> None:
-        self._settings = settings
-        settings.apply = self._take_over
-        config = self._config = settings.loaded.config
+        self._config = config
+        self._settings = settings or Settings(Loaded(config, {}), None, {}, self._take_over)
+        self._settings.apply = self._take_over
         self._directory = directory
         self._seed = seed
         self._lock = lock
