@@ -11,6 +11,7 @@ import pytest
 from mbtd.console.shell import complete
 from mbtd.rpc.client import Client, RpcRefusal
 from storage.erasure import find_bytes
+from storage.tombstones import Tombstone, Tombstones
 from tests.service.conftest import ended, make_account, place
 from tests.service.running import Daemon, printed, refusal, run_cli, until
 
@@ -103,6 +104,25 @@ def test_a_restored_state_elsewhere_has_the_same_books_and_goes_on(daemon: Daemo
     with daemon.client() as client:
         assert client.call("order.get", account="ann", order_id=second)["id"] == second
         bought(client, "ann")
+
+
+def test_an_erasure_that_a_crash_cut_short_is_finished_at_the_next_start(daemon: Daemon) -> None:
+    with daemon.client() as client:
+        make_account(client, "first-account", user_id="a-user-to-forget")
+        bought(client, "first-account")
+        make_account(client, "second")
+        daemon.kill()
+    stones = Tombstones(daemon.state)
+    stones.set(Tombstone(stones.mark("a-user-to-forget").hex(), (1,), "now"))
+    assert find_bytes(daemon.state, [b"a-user-to-forget"])
+    daemon.start()
+    assert not find_bytes(daemon.state, [b"a-user-to-forget", b"first-account"])
+    with daemon.client() as client:
+        assert [item["name"] for item in client.call("account.list")["items"]] == ["second"]
+        bought(client, "second")
+    assert daemon.stop() == 0
+    assert printed(run_cli("verify", "--state", str(daemon.state), "--json"))["ok"]
+    assert not Tombstones(daemon.state).unfinished
 
 
 def test_a_damaged_backup_is_refused_and_nothing_is_touched(daemon: Daemon) -> None:
