@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -31,8 +32,10 @@ def kills(directory: Path, count: int, seed: int) -> Outcome:
     trial.open_account()
     for _ in range(count):
         outcome.trials += 1
-        trial.trade(10_000, time.monotonic() + random.uniform(0.01, 0.3))
-        trial.kill()
+        killer = threading.Timer(random.uniform(0.01, 0.3), trial.kill)
+        killer.start()
+        trial.trade(100_000)
+        killer.join()
         trial.note_exit()
         trial.settle()
         trial.start()
