@@ -9,7 +9,7 @@ from tests.crash import campaign
 SEED = 20261124
 
 
-@pytest.mark.parametrize("kind", ["file-limit", "small-disk", "fsync", "torn-log", "clients"])
+@pytest.mark.parametrize("kind", ["file-limit", "small-disk", "fsync", "torn-log"])
 def test_faults_lose_nothing_and_do_nothing_twice(kind: str) -> None:
     count = {"torn-log": 6}.get(kind, 1)
     outcome = campaign.run(kind, count, SEED)
