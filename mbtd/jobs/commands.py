@@ -59,8 +59,9 @@ def _settle(state: Path) -> str:
         if path.exists():
             try:
                 with Client(path, timeout_s=BARRIER_S) as client:
-                    client.call("admin.barrier")
-                return "running"
+                    answer = client.call("admin.barrier")
+                if os.path.realpath(answer["state"]) == os.path.realpath(state):
+                    return "running"
             except (ConnectionLost, OSError):
                 continue
     with StateLock.acquire(state, wait_s=2.0):
