@@ -77,7 +77,24 @@ class ReferenceInput(Struct, frozen=True, array_like=True, tag="r"):
     instruments: tuple[Instrument, ...]
 
 
-Input = CommandInput | UnreadableInput | TapeInput | TimerInput | ReferenceInput
+class EraseInput(Struct, frozen=True, array_like=True, tag="z"):
+    """Take a user out of everything. Names nobody: numbers and a salted hash only."""
+
+    account_nos: tuple[int, ...]
+    mark: bytes
+
+
+class SwitchInput(Struct, frozen=True, array_like=True, tag="k"):
+    """One source throws or clears a kill switch (architecture §11)."""
+
+    switch: str
+    source: str
+    on: bool
+    by: str
+    why: str
+
+
+Input = CommandInput | UnreadableInput | TapeInput | TimerInput | ReferenceInput | SwitchInput | EraseInput
 
 
 class Section(Struct, frozen=True, array_like=True):

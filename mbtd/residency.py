@@ -80,6 +80,8 @@ class Residency:
         self._house_n = 0
         self._idle: dict[int, None] = {}
         """Accounts that have not changed since their snapshot was made, the longest idle first."""
+        self._gone: set[int] = set()
+        """Erased accounts: no row brings them back."""
         self.woken = 0
         """Accounts that came back into memory."""
 
@@ -118,6 +120,8 @@ class Residency:
         """Have an account in memory; ``False`` if there is no such account."""
         if account_no in self._engine.books:
             return True
+        if account_no in self._gone:
+            return False
         sent = self._sent.get(account_no)
         row = sent.find(account_no) if sent is not None else self._reader.snapshot(account_no)
         if row is None:
@@ -126,6 +130,13 @@ class Residency:
         self._idle[account_no] = None
         self.woken += 1
         return True
+
+    def forget(self, account_nos: Iterable[int]) -> None:
+        """These accounts are erased: nothing of them is brought back or written any more."""
+        for account_no in account_nos:
+            self._gone.add(account_no)
+            for table in (self._dirty, self._sent, self._idle):
+                table.pop(account_no, None)
 
     def take_snapshots(self, seq: int, *, everything: bool = False) -> list[Snapshot]:
         """A chunk of the accounts that have waited longest; their groups must have been sent already."""

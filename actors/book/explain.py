@@ -22,6 +22,8 @@ SENTENCES: dict[str, str] = {
     "far_through": "The far side of the market came to the resting order's limit and stayed there long enough.",
     "parity_partial": "The profile fills one eligible event in ten only in part; the draw said so.",
     "latency": "The order is still on its way to the market.",
+    "trading_disabled": "Trading is switched off on this server; nothing is matched.",
+    "market_data_disabled": "Market data is switched off on this server; orders wait.",
     "no_live_quote": "There has been no live quote for the symbol since the feed subscribed to it.",
     "halted": "Trading in the symbol is halted.",
     "session": "The order may not trade in this phase of the market; it waits for the next one.",

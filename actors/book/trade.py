@@ -11,6 +11,7 @@ from actors.book import events as e
 from actors.book.draft import Draft
 from actors.book.ids import MODEL_VERSION, draw_u64
 from actors.book.latency import latency_ns
+from actors.book.rules.admission.switches import reason_to_wait
 from actors.book.rules.booking import book_fill
 from actors.book.rules.matching.ledger import side_key, used_qty
 from actors.book.rules.matching.market_state import classify, eligible_phases
@@ -77,6 +78,8 @@ def meet_trade(draft: Draft, order_no: int, slot: Slot, world: World, profiles: 
     if order is None or trade is None:
         return
     if not order.terms.stop_price or order.triggered:
+        return
+    if world.switches and reason_to_wait(world):
         return
     if world.phase != "core":
         return

@@ -19,6 +19,15 @@ from actors.house.compact import Numbers, User, Users, pack, pack_map
 HOUSE_NO = 0
 
 
+class Thrown(Struct, frozen=True, array_like=True):
+    """A kill switch that one source holds."""
+
+    by: str
+    why: str
+    at: int
+    """Nanoseconds UTC."""
+
+
 class HouseImage(Struct, array_like=True):
     """The house as one encodable value."""
 
@@ -27,12 +36,13 @@ class HouseImage(Struct, array_like=True):
     names: dict[str, int]
     users: dict[str, User]
     account_ids: dict[str, int] = {}
+    switches: dict[str, dict[str, Thrown]] = {}
 
 
 class House:
     """The house's state, changed only by :meth:`fold`."""
 
-    __slots__ = ("by_id", "n", "names", "next_account_no", "users")
+    __slots__ = ("by_id", "n", "names", "next_account_no", "switches", "users")
 
     def __init__(self) -> None:
         self.n = 0
@@ -41,6 +51,8 @@ class House:
         self.by_id: MutableMapping[bytes, int] = Numbers(text=False)
         """Raw 16 bytes of each account id."""
         self.users: MutableMapping[str, User] = Users()
+        self.switches: dict[str, dict[str, Thrown]] = {}
+        """Kill switches and the sources that hold them."""
 
     def fold(self, event: Any) -> None:
         """Apply one house event."""
@@ -53,7 +65,26 @@ class House:
         elif isinstance(event, e.TierSet):
             known = self.users.get(event.user_id)
             self.users[event.user_id] = User(event.tier, known.account_nos if known is not None else ())
+        elif isinstance(event, e.UserErased):
+            self._erase(set(event.account_nos))
+        elif isinstance(event, e.SwitchSet):
+            sources = self.switches.setdefault(event.switch, {})
+            if event.on:
+                sources[event.source] = Thrown(event.by, event.why, event.at)
+            else:
+                sources.pop(event.source, None)
         self.n += 1
+
+    def _erase(self, account_nos: set[int]) -> None:
+        """Forget who owned these accounts. Their numbers are never used again."""
+        for name in [name for name, no in self.names.items() if no in account_nos]:
+            del self.names[name]
+        for raw in [raw for raw, no in self.by_id.items() if no in account_nos]:
+            del self.by_id[raw]
+        for user_id in [
+            user_id for user_id, user in self.users.items() if account_nos.intersection(user.account_nos)
+        ]:
+            del self.users[user_id]
 
     def find(self, id_or_name: str) -> int | None:
         """The account of this id or name."""
@@ -78,6 +109,7 @@ class House:
         pack_map(image, len(self.names), self.names.items())
         pack_map(image, len(self.users), self.users.items())
         pack_map(image, len(self.by_id), ids)
+        pack(image, self.switches)
         return bytes(image)
 
     @staticmethod
@@ -89,6 +121,7 @@ class House:
         house.next_account_no = image.next_account_no
         house.names.update(image.names)
         house.users.update(image.users)
+        house.switches = image.switches
         for text, account_no in image.account_ids.items():
             house.by_id[UUID(text).bytes] = account_no
         return house

@@ -22,6 +22,7 @@ class World:
         "now",
         "profile_hashes",
         "session",
+        "switches",
         "tape_seq",
     )
 
@@ -35,6 +36,8 @@ class World:
         self.feed = ""
         self.feed_down = False
         self.data_class = "real_time"
+        self.switches: frozenset[str] = frozenset()
+        """Kill switches that are thrown (architecture §11)."""
 
     @property
     def phase(self) -> str:

@@ -78,6 +78,8 @@ class Server(Section, frozen=True, kw_only=True):
     """Uid in digits or group name → the accounts it may trade."""
     connections_max: Count = limits.CONNECTIONS_MAX
     connections_per_uid_max: Count = limits.CONNECTIONS_PER_UID_MAX
+    debug_prompt: bool = False
+    """Whether the console may run Python inside the daemon (root and the daemon's user only)."""
     drain_max_ms: Milliseconds = limits.DRAIN_MAX_MS
     reconnect_after_ms: Milliseconds = limits.RECONNECT_AFTER_MS
     client: ConnectionSettings = field(default_factory=ConnectionSettings)

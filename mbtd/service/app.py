@@ -26,7 +26,7 @@ from mbtd.keys import IssuedKey, issue_key
 from mbtd.methods import DECODERS
 from mbtd.records.accounts import render_account
 from mbtd.records.orders import TERMINAL, accepted_record, live_legs, record_of, render_order
-from mbtd.rpc.errors import Refusal, make_error, refuse
+from mbtd.rpc.errors import make_error, refuse
 from mbtd.rpc.session import RequestId, Session
 from mbtd.service.preview import preview
 from mbtd.service.refusals import rpc_error
@@ -36,8 +36,6 @@ _encode = msgspec.json.Encoder().encode
 _PREVIEW = msgspec.json.Decoder(PlaceOrder)
 PRIVILEGED = frozenset({"order.cancel", "order.cancel_all"})
 """May use the reserved places of a mailbox."""
-RAISING = frozenset({"order.place", "order.replace", "account.create", "position.close", "position.close_all"})
-"""Refused while trading is disabled."""
 
 
 class Reader(Protocol):
@@ -60,15 +58,12 @@ class App:
         core: Core,
         reader: Reader,
         spawn: Callable[[Callable[[], Awaitable[None]]], None],
-        *,
-        trading_disabled: bool = False,
     ) -> None:
         self._core = core
         self._reader = reader
         self._spawn = spawn
         self._entropy = SystemEntropy()
         self.stopping = False
-        self.trading_disabled = trading_disabled
         self.requests = 0
 
     # ── the connection's calls ───────────────────────────────────────────────────────────────────────────
@@ -106,8 +101,6 @@ class App:
             refuse("shutting_down")
         if core.storage_state != "ok":
             refuse("storage_full")
-        if self.trading_disabled and method in RAISING:
-            raise_refusal(RuleRefusal("trading_disabled"))
         if type(action) is CreateAccount:
             if not self._may(session, "create", None):
                 refuse("not_permitted")
@@ -287,8 +280,3 @@ def _closed_item(symbol: str, item: Placed | RuleRefusal) -> dict[str, Any]:
 
 def _unknown(session: Session, request_id: RequestId) -> Callable[[], None]:
     return lambda: session.refuse(request_id, make_error("outcome_unknown"))
-
-
-def raise_refusal(refusal: RuleRefusal) -> None:
-    """Refuse with one of the rules' reasons."""
-    raise Refusal(rpc_error(refusal))

@@ -34,7 +34,8 @@ PRODUCED_ELSEWHERE = {
 } | {
     "order_not_open": "in events: a cancel or replace that came too late; the service refuses ended orders with it",
     "order_already_replaced": "by the service, which finds it in history",
-    "trading_disabled": "by the service, when the server is switched off",
+    "trading_disabled": "by a kill switch, tests/actors/test_switches.py",
+    "new_orders_disabled": "by a kill switch, tests/actors/test_switches.py",
 }
 LIMIT = PlaceOrder(symbol="AAA", qty="1", side="buy", type="limit", time_in_force="day", limit_price="9.00")
 MARKET = PlaceOrder(symbol="AAA", qty="1", side="buy", type="market", time_in_force="day")

@@ -29,7 +29,9 @@ from actors.book.events.house import (
     AccountRegistered,
     ApiKeyIssued,
     HouseEvent,
+    SwitchSet,
     TierSet,
+    UserErased,
 )
 from actors.book.events.options import OptionInstructed
 from actors.book.events.orders import (
@@ -75,6 +77,8 @@ Event = (
     | AccountRegistered
     | TierSet
     | ApiKeyIssued
+    | SwitchSet
+    | UserErased
 )
 
 __all__ = [
@@ -108,5 +112,7 @@ __all__ = [
     "OrderReplaced",
     "OrderTriggered",
     "PositionChanged",
+    "SwitchSet",
     "TierSet",
+    "UserErased",
 ]

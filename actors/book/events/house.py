@@ -30,4 +30,22 @@ class ApiKeyIssued(Fact, frozen=True, gc=False, array_like=True, tag="hk"):
     secret_hash: bytes
 
 
-HouseEvent = AccountRegistered | TierSet | ApiKeyIssued
+class SwitchSet(Fact, frozen=True, gc=False, array_like=True, tag="hsw"):
+    """House: one source has thrown or cleared a kill switch; who, and why."""
+
+    switch: str
+    source: str
+    on: bool
+    by: str
+    why: str
+    at: int
+
+
+class UserErased(Fact, frozen=True, gc=False, array_like=True, tag="hze"):
+    """House: everything about one user is gone. ``mark`` is a salted hash of the user's id (storage/tombstones)."""
+
+    account_nos: tuple[int, ...]
+    mark: bytes
+
+
+HouseEvent = AccountRegistered | TierSet | ApiKeyIssued | SwitchSet | UserErased

@@ -229,6 +229,8 @@ REASONS: Final[dict[str, Reason]] = dict(
            "Orders for the opening auction are taken from 19:00 to 09:28 New York.", True),
         _r(3507, "cls_window", 403, _FORBIDDEN, "cls orders must be submitted after 7:00pm and before 3:50pm",
            "Orders for the closing auction are taken from 19:00 until ten minutes before the close.", True),
+        _r(3510, "new_orders_disabled", 403, _FORBIDDEN, "new orders are rejected",
+           "This server takes only orders that reduce a position at present.", True),
         _r(3601, "contract_not_held", 403, _FORBIDDEN, "no available position for the specified contract",
            "The account holds no contract of this symbol."),
         _r(3602, "exercise_of_short", 403, 40310001, "cannot exercise short position",

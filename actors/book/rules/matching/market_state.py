@@ -6,6 +6,7 @@ that is not usable is a reason to wait, never a fill.
 
 from __future__ import annotations
 
+from actors.book.rules.admission.switches import reason_to_wait
 from actors.book.rules.matching.profiles import Profile
 from actors.book.units import NS_PER_MS
 from actors.market.board import Slot
@@ -26,6 +27,8 @@ def eligible_phases(extended_hours: bool) -> tuple[str, ...]:
 
 def classify(slot: Slot | None, world: World, profile: Profile, buying: bool, extended_hours: bool) -> str:
     """``valid`` or ``locked`` when the quote may fill an order of this side, else the reason to wait."""
+    if world.switches and (waits := reason_to_wait(world)):
+        return waits
     quote = slot.quote if slot is not None else None
     if slot is None or quote is None or slot.quote_epoch != world.board.feed_epoch:
         return "no_live_quote"
