@@ -15,6 +15,7 @@ from actors.book.events import Event
 from actors.book.instruments import Instrument
 from actors.book.state.book import Consumed, Watch
 from actors.commands import AnyAction
+from actors.house.commands import HouseCommand
 
 Origin = Literal["native", "gateway", "shadow", "import", "admin", "system", "branch"]
 
@@ -77,7 +78,14 @@ class ReferenceInput(Struct, frozen=True, array_like=True, tag="r"):
     instruments: tuple[Instrument, ...]
 
 
-Input = CommandInput | UnreadableInput | TapeInput | TimerInput | ReferenceInput
+class HouseInput(Struct, frozen=True, array_like=True, tag="h"):
+    """What the house is told about keys, sessions, tiers and lists; secrets are in it only as hashes."""
+
+    command: HouseCommand
+    envelope: Envelope
+
+
+Input = CommandInput | UnreadableInput | TapeInput | TimerInput | ReferenceInput | HouseInput
 
 
 class Section(Struct, frozen=True, array_like=True):

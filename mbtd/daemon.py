@@ -30,6 +30,8 @@ from mbtd.config import Config, ConfigError, environment_switches, find_config
 from mbtd.core import Core
 from mbtd.entropy import SystemEntropy
 from mbtd.feeds import FeedRefused, make_feed, make_reference
+from mbtd.gateway_child import command as gateway_command
+from mbtd.gateway_child import keep_gateway
 from mbtd.interest import Interest
 from mbtd.market.reference import MetaStore, open_meta
 from mbtd.rpc.errors import make_error
@@ -37,7 +39,9 @@ from mbtd.rpc.limits import ConnectionLimits, ServerLimits
 from mbtd.rpc.server import ALL_ROLES, Access, ListenError, Server
 from mbtd.rpc.session import Role
 from mbtd.service.app import App
+from mbtd.service.extension import Extension
 from mbtd.service.queries import Queries
+from mbtd.service.tape_stream import TapeStream
 from mbtd.systemd import Notifier, inherited_sockets
 from mbtd.tape import TapeReaders, open_files
 from storage.errors import AlreadyRunning, Corrupt, StorageError, WrongDatabase
@@ -90,6 +94,7 @@ def main(options: ServeOptions) -> int:
     try:
         seed = _seed(config, directory, seed)
         daemon = Daemon(config, directory, lock, profiles, seed, feed)
+        daemon.config_path = options.config
         status = anyio.run(daemon.run, backend="asyncio", backend_options={"use_uvloop": True})
     except BaseException as error:
         status = _status_of(error)
@@ -128,6 +133,8 @@ def _flags(options: ServeOptions) -> dict[str, object]:
         flags["market.recordings"] = [str(path) for path in options.recordings]
     if options.speed is not None:
         flags["market.speed"] = options.speed
+    if options.gateway is not None:
+        flags["gateway.address"] = options.gateway
     if options.seed is not None:
         flags["engine.seed"] = options.seed
     return flags
@@ -200,6 +207,10 @@ class Daemon:
         self._notifier = Notifier.from_environ(os.environ)
         self._stopping = anyio.Event()
         self._servers: list[Server] = []
+        self._tape_stream: TapeStream | None = None
+        self._gateway: anyio.CancelScope | None = None
+        self.config_path: Path | None = None
+        """The configuration file that was named, for the gateway."""
 
     async def run(self) -> int:
         """Start, serve, stop; the exit status."""
@@ -236,6 +247,8 @@ class Daemon:
             await self._listen(app)
             tasks.start_soon(self._signals)
             tasks.start_soon(core.pump.run)
+            assert self._tape_stream is not None
+            tasks.start_soon(self._tape_stream.run)
             tasks.start_soon(self._run_feed)
             if core.interest is not None:
                 tasks.start_soon(core.interest.run)
@@ -244,6 +257,12 @@ class Daemon:
             tasks.start_soon(core.upkeep, UPKEEP_S, JOURNAL_KEEP_EVENTS)
             tasks.start_soon(self._watch_failure)
             tasks.start_soon(self._ping_watchdog)
+            if self._config.gateway.address != "off":
+                socket = self._config.server.socket or str(self._directory / "mbtd.sock")
+                words = gateway_command(self.config_path, Path(socket), self._config.gateway.address)
+                gateway = anyio.CancelScope()
+                self._gateway = gateway
+                tasks.start_soon(_within, gateway, words)
             self._notifier.ready("serving")
             log.info("daemon.ready", socket=str(self._directory / "mbtd.sock"), feed=self._feed.name)
             await self._stopping.wait()
@@ -260,7 +279,7 @@ class Daemon:
         core.interest = Interest(
             core.engine,
             self._feed,
-            lambda: core.hub.quote_symbols,
+            lambda: {*core.hub.quote_symbols, *(self._tape_stream.wanted if self._tape_stream is not None else ())},
             core.monotonic,
             max_symbols=market.interest_max_symbols,
             max_contracts=market.interest_max_contracts,
@@ -286,6 +305,9 @@ class Daemon:
         disabled = self._config.switches.trading_disabled or environment_switches(os.environ).trading_disabled
         app = App(core, queries, spawn, trading_disabled=disabled)
         app.set_history(queries.order_record)
+        extension = Extension(core, history, spawn, self._directory, self._config.market.delayed_by_s * 10**9)
+        app.extension = extension
+        self._tape_stream = extension.tape
         queries.account_no = app.account_no
         return app
 
@@ -341,6 +363,8 @@ class Daemon:
         core = self._core
         self._notifier.stopping("stopping")
         app.stopping = True
+        if self._gateway is not None:
+            self._gateway.cancel()
         if core.failed is not None:
             return core.failed
         for server in self._servers:
@@ -355,6 +379,11 @@ class Daemon:
             await server.close(goodbye)
         log.info("daemon.stopped", writer_status=status)
         return core.failed if core.failed is not None else status
+
+
+async def _within(scope: anyio.CancelScope, words: list[str]) -> None:
+    with scope:
+        await keep_gateway(words)
 
 
 def _access(settings: Any) -> Access:

@@ -28,8 +28,14 @@ from actors.book.events.evidence import (
 from actors.book.events.house import (
     AccountRegistered,
     ApiKeyIssued,
+    ApiKeyRevoked,
     HouseEvent,
     TierSet,
+    WatchlistDeleted,
+    WatchlistSaved,
+    WebSessionClosed,
+    WebSessionOpened,
+    WebSessionRotated,
 )
 from actors.book.events.orders import (
     OrderAccepted,
@@ -71,6 +77,12 @@ Event = (
     | AccountRegistered
     | TierSet
     | ApiKeyIssued
+    | ApiKeyRevoked
+    | WebSessionOpened
+    | WebSessionRotated
+    | WebSessionClosed
+    | WatchlistSaved
+    | WatchlistDeleted
 )
 
 __all__ = [
@@ -81,6 +93,7 @@ __all__ = [
     "AccountRegistered",
     "ActivityBooked",
     "ApiKeyIssued",
+    "ApiKeyRevoked",
     "CommandRefused",
     "Event",
     "Evidence",
@@ -103,4 +116,9 @@ __all__ = [
     "OrderTriggered",
     "PositionChanged",
     "TierSet",
+    "WatchlistDeleted",
+    "WatchlistSaved",
+    "WebSessionClosed",
+    "WebSessionOpened",
+    "WebSessionRotated",
 ]
