@@ -30,6 +30,23 @@ OPEN = START + 6 * HOUR
 PRODUCED_ELSEWHERE = {
     "order_not_open": "in events: a cancel or replace that came too late; the service refuses ended orders with it",
     "trading_disabled": "by the service, when the server is switched off",
+    **dict.fromkeys(
+        (
+            "credential_not_found",
+            "too_many_keys",
+            "user_not_found",
+            "watchlist_not_found",
+            "watchlist_name_taken",
+            "invalid_watchlist_name",
+            "watchlist_too_long",
+            "too_many_watchlists",
+            "watchlist_symbol_taken",
+            "watchlist_symbol_missing",
+            "watchlist_symbol_unknown",
+            "contract_not_found",
+        ),
+        "by the house's directory and the services beside it, tests/gateway",
+    ),
 }
 LIMIT = PlaceOrder(symbol="AAA", qty="1", side="buy", type="limit", time_in_force="day", limit_price="9.00")
 MARKET = PlaceOrder(symbol="AAA", qty="1", side="buy", type="market", time_in_force="day")
