@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -20,6 +21,7 @@ from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mbtd.gateway import account, data, orders, reference, sessions
 from mbtd.gateway.endpoint import Answer, Daemon, Endpoint, Request
@@ -37,6 +39,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     *data.ENDPOINTS,
     *sessions.ENDPOINTS,
 )
+_ODD_ESCAPE: Final = re.compile(rb"%(?:2[ef]|5c|[01][0-9a-f]|7f)", re.IGNORECASE)
 QUERY_MAX_FIELDS: Final = 100
 _SAFETY: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
@@ -160,7 +163,7 @@ def make_app(
     streams: Iterable[WebSocketRoute],
     pages: Iterable[Route],
     life: Callable[[], Any],
-) -> Starlette:
+) -> ASGIApp:
     """The whole application. ``life`` is what runs beside it."""
 
     @asynccontextmanager
@@ -176,7 +179,20 @@ def make_app(
         routes=[*routes, *pages, *streams], exception_handlers={HTTPException: _refused}, lifespan=lifespan
     )
     app.router.redirect_slashes = False
-    return app
+    return _PlainPaths(app)
+
+
+class _PlainPaths:
+    """Passes on what has a plain path: an escaped slash, dot, backslash or control character leads nowhere."""
+
+    def __init__(self, app: Starlette) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """See ASGI."""
+        if b"%" in scope.get("raw_path", b"") and _ODD_ESCAPE.search(scope["raw_path"]):
+            scope["path"] = "/"
+        await self._app(scope, receive, send)
 
 
 def _by_method(

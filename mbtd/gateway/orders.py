@@ -294,7 +294,10 @@ async def replace(request: Request) -> Any:
     changed = _present(
         **params, time_in_force=given.time_in_force or None, client_order_id=given.client_order_id or None
     )
-    return order_of(await request.call("order.replace", order_id=order_id, **changed))
+    try:
+        return order_of(await request.call("order.replace", order_id=order_id, **changed))
+    except ApiError as error:
+        raise await _ended(request, order_id, error) from None
 
 
 async def cancel_all(request: Request) -> Any:
@@ -305,7 +308,18 @@ async def cancel_all(request: Request) -> Any:
 async def cancel(request: Request) -> Any:
     """DELETE /orders/{order_id}."""
     order_id = uuid_of(request.path["order_id"], f"order not found for {request.path['order_id'][:64]}")
-    await request.call("order.cancel", order_id=order_id)
+    try:
+        await request.call("order.cancel", order_id=order_id)
+    except ApiError as error:
+        raise await _ended(request, order_id, error) from None
+
+
+async def _ended(request: Request, order_id: str, error: ApiError) -> ApiError:
+    """For an order that is not live any more, what became of it (alpaca-api §2.9); else the error as it is."""
+    if error.status != 404:
+        return error
+    found = await request.call("order.get", order_id=order_id)
+    return ApiError(422, 42210000, f'order is already in "{found["status"]}" state')
 
 
 # ── positions ────────────────────────────────────────────────────────────────────────────────────────────

@@ -42,11 +42,11 @@ def set_cookie(token: str, seconds: int) -> str:
     return f"{COOKIE}={token}; Path=/; Max-Age={seconds}; HttpOnly; Secure; SameSite=Strict"
 
 
-def _opened(found: dict[str, Any], lifetime_s: int) -> Answer:
+def _opened(found: dict[str, Any], lifetime_s: int, status: int) -> Answer:
+    headers = {}
     if found["kind"] == "browser":
-        token = found.pop("token")
-        return Answer(shape(s.SessionOpened, found), headers={"Set-Cookie": set_cookie(token, lifetime_s)})
-    return Answer(shape(s.SessionOpened, found))
+        headers["Set-Cookie"] = set_cookie(found.pop("token"), lifetime_s)
+    return Answer(shape(s.SessionOpened, found), status, headers)
 
 
 async def open_session(request: Request) -> Any:
@@ -55,7 +55,7 @@ async def open_session(request: Request) -> Any:
         raise forbidden("an API key is needed to open a session")
     given: OpenBody = request.body
     found = await request.call("websession.create", **msgspec.structs.asdict(given))
-    return _opened(found, given.lifetime_s)
+    return _opened(found, given.lifetime_s, 201)
 
 
 async def sessions(request: Request) -> Any:
@@ -86,7 +86,7 @@ async def rotate(request: Request) -> Any:
     if not request.token:
         raise forbidden("this is no session with a token of its own")
     found = await ask(request.daemon, "websession.rotate", {"token": request.token})
-    return _opened(found, _LIFETIME_MOST)
+    return _opened(found, _LIFETIME_MOST, 200)
 
 
 async def access(request: Request) -> Any:

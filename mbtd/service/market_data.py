@@ -96,11 +96,8 @@ class MarketData:
         return account_no
 
     def lane_of(self, session: Session, account: str | None) -> Lane:
-        """The lane of whoever an answer is for, at its present time."""
-        lane = self._lanes.of(self.entitled(session, account).lane)
-        if lane is self._lanes.delayed:
-            self._lanes.delayed.advance(self._core.now())
-        return lane
+        """The lane of whoever an answer is for."""
+        return self._lanes.of(self.entitled(session, account).lane)
 
     def until(self, lane: Lane) -> int:
         """The lane's own present."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 from alpaca.trading.client import TradingClient
 
+from mbtd.rpc.client import RpcRefusal
 from tests.gateway.running import Served, User, serving
 from tests.service.running import until
 
@@ -15,8 +16,17 @@ from tests.service.running import until
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """The synthetic market, busy, with a delayed lane that is two seconds late."""
     with serving(tmp_path_factory.mktemp("gateway") / "state") as running:
-        until(lambda: running.call("health.get")["engine"]["tape_seq"] > 1500, "a market")
+        late = running.open("late riser", tier="free").name
+        for symbol in ("SPY", "AAPL"):
+            until(lambda symbol=symbol: _is_shown(running, symbol, late), "the delayed lane")
         yield running
+
+
+def _is_shown(running: Served, symbol: str, account: str) -> bool:
+    try:
+        return "last_price" in running.call("quote.get", symbol=symbol, account=account)
+    except RpcRefusal:
+        return False
 
 
 @pytest.fixture(scope="session")

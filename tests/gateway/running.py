@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ from typing import Any
 
 import requests
 from alpaca.trading.client import TradingClient
+from requests.adapters import HTTPAdapter
 
 from tests.service.running import PATIENCE_S, Daemon, until
 
@@ -26,6 +28,30 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+_addresses = itertools.count(2)
+
+
+def elsewhere() -> str:
+    """A loopback address that nobody has called from yet: failed logins are slowed down per source."""
+    number = next(_addresses)
+    return f"127.0.{number // 250}.{number % 250 + 2}"
+
+
+class FromElsewhere(HTTPAdapter):
+    """Calls from an address of its own."""
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        kwargs["source_address"] = (elsewhere(), 0)
+        super().init_poolmanager(*args, **kwargs)
+
+
+def stranger() -> requests.Session:
+    """A session without a key, from an address of its own."""
+    session = requests.Session()
+    session.mount("http://", FromElsewhere())
+    return session
 
 
 class Served(Daemon):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 from collections.abc import Callable, Iterator
@@ -16,9 +17,17 @@ from alpaca.trading.stream import TradingStream
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
-from tests.gateway.running import Served, User
+from tests.gateway.running import Served, User, elsewhere
 from tests.gateway.test_trading_client import market, rest
 from tests.service.running import until
+
+
+def end_stream(stream: Any, thread: threading.Thread) -> None:
+    """Stop an SDK's stream now; by itself it looks only every five seconds whether it should."""
+    stream.stop()
+    asyncio.run_coroutine_threadsafe(stream._ws.close(), stream._loop)
+    thread.join(15)
+    assert not thread.is_alive()
 
 
 @contextmanager
@@ -44,8 +53,7 @@ def listening(user: User) -> Iterator[list[TradeUpdate]]:
     try:
         yield heard
     finally:
-        stream.stop()
-        thread.join(10)
+        end_stream(stream, thread)
 
 
 def names(heard: list[TradeUpdate], order_id: Any) -> list[str]:
@@ -99,7 +107,8 @@ def test_updates_of_others_are_not_heard(served: Served, own: User) -> None:
 
 
 def test_a_wrong_key_is_refused(own: User) -> None:
-    stream = TradingStream(own.key, "wrong", url_override=f"{own.served.ws}/stream")
+    params = {"local_addr": (elsewhere(), 0)}
+    stream = TradingStream(own.key, "wrong", url_override=f"{own.served.ws}/stream", websocket_params=params)
 
     async def attempt() -> None:
         await stream._connect()
@@ -107,8 +116,6 @@ def test_a_wrong_key_is_refused(own: User) -> None:
             await stream._auth()
         finally:
             await stream.close()
-
-    import asyncio
 
     with pytest.raises(ValueError, match="failed to authenticate"):
         asyncio.run(attempt())
@@ -122,7 +129,8 @@ class Raw:
 
     def __init__(self, user: User, **headers: str) -> None:
         self.user = user
-        self.socket: ClientConnection = connect(f"{user.served.ws}/stream", additional_headers=headers)
+        self._manager = connect(f"{user.served.ws}/stream", additional_headers=headers, source_address=(elsewhere(), 0))
+        self.socket: ClientConnection = self._manager.__enter__()
         self.decode: Callable[[bytes], Any] = msgspec.msgpack.decode if headers else json.loads
 
     def say(self, message: Any) -> None:
