@@ -67,6 +67,8 @@ def _missing() -> Refusal:
 
 
 def _issue_key(house: House, command: IssueKey) -> Decided:
+    if command.key_id in house.keys:
+        return refuse("credential_taken")
     if command.replaces:
         old = house.keys.get(command.replaces)
         if old is None or old.account_no != command.account_no:
@@ -80,6 +82,8 @@ def _issue_key(house: House, command: IssueKey) -> Decided:
 
 
 def _open_session(house: House, command: OpenSession) -> Decided:
+    if command.session_id in house.sessions:
+        return refuse("credential_taken")
     mine = [(house.sessions[name].opened_at, name) for name in house.sessions_of.get(command.account_no, ())]
     gone = [name for _, name in mine if house.sessions[name].expires_at <= command.at]
     if len(mine) - len(gone) >= SESSIONS_MAX:

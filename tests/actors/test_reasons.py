@@ -44,6 +44,7 @@ PRODUCED_ELSEWHERE = {
             "watchlist_symbol_missing",
             "watchlist_symbol_unknown",
             "contract_not_found",
+            "credential_taken",
         ),
         "by the house's directory and the services beside it, tests/gateway",
     ),

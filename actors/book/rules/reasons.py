@@ -144,6 +144,8 @@ REASONS: Final[dict[str, Reason]] = dict(
            "This symbol is not known here; see asset.list."),
         _r(3161, "contract_not_found", 404, _NOT_FOUND, "option contract {symbol} not found",
            "There is no such option contract; see option.contracts."),
+        _r(3162, "credential_taken", 422, _INVALID, "key or session exists already",
+           "Ask again; a new id is drawn.", True),
         _r(3201, "asset_not_found", 422, _UNPROCESSABLE, 'asset "{symbol}" not found',
            "This symbol is not known here; see asset.list."),
         _r(3202, "asset_not_tradable", 422, _UNPROCESSABLE, 'asset "{symbol}" is not tradable',
