@@ -25,7 +25,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mbtd.gateway import account, data, orders, reference, sessions
 from mbtd.gateway.endpoint import Answer, Daemon, Endpoint, Request
-from mbtd.gateway.errors import ApiError, malformed
+from mbtd.gateway.errors import ApiError, malformed, unknown_outcome
 from mbtd.gateway.login import Door, credentials_of
 from mbtd.gateway.values import read_json, read_query
 from mbtd.logs import get_logger
@@ -64,6 +64,9 @@ class Gate:
                 if error.__cause__ is not None:
                     log.error("request.failed", path=endpoint.path, exc_info=error.__cause__)
                 return error_response(error, headers)
+            except asyncio.CancelledError:
+                # The server stops and has waited long enough: what became of it nobody here knows.
+                return error_response(unknown_outcome(), headers)
             except ClientDisconnect:
                 return Response(status_code=499)
             except Exception as error:

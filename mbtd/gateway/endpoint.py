@@ -21,6 +21,10 @@ Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 class Daemon(Protocol):
     """Who is asked."""
 
+    @property
+    def stopping(self) -> bool:
+        """No more waiting: the gateway is about to end."""
+
     async def call(self, method: str, params: Mapping[str, Any]) -> Any:
         """Ask and wait."""
 

@@ -105,11 +105,21 @@ class Link:
         self._up = asyncio.Event()
         self._down = asyncio.Event()
         self._greeting: asyncio.Task[None] | None = None
+        self._stopping = False
 
     @property
     def up(self) -> bool:
         """The daemon can be asked."""
         return self._up.is_set()
+
+    @property
+    def stopping(self) -> bool:
+        """The gateway is about to end: nobody waits for a line that is not there."""
+        return self._stopping
+
+    def stop(self) -> None:
+        """From now on nobody waits for a line that is not there."""
+        self._stopping = True
 
     async def run(self) -> None:
         """Hold the line until cancelled."""
@@ -162,6 +172,8 @@ class Link:
 
     async def _once(self, method: str, params: Mapping[str, Any]) -> Any:
         if not self._up.is_set():
+            if self._stopping:
+                raise NoDaemon(f"no daemon at {self._path}")
             try:
                 await asyncio.wait_for(self._up.wait(), RECONNECT_WAIT_S)
             except TimeoutError:

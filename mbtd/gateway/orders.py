@@ -227,7 +227,7 @@ async def _place(request: Request, params: dict[str, Any], method: str = "order.
             sent = sent_now
         except (ConnectionLost, TimeoutError):
             pass
-        if time.monotonic() + pause_s > until:
+        if request.daemon.stopping or time.monotonic() + pause_s > until:
             raise (unknown_outcome() if sent else unavailable()) from None
         await asyncio.sleep(pause_s)
         pause_s = min(2 * pause_s, 1.0)

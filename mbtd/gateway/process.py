@@ -12,9 +12,10 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any, Final
 
 import uvicorn
@@ -22,6 +23,7 @@ from msgspec import Struct
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
+from starlette.types import ASGIApp
 
 from mbtd import logs
 from mbtd.config import Config, ConfigError, find_config
@@ -76,8 +78,8 @@ def main(options: GatewayOptions) -> int:
     if not listeners:
         return _say("gateway.address is off", 78)
     names = {settings.address.rpartition(":")[0], *LOCAL, *settings.hosts}
-    app = build(find_socket(options.socket), settings, names)
-    server = uvicorn.Server(
+    app, link = build(find_socket(options.socket), settings, names)
+    server = _Server(
         uvicorn.Config(
             app,
             http=guarded(settings.header_max_bytes, settings.request_max_s),
@@ -95,6 +97,7 @@ def main(options: GatewayOptions) -> int:
             limit_concurrency=settings.connections_max,
         )
     )
+    server.stopping = link.stop
     log.info("gateway.starting", address=settings.address)
     server.run(sockets=listeners)
     return 0
@@ -136,7 +139,24 @@ def _listeners(settings: Gateway) -> list[socket.socket]:
     return [listener]
 
 
-def build(path: Path, settings: Gateway, names: set[str]) -> Any:
+class _Server(uvicorn.Server):
+    """The server, which says when it is told to stop."""
+
+    stopping: Callable[[], None]
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Take the signals for good: a stop that was asked for ends with status 0."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self.handle_exit)
+        yield
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self.stopping()
+        super().handle_exit(sig, frame)
+
+
+def build(path: Path, settings: Gateway, names: set[str]) -> tuple[ASGIApp, Link]:
     """The application, joined to the daemon's socket at ``path``."""
     connections = Connections()
     parts: dict[str, Any] = {}
@@ -189,7 +209,7 @@ def build(path: Path, settings: Gateway, names: set[str]) -> Any:
         *(WebSocketRoute(p, market.endpoint) for p in ("/v2/{feed:stock_feed}", "/v1beta1/{feed:option_feed}")),
     ]
     pages = [Route("/openapi.json", openapi), Route("/ready", ready)]
-    return make_app(gate, streams, pages, life)
+    return make_app(gate, streams, pages, life), link
 
 
 def _register_feeds() -> None:

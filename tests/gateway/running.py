@@ -59,9 +59,7 @@ class Served(Daemon):
 
     def __init__(self, state: Path, *flags: str, **environ: str) -> None:
         self.port = free_port()
-        super().__init__(
-            state, "--seed", "11", "--gateway", f"127.0.0.1:{self.port}", *flags, **{**BUSY, **environ}
-        )
+        super().__init__(state, "--seed", "11", "--gateway", f"127.0.0.1:{self.port}", *flags, **{**BUSY, **environ})
 
     @property
     def url(self) -> str:

@@ -233,7 +233,13 @@ def test_no_secret_is_in_a_log_or_on_disk(tmp_path: Path) -> None:
         for body in (f'{{"secret": "{PLANTED}"', f'{{"qty": "{PLANTED}"}}', f'{{"symbol": ["{PLANTED}"]}}'):
             user.ask("POST", "/v2/orders", data=body)
         served.stop()
-        secrets = [PLANTED, user.secret, token.partition(".")[2], opened["token"].partition(".")[2], opened["access_token"]]
+        secrets = [
+            PLANTED,
+            user.secret,
+            token.partition(".")[2],
+            opened["token"].partition(".")[2],
+            opened["access_token"],
+        ]
         for path in [served.log, *served.state.rglob("*")]:
             if path.is_file():
                 raw = path.read_bytes()

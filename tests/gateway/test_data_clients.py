@@ -32,7 +32,9 @@ def options(user: User) -> OptionHistoricalDataClient:
 def contracts(user: User) -> list[str]:
     """Contracts near the market that are quoted."""
     listed = user.trading().get_option_contracts(
-        GetOptionContractsRequest(underlying_symbols=["SPY"], strike_price_gte="655", strike_price_lte="675", limit=20)
+        GetOptionContractsRequest(
+            underlying_symbols=["SPY"], strike_price_gte="655", strike_price_lte="675", limit=20
+        )
     )
     return [contract.symbol for contract in listed.option_contracts]
 
@@ -110,7 +112,9 @@ def test_past_quotes_and_prints(stocks: StockHistoricalDataClient) -> None:
 def test_past_quotes_come_by_pages_without_a_gap(stocks: StockHistoricalDataClient) -> None:
     end = datetime.now(timezone.utc)
     start = end - timedelta(minutes=5)
-    whole = stocks.get_stock_quotes(rq.StockQuotesRequest(symbol_or_symbols="AAPL", start=start, end=end)).data["AAPL"]
+    whole = stocks.get_stock_quotes(rq.StockQuotesRequest(symbol_or_symbols="AAPL", start=start, end=end)).data[
+        "AAPL"
+    ]
     pages: list[Any] = []
     token = None
     while True:
@@ -127,7 +131,9 @@ def test_past_quotes_come_by_pages_without_a_gap(stocks: StockHistoricalDataClie
 
 
 def test_a_limit_is_kept(stocks: StockHistoricalDataClient) -> None:
-    request = rq.StockQuotesRequest(symbol_or_symbols="AAPL", start=datetime.now(timezone.utc) - timedelta(minutes=5), limit=3)
+    request = rq.StockQuotesRequest(
+        symbol_or_symbols="AAPL", start=datetime.now(timezone.utc) - timedelta(minutes=5), limit=3
+    )
     assert len(stocks.get_stock_quotes(request).data["AAPL"]) == 3
 
 
@@ -152,13 +158,17 @@ def test_options(options: OptionHistoricalDataClient, contracts: list[str]) -> N
 def test_an_option_chain_is_whole(options: OptionHistoricalDataClient, user: User) -> None:
     chain = options.get_option_chain(rq.OptionChainRequest(underlying_symbol="SPY", type="call"))
     listed = user.trading().get_option_contracts(
-        GetOptionContractsRequest(underlying_symbols=["SPY"], type="call", expiration_date_gte="2020-01-01", limit=10_000)
+        GetOptionContractsRequest(
+            underlying_symbols=["SPY"], type="call", expiration_date_gte="2020-01-01", limit=10_000
+        )
     )
     assert set(chain) == {contract.symbol for contract in listed.option_contracts}
 
 
 @pytest.mark.parametrize(
-    "given", [{"strike_price_gte": 650.0, "strike_price_lte": 670.0}, {"type": "put"}, {"root_symbol": "SPY"}], ids=str
+    "given",
+    [{"strike_price_gte": 650.0, "strike_price_lte": 670.0}, {"type": "put"}, {"root_symbol": "SPY"}],
+    ids=str,
 )
 def test_an_option_chain_is_filtered(options: OptionHistoricalDataClient, given: dict[str, Any]) -> None:
     everything = options.get_option_chain(rq.OptionChainRequest(underlying_symbol="SPY"))

@@ -93,7 +93,9 @@ def test_a_subscription_changes_while_it_runs(user: User) -> None:
 
 def test_option_quotes(user: User) -> None:
     listed = user.trading().get_option_contracts(
-        GetOptionContractsRequest(underlying_symbols=["SPY"], strike_price_gte="655", strike_price_lte="675", limit=40)
+        GetOptionContractsRequest(
+            underlying_symbols=["SPY"], strike_price_gte="655", strike_price_lte="675", limit=40
+        )
     )
     symbols = [contract.symbol for contract in listed.option_contracts]
     stream = OptionDataStream(user.key, user.secret, url_override=f"{user.served.ws}/v1beta1/indicative")
@@ -340,8 +342,7 @@ def test_a_revoked_key_ends_its_streams(served: Served) -> None:
         assert json.loads(trades.recv(timeout=10))["data"]["status"] == "authorized"
         served.call("apikey.revoke", key_id=user.key)
         with pytest.raises(ConnectionClosed):
-            while True:
-                connection.socket.recv(timeout=10)
+            connection.socket.recv(timeout=10)
         with pytest.raises(ConnectionClosed):
             trades.recv(timeout=10)
 

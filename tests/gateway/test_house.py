@@ -168,7 +168,12 @@ def test_a_command_is_journaled_and_folds_to_the_same_house() -> None:
     engine.house = house()
     other = Engine(b"seed")
     other.house = house()
-    for command in (issue(1, "a"), open_session(2, "s"), c.SetTier(user_id="both", tier="pro"), c.RevokeKey(key_id="?")):
+    for command in (
+        issue(1, "a"),
+        open_session(2, "s"),
+        c.SetTier(user_id="both", tier="pro"),
+        c.RevokeKey(key_id="?"),
+    ):
         engine.house_command(command, 5_000, Envelope("gateway"))
     steps = decode_steps(encode(engine.take_steps()))
     assert all(isinstance(step.input, HouseInput) for step in steps)

@@ -80,7 +80,9 @@ ORDERS: list[tuple[str, Any, int, int, str]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("body", "status", "code", "message"), [row[1:] for row in ORDERS], ids=[row[0] for row in ORDERS])
+@pytest.mark.parametrize(
+    ("body", "status", "code", "message"), [row[1:] for row in ORDERS], ids=[row[0] for row in ORDERS]
+)
 def test_an_invalid_order(user: User, body: Any, status: int, code: int, message: str) -> None:
     before = user.ask("GET", "/v2/orders?limit=1&status=all").json()
     answer = user.ask("POST", "/v2/orders", json=body)
@@ -183,9 +185,13 @@ REQUESTS: list[tuple[str, str, Any, int, int, str]] = [
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "body", "status", "code", "message"), REQUESTS, ids=[f"{row[0]} {row[1][:60]}" for row in REQUESTS]
+    ("method", "path", "body", "status", "code", "message"),
+    REQUESTS,
+    ids=[f"{row[0]} {row[1][:60]}" for row in REQUESTS],
 )
-def test_an_invalid_request(user: User, method: str, path: str, body: Any, status: int, code: int, message: str) -> None:
+def test_an_invalid_request(
+    user: User, method: str, path: str, body: Any, status: int, code: int, message: str
+) -> None:
     answer = user.ask(method, path, json=body) if body is not None else user.ask(method, path)
     said = answer.json()
     assert (answer.status_code, said["code"]) == (status, code), said

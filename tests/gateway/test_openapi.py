@@ -57,9 +57,7 @@ CASES = 3
 
 
 @schema.parametrize()
-@settings(
-    max_examples=CASES, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck), database=None
-)
+@settings(max_examples=CASES, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck), database=None)
 def test_answers_keep_to_the_document(case: Any, user: User) -> None:
     """No unexpected 5xx, and every answer has a status, a type and a shape that the document names."""
     from schemathesis import checks

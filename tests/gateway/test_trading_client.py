@@ -15,7 +15,9 @@ from alpaca.trading.models import Order
 
 from tests.gateway.running import Served, User, eventually
 
-LATER_ORDERS = pytest.mark.xfail(reason="order classes and trailing stops are not served by the daemon yet", strict=True)
+LATER_ORDERS = pytest.mark.xfail(
+    reason="order classes and trailing stops are not served by the daemon yet", strict=True
+)
 LATER_MLEG = pytest.mark.xfail(reason="option orders are not served by the daemon yet", strict=True)
 LATER_HISTORY = pytest.mark.xfail(reason="history.portfolio is not served by the daemon yet", strict=True)
 LATER_CLOSE_ALL = pytest.mark.xfail(reason="position.close_all is not served by the daemon yet", strict=True)
@@ -52,7 +54,9 @@ def filled(trading: TradingClient) -> Order:
 
 @pytest.fixture(scope="module")
 def call_symbol(trading: TradingClient) -> str:
-    found = trading.get_option_contracts(rq.GetOptionContractsRequest(underlying_symbols=["SPY"], type="call", limit=1))
+    found = trading.get_option_contracts(
+        rq.GetOptionContractsRequest(underlying_symbols=["SPY"], type="call", limit=1)
+    )
     return str(found.option_contracts[0].symbol)
 
 
@@ -210,7 +214,9 @@ def test_orders_are_listed_open_first_newest_first(own: User) -> None:
     ],
     ids=str,
 )
-def test_orders_are_filtered(listed: tuple[TradingClient, list[Order]], given: dict[str, Any], found: list[int]) -> None:
+def test_orders_are_filtered(
+    listed: tuple[TradingClient, list[Order]], given: dict[str, Any], found: list[int]
+) -> None:
     trading, made = listed
     assert [order.id for order in trading.get_orders(rq.GetOrdersRequest(**given))] == [made[i].id for i in found]
 
@@ -227,7 +233,9 @@ def listed(served: Served) -> tuple[TradingClient, list[Order]]:
 def test_bounds_leave_the_instant_itself_out(listed: tuple[TradingClient, list[Order]]) -> None:
     trading, made = listed
     raw = [trading.get(f"/orders/{order.id}") for order in made]
-    found = trading.get("/orders", {"status": "all", "after": raw[1]["submitted_at"], "until": raw[3]["submitted_at"]})
+    found = trading.get(
+        "/orders", {"status": "all", "after": raw[1]["submitted_at"], "until": raw[3]["submitted_at"]}
+    )
     assert [row["id"] for row in found] == [str(made[2].id)]
     found = trading.get("/orders", {"status": "all", "before_order_id": str(made[2].id)})
     assert [row["id"] for row in found] == [str(made[1].id), str(made[0].id)]
@@ -352,7 +360,9 @@ def test_a_setting_is_changed(own: User, name: str, value: Any, before: Any) -> 
 
 
 @LATER_HISTORY
-@pytest.mark.parametrize("given", [{}, {"period": "1D", "timeframe": "5Min"}, {"period": "1M", "timeframe": "1D"}], ids=str)
+@pytest.mark.parametrize(
+    "given", [{}, {"period": "1D", "timeframe": "5Min"}, {"period": "1M", "timeframe": "1D"}], ids=str
+)
 def test_the_portfolios_history(trading: TradingClient, given: dict[str, str]) -> None:
     history = trading.get_portfolio_history(rq.GetPortfolioHistoryRequest(**given))
     assert len(history.timestamp) == len(history.equity) == len(history.profit_loss)

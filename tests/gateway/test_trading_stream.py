@@ -129,7 +129,9 @@ class Raw:
 
     def __init__(self, user: User, **headers: str) -> None:
         self.user = user
-        self._manager = connect(f"{user.served.ws}/stream", additional_headers=headers, source_address=(elsewhere(), 0))
+        self._manager = connect(
+            f"{user.served.ws}/stream", additional_headers=headers, source_address=(elsewhere(), 0)
+        )
         self.socket: ClientConnection = self._manager.__enter__()
         self.decode: Callable[[bytes], Any] = msgspec.msgpack.decode if headers else json.loads
 
@@ -183,7 +185,9 @@ def test_junk_before_the_login_ends_the_connection(raw: Raw, junk: str | bytes) 
         raw.socket.recv(timeout=10)
 
 
-@pytest.mark.parametrize("junk", ["{", "[]", '{"action":"listen"}', '{"action":"dance"}', '{"action":"listen","data":5}'])
+@pytest.mark.parametrize(
+    "junk", ["{", "[]", '{"action":"listen"}', '{"action":"dance"}', '{"action":"listen","data":5}']
+)
 def test_junk_after_the_login_is_answered(raw: Raw, junk: str) -> None:
     raw.login()
     raw.say(junk)
