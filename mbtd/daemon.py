@@ -308,6 +308,7 @@ class Daemon:
         extension = Extension(core, history, spawn, self._directory, self._config.market.delayed_by_s * 10**9)
         app.extension = extension
         self._tape_stream = extension.tape
+        queries.sees_present = lambda session: extension.data.entitled(session, None).lane == "real_time"
         queries.account_no = app.account_no
         return app
 

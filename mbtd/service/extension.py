@@ -44,7 +44,7 @@ class Extension:
         self.lanes = Lanes(delay_ns, core.engine.world.board, core.readers.bars)
         self.tape = TapeStream(self.desk, self.lanes)
         self.updates = Updates(self.desk, history, spawn)
-        data = MarketData(self.desk, self.lanes)
+        data = self.data = MarketData(self.desk, self.lanes)
         rooms = (
             Credentials(self.desk, load_token_key(directory)),
             Watchlists(self.desk),

@@ -37,13 +37,18 @@ class Rates:
     """The buckets of all accounts."""
 
     def __init__(self) -> None:
-        self._full_at: dict[int, int] = {}
+        self._full_at: dict[int, tuple[int, int]] = {}
+        """When each account's bucket is full again, and the interval by which that was reckoned."""
 
     def take(self, account_no: int, per_minute: int, now_ns: int, cost: int = 1) -> Taken:
         """Take ``cost`` requests, or nothing."""
         interval = MINUTE_NS // per_minute
         room = interval * per_minute
-        full_at = max(self._full_at.get(account_no, 0), now_ns)
+        full_at, before = self._full_at.get(account_no, (0, interval))
+        full_at = max(full_at, now_ns)
+        if before != interval:
+            # Another tier: what was taken stays taken, at the new pace.
+            full_at = now_ns + (full_at - now_ns) * interval // before
         after = full_at + cost * interval
         if after - now_ns > room:
             left = max(0, (room - (full_at - now_ns)) // interval)
@@ -51,11 +56,11 @@ class Rates:
         if cost:
             if account_no not in self._full_at and len(self._full_at) >= _TIDY_AT:
                 self._tidy(now_ns)
-            self._full_at[account_no] = after
+            self._full_at[account_no] = after, interval
         return Taken(True, per_minute, (room - (after - now_ns)) // interval, after - now_ns, 0)
 
     def _tidy(self, now_ns: int) -> None:
-        self._full_at = {no: at for no, at in self._full_at.items() if at > now_ns}
+        self._full_at = {no: at for no, at in self._full_at.items() if at[0] > now_ns}
 
     def __len__(self) -> int:
         return len(self._full_at)

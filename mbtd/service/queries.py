@@ -52,6 +52,8 @@ class Queries:
         self._decoders = {name: msgspec.json.Decoder(kind) for name, kind in r.READS.items()}
         self.account_no: AccountNo
         """Set by the application: finds an account and checks the right to read it."""
+        self.sees_present: Callable[[Session], bool] = lambda session: True
+        """Set by the application: whether a connection may see quotes of the present lane."""
         self._on_account: dict[str, Callable[[Session, RequestId, Book, Any], None]] = {
             "account.get": self._account_get,
             "order.get": self._order_get,
@@ -363,7 +365,8 @@ class Queries:
     def _subscribe(self, session: Session, request_id: RequestId, params: r.Subscribe) -> None:
         from mbtd.service.subscribe import Subscriber
 
-        Subscriber(self._core, self._history, self.account_no, self._spawn).run(session, request_id, params)
+        subscriber = Subscriber(self._core, self._history, self.account_no, self._spawn, self.sees_present)
+        subscriber.run(session, request_id, params)
 
 
 def _find_live(book: Book, params: r.OrderGet) -> Any:

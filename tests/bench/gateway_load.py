@@ -52,7 +52,9 @@ async def rest(host: str, port: int, key: list[str], rate: float, end: float, fi
     writer.close()
 
 
-async def stream(url: str, key: list[str], symbols: list[str], ready: asyncio.Semaphore, end: float, figures: Figures) -> None:
+async def stream(
+    url: str, key: list[str], symbols: list[str], ready: asyncio.Semaphore, end: float, figures: Figures
+) -> None:
     """One subscriber; the lag is the age of a quote on arrival, of those in the present lane."""
     async with ready:
         socket = await connect(url, additional_headers={"Content-Type": "application/msgpack"}, compression=None)

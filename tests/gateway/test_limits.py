@@ -78,6 +78,17 @@ def test_a_refused_request_takes_nothing_and_accounts_do_not_share() -> None:
     assert rates.take(2, 60, now).allowed
 
 
+def test_another_tier_keeps_what_was_taken_at_its_own_pace() -> None:
+    rates, now = Rates(), 10**18
+    for _ in range(60):
+        rates.take(1, 60, now)
+    assert rates.take(1, 600, now).remaining == 539
+    for _ in range(539):
+        assert rates.take(1, 600, now).allowed
+    assert not rates.take(1, 600, now).allowed
+    assert not rates.take(1, 60, now).allowed
+
+
 def test_memory_is_bounded() -> None:
     rates, now = Rates(), 10**18
     for number in range(50_000):
