@@ -159,6 +159,7 @@ class History:
         until_at: int | None = None,
         before_fill_no: int | None = None,
         after_fill_no: int | None = None,
+        beyond: tuple[int, int] | None = None,
         limit: int = 50,
         descending: bool = True,
     ) -> list[Values]:
@@ -172,6 +173,8 @@ class History:
             where.add("fill_no < ?", before_fill_no)
         if after_fill_no is not None:
             where.add("fill_no > ?", after_fill_no)
+        if beyond is not None:
+            where.add(f"(at, fill_no) {'<' if descending else '>'} (?, ?)", *beyond)
         return await self._list("fills", where, ("fill_no",), descending, limit)
 
     # -- activities, events, accounts
@@ -183,22 +186,56 @@ class History:
         types: Sequence[str] | None = None,
         after_at: int | None = None,
         until_at: int | None = None,
-        page_token: str | None = None,
+        beyond: tuple[int, int] | None = None,
         limit: int = 100,
         descending: bool = True,
     ) -> list[Values]:
-        """Activities by (``at``, ``n``). ``page_token`` is the id of the last activity of the page before."""
+        """Activities by (``at``, ``n``), beyond the pair given in the direction of the list."""
         where = _Where("account_no = ?", account_no)
         where.within("activity_type", types)
         where.between("at", after_at, until_at)
-        if page_token is not None:
-            where.add(
-                f"(at, n) {'<' if descending else '>'} "
-                "(SELECT at, n FROM activities WHERE activity_id = ? AND account_no = ?)",
-                page_token,
-                account_no,
-            )
+        if beyond is not None:
+            where.add(f"(at, n) {'<' if descending else '>'} (?, ?)", *beyond)
         return await self._list("activities", where, ("at", "n"), descending, limit)
+
+    async def activity_by_id(self, account_no: int, activity_id: str) -> Values | None:
+        """One activity by its id."""
+        return await self._first("activities", _Where("activity_id = ? AND account_no = ?", activity_id, account_no))
+
+    async def closed_lots(
+        self,
+        account_no: int,
+        *,
+        symbol: str | None = None,
+        after_at: int | None = None,
+        until_at: int | None = None,
+        beyond: tuple[int, int] | None = None,
+        limit: int = 100,
+    ) -> list[Values]:
+        """Closed tax lots by (``n``, ``lot_no``), newest first, before the pair given."""
+        where = _Where("account_no = ?", account_no)
+        if symbol is not None:
+            where.add("symbol = ?", symbol)
+        where.between("at", after_at, until_at)
+        if beyond is not None:
+            where.add("(n, lot_no) < (?, ?)", *beyond)
+        return await self._list("closed_lots", where, ("n", "lot_no"), True, limit)
+
+    async def days(self, account_no: int, from_date: int, until_date: int, limit: int = MAX_ROWS) -> list[Values]:
+        """Ends of trade dates, oldest first, both dates included."""
+        where = _Where("account_no = ? AND trade_date >= ? AND trade_date <= ?", account_no, from_date, until_date)
+        return await self._list("days", where, ("trade_date",), False, limit)
+
+    async def events_of(
+        self, account_no: int, kinds: Sequence[str], after_at: int, before_n: int | None, limit: int
+    ) -> list[Values]:
+        """Archived events of some kinds after an instant, newest first; the next page ends before ``before_n``."""
+        where = _Where("account_no = ?", account_no)
+        where.within("kind", kinds)
+        where.between("at", after_at, None)
+        if before_n is not None:
+            where.add("n < ?", before_n)
+        return await self._list("archive", where, ("n",), True, limit)
 
     async def events(self, account_no: int, from_n: int, limit: int = 1000) -> list[Values]:
         """The account's archived events from its own number ``from_n`` on."""

@@ -54,6 +54,8 @@ TABLES: dict[str, Table] = {
         ),
         _table("fills", 2, "account_no fill_no fill_id order_no order_id symbol at body"),
         _table("activities", 2, "account_no n activity_id activity_type at body"),
+        _table("closed_lots", 3, "account_no n lot_no symbol at body"),
+        _table("days", 2, "account_no trade_date at body"),
         _table("accounts", 1, "account_no account_id name user_id status body"),
     )
 }

@@ -19,6 +19,7 @@ from mbtd.cli.base import UsageError
 from mbtd.cli.market import add_market_commands
 from mbtd.cli.orders import add_order_commands
 from mbtd.cli.processes import add_process_commands
+from mbtd.cli.records import add_record_commands
 from mbtd.cli.users import add_user_commands
 from mbtd.rpc.wire import ConnectionLost, NoDaemon, ProtocolFault, RpcRefusal
 
@@ -33,6 +34,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_order_commands(commands)
     add_position_commands(commands)
     add_market_commands(commands)
+    add_record_commands(commands)
     add_user_commands(commands)
     return parser
 

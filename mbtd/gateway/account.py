@@ -54,6 +54,7 @@ class ActivitiesQuery(Query, frozen=True, kw_only=True):
 
     activity_types: str | None = None
     category: Literal["trade_activity", "non_trade_activity"] | None = None
+    order_id: str | None = None
     date: str | None = None
     after: str | None = None
     until: str | None = None
@@ -151,15 +152,14 @@ async def activities(request: Request) -> Any:
             if not _TYPE.match(kind):
                 raise invalid(f"invalid activity type: {kind[:16]}")
     after, until = instant(given.after, "after"), instant(given.until, "until", end_of_day=True)
-    if given.date is not None:
-        if after or until:
-            raise invalid("date cannot be combined with after or until")
-        on = day(given.date, "date")
-        after, until = f"{on}T00:00:00Z", f"{on}T23:59:59.999999999Z"
-    if given.category == "trade_activity":
-        kinds = ["FILL"]
+    if given.date is not None and (after or until):
+        raise invalid("date cannot be combined with after or until")
+    on = day(given.date, "date")
     params = {
         "activity_types": kinds,
+        "category": given.category,
+        "date": on.isoformat() if on is not None else None,
+        "order_id": given.order_id,
         "after": after,
         "until": until,
         "direction": given.direction,
@@ -167,10 +167,7 @@ async def activities(request: Request) -> Any:
         "page_token": given.page_token,
     }
     found = await request.call("activity.list", **{k: v for k, v in params.items() if v is not None})
-    rows = found["items"]
-    if given.category == "non_trade_activity":
-        rows = [row for row in rows if row["activity_type"] != "FILL"]
-    return shape(list[s.Activity], rows)
+    return shape(list[s.Activity], found["items"])
 
 
 ENDPOINTS: Final = (

@@ -227,26 +227,26 @@ class Activity(Shape, kw_only=True):
 
     id: str
     activity_type: str
-    account_id: str | UnsetType = UNSET
-    activity_sub_type: str | UnsetType = UNSET
-    transaction_time: str | UnsetType = UNSET
-    type: str | UnsetType = UNSET
+    account_id: str | UnsetType | None = UNSET
+    activity_sub_type: str | UnsetType | None = UNSET
+    transaction_time: str | UnsetType | None = UNSET
+    type: str | UnsetType | None = UNSET
     price: str | UnsetType | None = UNSET
     qty: str | UnsetType | None = UNSET
-    side: str | UnsetType = UNSET
+    side: str | UnsetType | None = UNSET
     symbol: str | UnsetType | None = UNSET
-    leaves_qty: str | UnsetType = UNSET
-    cum_qty: str | UnsetType = UNSET
-    order_id: str | UnsetType = UNSET
-    order_status: str | UnsetType = UNSET
-    date: str | UnsetType = UNSET
-    created_at: str | UnsetType = UNSET
-    net_amount: str | UnsetType = UNSET
-    description: str | UnsetType = UNSET
-    status: str | UnsetType = UNSET
+    leaves_qty: str | UnsetType | None = UNSET
+    cum_qty: str | UnsetType | None = UNSET
+    order_id: str | UnsetType | None = UNSET
+    order_status: str | UnsetType | None = UNSET
+    date: str | UnsetType | None = UNSET
+    created_at: str | UnsetType | None = UNSET
+    net_amount: str | UnsetType | None = UNSET
+    description: str | UnsetType | None = UNSET
+    status: str | UnsetType | None = UNSET
     cusip: str | UnsetType | None = UNSET
     per_share_amount: str | UnsetType | None = UNSET
-    currency: str | UnsetType = UNSET
+    currency: str | UnsetType | None = UNSET
     group_id: str | UnsetType | None = UNSET
 
 

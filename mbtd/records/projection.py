@@ -15,6 +15,8 @@ from msgspec import Struct
 from actors.book import events as e
 from actors.book.ids import derive_fill_id
 from actors.inputs import Section, Step, decode_steps
+from mbtd.records.activities import activity_id_of
+from mbtd.records.lots import closed_lots
 from mbtd.records.orders import TERMINAL, OrderRecord, follow
 from storage.records import Group, Lookup, Row
 
@@ -73,6 +75,8 @@ class _Run:
         self._rows: list[Row] = []
         self._orders: dict[tuple[int, int], OrderRecord] = {}
         self._cards: dict[int, AccountCard] = {}
+        self._filled: tuple[int, int] = (0, 0)
+        """Account and order of the last fill: the change of position that follows belongs to it."""
 
     def take(self, step: Step) -> None:
         seq = step.seq_first
@@ -90,6 +94,8 @@ class _Run:
         self._rows.append(("archive", (account_no, n, seq, at, kind, order_no or None, _encode(event))))
         if isinstance(event, e.OrderAccepted):
             self._orders[account_no, order_no] = OrderRecord(event, "accepted", updated_at=at)
+        elif isinstance(event, e.PositionChanged):
+            self._position(account_no, event, n, seq, at)
         elif isinstance(event, e.ActivityBooked):
             self._activity(account_no, event, at)
         elif isinstance(event, e.AccountRegistered):
@@ -115,6 +121,7 @@ class _Run:
                 replaces_id=record.terms.order_id,
             )
         elif isinstance(event, e.OrderFilled):
+            self._filled = (account_no, order_no)
             fill_id = derive_fill_id(record.terms.order_id, event.fill_no)
             body = _encode(FillRecord(record.terms, event, at, seq))
             self._rows.append(
@@ -132,6 +139,12 @@ class _Run:
                 record = _order_decoder.decode(row[_BODY])  # type: ignore[arg-type]
         return record
 
+    def _position(self, account_no: int, event: e.PositionChanged, n: int, seq: int, at: int) -> None:
+        filled_no, order_no = self._filled
+        self._filled = (0, 0)
+        for lot in closed_lots(event, order_no if filled_no == account_no else 0, n, seq, at):
+            self._rows.append(("closed_lots", (account_no, n, lot.lot_no, lot.symbol, at, _encode(lot))))
+
     def _activity(self, account_no: int, event: e.ActivityBooked, at: int) -> None:
         self._rows.append(
             (
@@ -139,7 +152,7 @@ class _Run:
                 (
                     account_no,
                     event.activity_no,
-                    f"{account_no}-{event.activity_no}",
+                    activity_id_of(account_no, event.activity_no, at),
                     event.activity_type,
                     at,
                     _encode(event),

@@ -18,6 +18,7 @@ from actors.book.units import BadNumber, parse_time
 from mbtd import __version__
 from mbtd.core import Core
 from mbtd.logs import get_logger
+from mbtd.market.bars import Bars
 from mbtd.market.feed import Feed
 from mbtd.records.accounts import render_account, render_position
 from mbtd.records.market import render_asset, render_clock, render_quote
@@ -26,7 +27,7 @@ from mbtd.records.projection import decode_account, decode_fill, decode_order
 from mbtd.rpc.errors import Refusal, RpcError, make_error, params_error, refuse
 from mbtd.rpc.session import RequestId, Session
 from mbtd.service import reads as r
-from mbtd.service.activities import render_activity
+from mbtd.service.records import Present, Records, present
 from mbtd.service.turns import queue_turn
 from mbtd.service.why import receipt, render_fill, why_ended, why_live
 from storage.history import History
@@ -50,6 +51,9 @@ class Queries:
         self._feed = feed
         self._health = health
         self._decoders = {name: msgspec.json.Decoder(kind) for name, kind in r.READS.items()}
+        self._records = Records(
+            history, core.engine.world, feed.calendar, core.readers.bars if core.readers else Bars()
+        )
         self.account_no: AccountNo
         """Set by the application: finds an account and checks the right to read it."""
         self.sees_present: Callable[[Session], bool] = lambda session: True
@@ -61,7 +65,10 @@ class Queries:
             "position.list": self._position_list,
             "position.get": self._position_get,
             "fill.list": self._fill_list,
-            "activity.list": self._activity_list,
+            "activity.list": self._past(self._records.activities),
+            "lot.list": self._past(self._records.lots),
+            "history.portfolio": self._past(self._records.portfolio),
+            "performance.get": self._past(self._records.performance),
         }
         self._at_once: dict[str, Callable[[Session, Any], Any]] = {
             "session.hello": self._hello,
@@ -252,7 +259,7 @@ class Queries:
         if self.account_no(session, "read", name) != account_no:
             raise Refusal(make_error("unknown_account", field="account"))
 
-    # ── positions, fills, activities ─────────────────────────────────────────────────────────────────────
+    # ── positions, fills ─────────────────────────────────────────────────────────────────────────────────
 
     def _position_list(self, session: Session, request_id: RequestId, book: Book, params: r.PositionList) -> None:
         world = self._core.engine.world
@@ -296,22 +303,16 @@ class Queries:
 
         self._later(session, request_id, work)
 
-    def _activity_list(self, session: Session, request_id: RequestId, book: Book, params: r.ActivityList) -> None:
-        async def work() -> Any:
-            found = await self._history.activities(
-                book.account_no,
-                types=params.activity_types,
-                after_at=_instant(params.after, "after"),
-                until_at=_instant(params.until, "until"),
-                limit=params.limit + 1,
-                page_token=params.page_token,
-                descending=params.direction == "desc",
-            )
-            rows, more = _page(found, params.limit)
-            items = [render_activity(row, book) for row in rows]
-            return {"items": items, "next_page_token": items[-1]["id"] if more else None}
+    def _past(
+        self, method: Callable[[Present, Any], Awaitable[Any]]
+    ) -> Callable[[Session, RequestId, Book, Any], None]:
+        """A method about the past: the present is taken in its turn, the rest is read afterwards."""
 
-        self._later(session, request_id, work)
+        def answer(session: Session, request_id: RequestId, book: Book, params: Any) -> None:
+            now = present(book, self._core.engine.world, self._core.now())
+            self._later(session, request_id, lambda: method(now, params))
+
+        return answer
 
     # ── market and server ────────────────────────────────────────────────────────────────────────────────
 

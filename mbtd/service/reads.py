@@ -89,11 +89,47 @@ class ActivityList(OfAccount, frozen=True, kw_only=True):
     """Activities (alpaca-api §4.5)."""
 
     activity_types: tuple[str, ...] | None = None
+    category: Literal["trade_activity", "non_trade_activity"] | None = None
+    date: str | None = None
+    order_id: str | None = None
     after: str | None = None
     until: str | None = None
     direction: Literal["asc", "desc"] = "desc"
     limit: Limit = 100
     page_token: str | None = None
+
+
+class LotList(OfAccount, frozen=True, kw_only=True):
+    """Closed tax lots, newest first."""
+
+    symbol: str | None = None
+    after: str | None = None
+    until: str | None = None
+    limit: Limit = 100
+    page_token: str | None = None
+
+
+class PortfolioHistory(OfAccount, frozen=True, kw_only=True):
+    """Equity and profit over time (alpaca-api §4.4)."""
+
+    period: str | None = None
+    timeframe: Literal["1Min", "5Min", "15Min", "1H", "1D"] | None = None
+    intraday_reporting: Literal["market_hours", "extended_hours", "continuous"] = "market_hours"
+    start: str | None = None
+    end: str | None = None
+    pnl_reset: Literal["per_day", "no_reset"] = "per_day"
+    extended_hours: bool | None = None
+    """Alpaca's older word for ``intraday_reporting``."""
+    date_end: str | None = None
+    """Alpaca's older word for ``end``."""
+    cashflow_types: str | None = None
+
+
+class Performance(OfAccount, frozen=True, kw_only=True):
+    """Return, drawdown and closed trades between two moments; from the opening until now if not given."""
+
+    start: str | None = None
+    end: str | None = None
 
 
 class Symbol(Params, frozen=True, kw_only=True):
@@ -135,6 +171,9 @@ READS: dict[str, type[Params]] = {
     "fill.list": FillList,
     "fill.why": FillWhy,
     "activity.list": ActivityList,
+    "lot.list": LotList,
+    "history.portfolio": PortfolioHistory,
+    "performance.get": Performance,
     "quote.get": Symbol,
     "asset.list": AssetList,
     "asset.get": Symbol,

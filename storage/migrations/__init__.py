@@ -10,10 +10,11 @@ import sqlite3
 from collections.abc import Callable, Sequence
 
 from storage.migrations.m0001_initial import initial
+from storage.migrations.m0002_records import records
 
 Step = Callable[[sqlite3.Connection], None]
 
-MIGRATIONS: Sequence[Step] = (initial,)
+MIGRATIONS: Sequence[Step] = (initial, records)
 LATEST = len(MIGRATIONS)
 
 

@@ -61,7 +61,7 @@ ORDERS: list[tuple[str, Any, int, int, str]] = [
      "client_order_id must be no more than 128 characters"),
     ("client id is a number", order(client_order_id=5), 422, 40010001, ""),
     ("fractional gtc", order(qty="0.5", time_in_force="gtc"), 422, 42210000, "fractional orders must be DAY orders"),
-    ("fractional short", order(qty="0.5", side="sell", limit_price="900"), 422, 42210000,
+    ("fractional short", order(symbol="IWM", qty="0.5", side="sell", limit_price="900"), 422, 42210000,
      "fractional orders cannot be sold short"),
     ("small notional", order(MARKET, without="qty", notional="0.5"), 422, 42210000, "notional must be >= 1.00"),
     ("extended market", order(MARKET, extended_hours=True), 422, 42210000,

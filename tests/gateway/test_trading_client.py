@@ -19,9 +19,7 @@ LATER_ORDERS = pytest.mark.xfail(
     reason="order classes and trailing stops are not served by the daemon yet", strict=True
 )
 LATER_MLEG = pytest.mark.xfail(reason="option orders are not served by the daemon yet", strict=True)
-LATER_HISTORY = pytest.mark.xfail(reason="history.portfolio is not served by the daemon yet", strict=True)
 LATER_CLOSE_ALL = pytest.mark.xfail(reason="position.close_all is not served by the daemon yet", strict=True)
-LATER_FILLS = pytest.mark.xfail(reason="activity.list does not list fills yet", strict=True)
 LATER_SETTINGS = pytest.mark.xfail(reason="account.get does not show the settings yet", strict=True)
 LATER_EXERCISE = pytest.mark.xfail(reason="position.exercise is not served by the daemon yet", strict=True)
 
@@ -359,7 +357,6 @@ def test_a_setting_is_changed(own: User, name: str, value: Any, before: Any) -> 
     assert getattr(trading.get_account_configurations(), name) == value
 
 
-@LATER_HISTORY
 @pytest.mark.parametrize(
     "given", [{}, {"period": "1D", "timeframe": "5Min"}, {"period": "1M", "timeframe": "1D"}], ids=str
 )
@@ -384,7 +381,6 @@ def test_activities_of_a_day_and_by_pages(trading: TradingClient) -> None:
     assert trading.get("/account/activities", {"activity_types": "JNLC", "date": "2001-01-01"}) == []
 
 
-@LATER_FILLS
 def test_fills_are_activities(trading: TradingClient, filled: Order) -> None:
     fills = trading.get("/account/activities/FILL")
     assert str(filled.id) in {row["order_id"] for row in fills}

@@ -245,7 +245,7 @@ def test_pages_hold_every_item_once(client: Client, account: str, bought: Callab
         ("order.list", {"status": "all"}, 7),
         ("order.list", {"status": "all", "direction": "asc"}, 7),
         ("fill.list", {}, 2),
-        ("activity.list", {}, 1),
+        ("activity.list", {}, 3),
         ("position.list", {}, 1),
     ):
         whole = client.call(method, account=account, **params)

@@ -151,18 +151,18 @@ async def test_activities_page_by_page(history: History, descending: bool) -> No
     expected = [row for row in ACTIVITIES if row[3] in ("DIV", "INT") and 100 < row[4] <= 104]
     expected.sort(key=lambda row: (row[4], row[1]), reverse=descending)
     got: list[Values] = []
-    token: str | None = None
+    beyond: tuple[int, int] | None = None
     while page := await history.activities(
         1,
         types=("DIV", "INT"),
         after_at=100,
         until_at=104,
-        page_token=token,
+        beyond=beyond,
         limit=3,
         descending=descending,
     ):
         got += page
-        token = page[-1][2]
+        beyond = (page[-1][4], page[-1][1])
     assert got == expected
 
 

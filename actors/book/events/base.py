@@ -28,3 +28,6 @@ class LotUse(Struct, frozen=True, gc=False, array_like=True):
     qty: int
     basis_money: int
     proceeds_money: int
+    opened_at: int = 0
+    order_no: int = 0
+    """Of the order that opened the lot."""

@@ -81,5 +81,14 @@ def _use_lots(
         proceeds = closed_value - taken_value if not left else _share(closed_value, take, closing)
         taken_value += proceeds
         used_basis += basis
-        uses.append(LotUse(lot.lot_no, -take if buying else take, basis, -proceeds if buying else proceeds))
+        uses.append(
+            LotUse(
+                lot.lot_no,
+                -take if buying else take,
+                basis,
+                -proceeds if buying else proceeds,
+                lot.opened_at,
+                lot.order_no,
+            )
+        )
     return tuple(uses), used_basis

@@ -1,0 +1,150 @@
+"""Activity rows in Alpaca's shape (alpaca-api §4.5): what was booked, and the fills among it.
+
+Invariants: ids are ``YYYYMMDDHHMMSSmmm::<uuid>`` in UTC, so they sort by time; fills and bookings share one order,
+by time, bookings before fills of the same instant; an id says where a page goes on.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from hashlib import blake2b
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+
+from actors.book import events as e
+from actors.book.units import NS_PER_MS, format_money, format_price, format_qty, format_time
+from mbtd.market.calendar import new_york_date
+
+TYPES: Final = frozenset(
+    [
+        "FILL",
+        "TRANS",
+        "CSD",
+        "CSW",
+        "JNL",
+        "JNLC",
+        "JNLS",
+        "ACATC",
+        "ACATS",
+        "DIV",
+        "DIVCGL",
+        "DIVCGS",
+        "DIVFEE",
+        "DIVFT",
+        "DIVNRA",
+        "DIVROC",
+        "DIVTW",
+        "DIVTXEX",
+        "INT",
+        "INTNRA",
+        "INTPNL",
+        "INTTW",
+        "FEE",
+        "CFEE",
+        "PTC",
+        "SPLIT",
+        "SPIN",
+        "MA",
+        "NC",
+        "REORG",
+        "SC",
+        "SSO",
+        "SSP",
+        "CIL",
+        "VOF",
+        "WH",
+        "OPCA",
+        "OPASN",
+        "OPCSH",
+        "OPEXC",
+        "OPEXP",
+        "OPTRD",
+        "OPXRC",
+        "MISC",
+        "MEM",
+        "FXTRD",
+        "SWP",
+        "EXTRD",
+        "OCT",
+    ]
+)
+_FAMILIES: Final = {"TRANS": ("CSD", "CSW")}
+_ID: Final = re.compile(r"[0-9]{17}::[0-9a-f-]{36}\Z")
+
+
+def types_of(names: tuple[str, ...]) -> tuple[str, ...]:
+    """The types that a request's names stand for."""
+    return tuple(kind for name in names for kind in _FAMILIES.get(name, (name,)))
+
+
+def _stamp(at: int) -> str:
+    seconds, ms = divmod(at // NS_PER_MS, 1_000)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y%m%d%H%M%S}{ms:03d}"
+
+
+def activity_id_of(account_no: int, activity_no: int, at: int) -> str:
+    """Id of a booking."""
+    digest = blake2b(f"{account_no}/{activity_no}".encode(), digest_size=16, person=b"mbtd activity").digest()
+    return f"{_stamp(at)}::{UUID(bytes=digest, version=4)}"
+
+
+def fill_activity_id(fill_id: str, at: int) -> str:
+    """Id of a fill's row."""
+    return f"{_stamp(at)}::{fill_id}"
+
+
+def fill_id_in(activity_id: str) -> str | None:
+    """The part of an id that may be a fill's id; ``None`` when it is no activity id."""
+    return activity_id[19:] if _ID.match(activity_id) else None
+
+
+def group_id_of(account_no: int, group_no: int) -> str:
+    """Id that the rows of one event share."""
+    digest = blake2b(f"{account_no}/{group_no}".encode(), digest_size=16, person=b"mbtd group").digest()
+    return str(UUID(bytes=digest, version=4))
+
+
+def render_activity(row: tuple[Any, ...], account_id: str) -> dict[str, Any]:
+    """One row of the activities table."""
+    account_no, _, activity_id, activity_type, at, body = row
+    event = msgspec.msgpack.decode(body, type=e.ActivityBooked)
+    return {
+        "id": activity_id,
+        "account_id": account_id,
+        "activity_type": activity_type,
+        "activity_sub_type": event.activity_sub_type or None,
+        "date": new_york_date(at).isoformat(),
+        "created_at": format_time(at),
+        "net_amount": format_money(event.net_money),
+        "description": event.description,
+        "symbol": event.symbol or None,
+        "qty": format_qty(event.qty) if event.qty else None,
+        "group_id": group_id_of(account_no, event.group_no) if event.group_no else None,
+        "currency": "USD",
+        "status": "executed",
+    }
+
+
+def render_fill_activity(
+    fill_id: str, terms: e.OrderAccepted, fill: e.OrderFilled, at: int, account_id: str
+) -> dict[str, Any]:
+    """A fill as an activity."""
+    short = terms.position_intent == "sell_to_open" and len(terms.symbol) <= 12
+    return {
+        "id": fill_activity_id(fill_id, at),
+        "account_id": account_id,
+        "activity_type": "FILL",
+        "transaction_time": format_time(at),
+        "type": "fill" if fill.status == "filled" else "partial_fill",
+        "price": format_price(fill.price),
+        "qty": format_qty(fill.qty),
+        "side": "sell_short" if short else terms.side,
+        "symbol": terms.symbol,
+        "leaves_qty": format_qty(max(0, terms.qty - fill.filled_qty)) if terms.qty else "0",
+        "cum_qty": format_qty(fill.filled_qty),
+        "order_id": terms.order_id,
+        "order_status": fill.status,
+    }

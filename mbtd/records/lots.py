@@ -1,0 +1,90 @@
+"""Closed tax lots: what was bought when and for how much, sold when and for how much.
+
+Invariants: a row is made of one closing event alone; the sum of an account's rows is the realised profit of
+its positions, to the money unit. Quantities are signed like the lot: negative for a short one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from actors.book import events as e
+from actors.book.units import NS_PER_SECOND, format_money, format_qty, format_time
+
+
+class ClosedLot(Struct, frozen=True, array_like=True):
+    """One lot, or a part of one, taken off by one fill or booking."""
+
+    symbol: str
+    lot_no: int
+    qty: int
+    basis_money: int
+    """What was paid; of a short lot minus what was received."""
+    proceeds_money: int
+    opened_at: int
+    closed_at: int
+    open_order_no: int
+    close_order_no: int
+    n: int
+    """Of the account's event that closed it."""
+    seq: int
+
+    @property
+    def realized_money(self) -> int:
+        """Profit in money units, fees of the trade apart."""
+        return self.proceeds_money - self.basis_money
+
+    @property
+    def term(self) -> str:
+        """``long`` when held more than a year."""
+        opened = datetime.fromtimestamp(self.opened_at // NS_PER_SECOND, UTC).date()
+        closed = datetime.fromtimestamp(self.closed_at // NS_PER_SECOND, UTC).date()
+        try:
+            anniversary = opened.replace(year=opened.year + 1)
+        except ValueError:
+            anniversary = opened.replace(year=opened.year + 1, month=3, day=1)
+        return "long" if closed > anniversary else "short"
+
+
+def closed_lots(event: e.PositionChanged, order_no: int, n: int, seq: int, at: int) -> Iterator[ClosedLot]:
+    """The rows of one event. ``order_no`` is that of the fill it belongs to, 0 for a booking."""
+    for use in event.closed:
+        yield ClosedLot(
+            event.symbol,
+            use.lot_no,
+            use.qty,
+            use.basis_money,
+            use.proceeds_money,
+            use.opened_at,
+            at,
+            use.order_no,
+            order_no,
+            n,
+            seq,
+        )
+
+
+def decode_lot(body: bytes) -> ClosedLot:
+    """A ``closed_lots`` row's body."""
+    return msgspec.msgpack.decode(body, type=ClosedLot)
+
+
+def render_lot(lot: ClosedLot) -> dict[str, Any]:
+    """One row for clients."""
+    return {
+        "symbol": lot.symbol,
+        "lot_no": lot.lot_no,
+        "side": "long" if lot.qty > 0 else "short",
+        "qty": format_qty(abs(lot.qty)),
+        "opened_at": format_time(lot.opened_at),
+        "closed_at": format_time(lot.closed_at),
+        "cost_basis": format_money(lot.basis_money),
+        "proceeds": format_money(lot.proceeds_money),
+        "realized_pl": format_money(lot.realized_money),
+        "term": lot.term,
+    }

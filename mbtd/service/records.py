@@ -1,0 +1,332 @@
+"""The methods about an account's past: activities, closed lots, portfolio history, performance.
+
+Invariant: each answer is as of the turn that the request had in its account's mailbox: the book's figures are
+taken then, and history is read up to that event and no further.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import time
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from actors.book import events as e
+from actors.book.state.book import Book
+from actors.book.units import NS_PER_SECOND, BadNumber, parse_time
+from actors.book.view import figures, position_money
+from actors.market.world import World
+from mbtd.market.bars import Bars
+from mbtd.market.calendar import Calendar, new_york_ns, to_date
+from mbtd.records import activities as rows
+from mbtd.records.equity import CASH_FLOWS, Change, Holding, change_of, equity_back
+from mbtd.records.lots import ClosedLot, decode_lot, render_lot
+from mbtd.records.performance import Day, render_performance
+from mbtd.records.portfolio import BadRequest, Point, Span, Start, points, read_span, render_history
+from mbtd.records.prices import PastPrices
+from mbtd.records.projection import decode_fill
+from mbtd.rpc.errors import refuse
+from mbtd.service import reads as r
+from storage.history import MAX_ROWS, History
+
+_BODY = -1
+_LAST: Final = 2**63 - 1
+_MIDNIGHT: Final = time()
+_MONEY_KINDS: Final = ("pc", "ab")
+EVENTS_MAX: Final = 50_000
+_SLICE: Final = 200
+"""Points valued between two breaths of the loop."""
+
+
+class Present(Struct, frozen=True):
+    """An account as of one turn."""
+
+    account_no: int
+    account_id: str
+    n: int
+    now: int
+    created_at: int
+    cash: int
+    equity: int
+    unrealized: int
+    holdings: dict[str, Holding]
+
+
+def present(book: Book, world: World, now: int) -> Present:
+    """What a later answer needs of a book."""
+    holdings, unrealized = {}, 0
+    for symbol, position in book.positions.items():
+        instrument = world.instruments.by_symbol.get(symbol)
+        multiplier = instrument.multiplier if instrument is not None else 1
+        holdings[symbol] = Holding(position.qty, multiplier, position.basis_money)
+        unrealized += position_money(position, world) - position.basis_money
+    return Present(
+        book.account_no,
+        book.account_id,
+        book.n,
+        now,
+        book.created_at,
+        book.cash,
+        figures(book, world).equity_money,
+        unrealized,
+        holdings,
+    )
+
+
+def _instant(text: str | None, field: str) -> int | None:
+    """An RFC 3339 time, or a date, which is its New York midnight."""
+    if text is None:
+        return None
+    try:
+        if len(text) == 10:
+            return new_york_ns(to_date(int(text.replace("-", ""))), _MIDNIGHT)
+        return parse_time(text)
+    except (BadNumber, ValueError):
+        refuse("invalid_params", f"{field} is neither an RFC 3339 time nor a date", field=field)
+
+
+class Records:
+    """Answers about the past, for one daemon."""
+
+    def __init__(self, history: History, world: World, calendar: Calendar, bars: Bars) -> None:
+        self._history = history
+        self._world = world
+        self._calendar = calendar
+        self._bars = bars
+
+    # ── activities ───────────────────────────────────────────────────────────────────────────────────────
+
+    async def activities(self, now: Present, params: r.ActivityList) -> Any:
+        """Bookings and fills in one list."""
+        if params.activity_types is not None and params.category is not None:
+            refuse("invalid_params", "give activity_types or category, not both", field="category")
+        after, until = _instant(params.after, "after"), _instant(params.until, "until")
+        if params.date is not None:
+            start = _instant(params.date[:10], "date") or 0
+            after, until = start - 1, start + 86_400 * NS_PER_SECOND - 1
+        types = rows.types_of(params.activity_types) if params.activity_types is not None else None
+        if types is not None and (unknown := sorted(set(types) - rows.TYPES)):
+            refuse("invalid_params", f"there is no activity type {unknown[0][:16]!r}", field="activity_types")
+        descending = params.direction == "desc"
+        want_fills = (types is None or "FILL" in types) and params.category != "non_trade_activity"
+        want_booked = params.category != "trade_activity" and (types is None or set(types) != {"FILL"})
+        cursor = await self._cursor(now.account_no, params.page_token)
+        order_no = await self._order_no(now.account_no, params.order_id)
+        if params.order_id is not None:
+            want_booked = False
+        found: list[tuple[tuple[int, int, int], dict[str, Any]]] = []
+        limit = params.limit + 1
+        if want_booked:
+            for row in await self._history.activities(
+                now.account_no,
+                types=types,
+                after_at=after,
+                until_at=until,
+                beyond=_beyond(cursor, 0, descending),
+                limit=limit,
+                descending=descending,
+            ):
+                found.append(((row[4], 0, row[1]), rows.render_activity(row, now.account_id)))
+        if want_fills:
+            for row in await self._history.fills(
+                now.account_no,
+                order_no=order_no,
+                after_at=after,
+                until_at=until,
+                beyond=_beyond(cursor, 1, descending),
+                limit=limit,
+                descending=descending,
+            ):
+                record = decode_fill(row[_BODY])
+                shown = rows.render_fill_activity(row[2], record.terms, record.fill, record.at, now.account_id)
+                found.append(((row[6], 1, row[1]), shown))
+        found.sort(key=lambda item: item[0], reverse=descending)
+        items = [item for _, item in found[: params.limit]]
+        return {"items": items, "next_page_token": items[-1]["id"] if len(found) > params.limit else None}
+
+    async def _cursor(self, account_no: int, token: str | None) -> tuple[int, int, int] | None:
+        if token is None:
+            return None
+        row = await self._history.activity_by_id(account_no, token)
+        if row is not None:
+            return row[4], 0, row[1]
+        fill_id = rows.fill_id_in(token)
+        row = await self._history.fill_by_id(fill_id) if fill_id is not None else None
+        if row is None or row[0] != account_no:
+            refuse("invalid_params", "page_token is not one of ours", field="page_token")
+        return row[6], 1, row[1]
+
+    async def _order_no(self, account_no: int, order_id: str | None) -> int | None:
+        if order_id is None:
+            return None
+        row = await self._history.order_by_id(order_id)
+        return row[1] if row is not None and row[0] == account_no else -1
+
+    # ── lots ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def lots(self, now: Present, params: r.LotList) -> Any:
+        """Closed tax lots, newest first."""
+        beyond = None
+        if params.page_token is not None:
+            n, _, lot_no = params.page_token.partition(".")
+            if not (n.isascii() and n.isdigit() and lot_no.isascii() and lot_no.isdigit() and len(n + lot_no) < 36):
+                refuse("invalid_params", "page_token is not one of ours", field="page_token")
+            beyond = (int(n), int(lot_no))
+        found = await self._history.closed_lots(
+            now.account_no,
+            symbol=params.symbol,
+            after_at=_instant(params.after, "after"),
+            until_at=_instant(params.until, "until"),
+            beyond=beyond,
+            limit=params.limit + 1,
+        )
+        page = [decode_lot(row[_BODY]) for row in found[: params.limit]]
+        more = len(found) > params.limit
+        return {
+            "items": [render_lot(lot) for lot in page],
+            "next_page_token": f"{page[-1].n}.{page[-1].lot_no}" if more else None,
+        }
+
+    # ── portfolio history ────────────────────────────────────────────────────────────────────────────────
+
+    async def portfolio(self, now: Present, params: r.PortfolioHistory) -> Any:
+        """Equity and profit over time."""
+        end = _instant(params.end if params.end is not None else params.date_end, "end")
+        reporting = "extended_hours" if params.extended_hours else params.intraday_reporting
+        try:
+            span = read_span(
+                self._calendar,
+                now.now,
+                period=params.period,
+                timeframe=params.timeframe,
+                start=_instant(params.start, "start"),
+                end=end,
+                reporting=reporting,
+                pnl_reset=params.pnl_reset,
+            )
+            moments = points(span, self._calendar, now.created_at)
+        except BadRequest as error:
+            refuse("invalid_params", str(error), field=error.field)
+        except ValueError as error:
+            refuse("invalid_params", str(error), field="start")
+        kinds = _flow_types(params.cashflow_types)
+        changes = await self._changes(now, span.from_at)
+        starts = {point.trade_date: self._day_start(span, point.trade_date) for point in moments}
+        base_at = self._calendar.trading_day(span.first).overnight_opens_at
+        base_at = max(base_at, span.from_at) if params.start is not None else base_at
+        wanted = sorted({base_at, *starts.values(), *(point.at for point in moments)})
+        equity = await self._value(now, wanted, changes)
+        ends = await self._ends(now, moments)
+        equities = [ends.get(p.trade_date, equity[p.at]) if span.timeframe == "1D" else equity[p.at] for p in moments]
+        return render_history(
+            span,
+            moments,
+            equities,
+            Start(base_at, equity[base_at]),
+            self._calendar.previous_trading_day(span.first),
+            {day: Start(at, equity[at]) for day, at in starts.items()},
+            changes,
+            kinds,
+        )
+
+    def _day_start(self, span: Span, day: int) -> int:
+        return self._calendar.trading_day(day).overnight_opens_at
+
+    async def _ends(self, now: Present, moments: Sequence[Point]) -> dict[int, int]:
+        """Equity at the end of each trade date as it was recorded then."""
+        return {}
+
+    async def _changes(self, now: Present, since: int) -> list[Change]:
+        """What moved money or holdings after ``since``, newest first."""
+        found: list[Change] = []
+        before: int | None = now.n + 1
+        while before is not None and len(found) < EVENTS_MAX:
+            page = await self._history.events_of(now.account_no, _MONEY_KINDS, since, before, MAX_ROWS)
+            for row in page:
+                event = msgspec.msgpack.decode(row[_BODY], type=_MoneyEvent)
+                change = change_of(event, row[3])
+                if change is not None:
+                    found.append(change)
+            before = page[-1][1] if len(page) == MAX_ROWS else None
+        return found
+
+    async def _value(self, now: Present, instants: Sequence[int], changes: Sequence[Change]) -> dict[int, int]:
+        prices = PastPrices(self._bars, self._world.mark, now.now)
+        table = self._world.instruments.by_symbol
+
+        def multiplier_of(symbol: str) -> int:
+            instrument = table.get(symbol)
+            return instrument.multiplier if instrument is not None else 1
+
+        found: dict[int, int] = {}
+        for first in range(0, len(instants), _SLICE):
+            part = instants[first : first + _SLICE]
+            values = equity_back(part, now.cash, now.holdings, changes, prices, multiplier_of)
+            found.update(zip(part, values, strict=True))
+            await asyncio.sleep(0)
+        return {at: value if at >= now.created_at else 0 for at, value in found.items()}
+
+    # ── performance ──────────────────────────────────────────────────────────────────────────────────────
+
+    async def performance(self, now: Present, params: r.Performance) -> Any:
+        """Return, drawdown and closed trades."""
+        start = _instant(params.start, "start")
+        end = _instant(params.end, "end")
+        until = min(now.now, end) if end is not None else now.now
+        since = max(now.created_at - 1, start if start is not None else 0)
+        if since > until:
+            refuse("invalid_params", "start lies after the end", field="start")
+        first = self._calendar.session_at(since).trade_date
+        span = Span("1D", first, since, until)
+        moments = points(span, self._calendar, now.created_at)
+        changes = await self._changes(now, since)
+        equity = await self._value(now, sorted({since, *(p.at for p in moments)}), changes)
+        days, before = [], since
+        for point in moments:
+            flow = sum(c.cash for c in changes if c.flow and before < c.at <= point.at)
+            days.append(Day(point.trade_date, equity[point.at], flow))
+            before = point.at
+        lots = await self._lots_between(now.account_no, since, until)
+        fees = -sum(c.cash for c in changes if c.fee and since < c.at <= until)
+        return {
+            "start": to_date(first).isoformat(),
+            "end": to_date(self._calendar.session_at(until).trade_date).isoformat(),
+            **render_performance(days, equity[since], lots, fees, now.unrealized),
+        }
+
+    async def _lots_between(self, account_no: int, after: int, until: int) -> list[ClosedLot]:
+        found: list[ClosedLot] = []
+        beyond: tuple[int, int] | None = None
+        while True:
+            page = await self._history.closed_lots(
+                account_no, after_at=after, until_at=until, beyond=beyond, limit=MAX_ROWS
+            )
+            found += [decode_lot(row[_BODY]) for row in page]
+            if len(page) < MAX_ROWS or len(found) >= EVENTS_MAX:
+                return found
+            beyond = (page[-1][1], page[-1][2])
+
+
+_MoneyEvent = e.ActivityBooked | e.PositionChanged
+
+
+def _beyond(cursor: tuple[int, int, int] | None, source: int, descending: bool) -> tuple[int, int] | None:
+    """The pair that a table's page goes on from, given the place in the common order."""
+    if cursor is None:
+        return None
+    at, of, number = cursor
+    if source == of:
+        return at, number
+    included = (source < of) == descending
+    return (at, _LAST if descending else 0) if included else (at, 0 if descending else _LAST)
+
+
+def _flow_types(text: str | None) -> tuple[str, ...]:
+    if text is None or text == "NONE":
+        return ()
+    if text == "ALL":
+        return tuple(sorted(CASH_FLOWS))
+    return tuple(text.split(","))
