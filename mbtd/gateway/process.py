@@ -41,6 +41,8 @@ from mbtd.rpc.wire import encode_json, find_socket
 from mbtd.systemd import Notifier, inherited_sockets
 
 log = logs.get_logger(subsystem="gateway")
+YIELDING: Final = 5
+"""Where both want the processor the daemon's orders come first."""
 STOP_MAX_S: Final = 5
 BACKLOG: Final = 2_048
 _PR_SET_PDEATHSIG: Final = 1
@@ -68,6 +70,7 @@ def main(options: GatewayOptions) -> int:
     logs.set_up(config.log.level, config.log.format, stream=sys.stderr.buffer)
     if options.child:
         _end_with_parent()
+        os.nice(YIELDING)
     settings = config.gateway
     try:
         listeners = _listeners(settings)
