@@ -15,6 +15,7 @@ from actors.book.events import Event
 from actors.book.instruments import Instrument
 from actors.book.state.book import Consumed, Watch
 from actors.commands import AnyAction
+from actors.house.commands import HouseCommand
 
 Origin = Literal["native", "gateway", "shadow", "import", "admin", "system", "branch"]
 
@@ -94,7 +95,16 @@ class SwitchInput(Struct, frozen=True, array_like=True, tag="k"):
     why: str
 
 
-Input = CommandInput | UnreadableInput | TapeInput | TimerInput | ReferenceInput | SwitchInput | EraseInput
+class HouseInput(Struct, frozen=True, array_like=True, tag="h"):
+    """What the house is told about keys, sessions, tiers and lists; secrets are in it only as hashes."""
+
+    command: HouseCommand
+    envelope: Envelope
+
+
+Input = (
+    CommandInput | UnreadableInput | TapeInput | TimerInput | ReferenceInput | SwitchInput | EraseInput | HouseInput
+)
 
 
 class Section(Struct, frozen=True, array_like=True):

@@ -95,6 +95,8 @@ class Core:
         self.hub = Hub(engine, self.outbox, self.lines)
         self.readers: TapeReaders | None = None
         self.interest: Interest | None = None
+        self.followers: list[Callable[[Sequence[Step]], None]] = []
+        """Whoever else follows the engine's steps; they are not durable yet."""
         self.storage_state: str = "ok"
         self._full_since = 0
         self.failed: int | None = None
@@ -178,6 +180,8 @@ class Core:
             self._pending.extend(steps)
             self.residency.note(steps)
             self.hub.publish(steps)
+            for follow in self.followers:
+                follow(steps)
             if self.interest is not None:
                 self.interest.note(steps)
             if engine.failures:

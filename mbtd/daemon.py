@@ -34,6 +34,8 @@ from mbtd.console.prompt import Prompt
 from mbtd.core import Core
 from mbtd.entropy import SystemEntropy
 from mbtd.feeds import FeedRefused, make_feed, make_reference
+from mbtd.gateway_child import command as gateway_command
+from mbtd.gateway_child import keep_gateway
 from mbtd.interest import Interest
 from mbtd.jobs.erasure import finish_offline
 from mbtd.jobs.marks import Marks
@@ -46,7 +48,9 @@ from mbtd.rpc.errors import Refusal, make_error
 from mbtd.rpc.server import ALL_ROLES, ListenError, Server
 from mbtd.rpc.session import Role
 from mbtd.service.app import App
+from mbtd.service.extension import Extension
 from mbtd.service.queries import Queries
+from mbtd.service.tape_stream import TapeStream
 from mbtd.switchboard import Switchboard
 from mbtd.systemd import Notifier, inherited_sockets
 from mbtd.tape import TapeReaders, open_files
@@ -109,6 +113,7 @@ def main(options: ServeOptions) -> int:
             log.warning("erasure.finished", users=erased)
         settings = Settings(loaded, find_config(path, os.environ), flags, lambda config, changed: None)
         daemon = Daemon(config, directory, lock, profiles, seed, feed, settings)
+        daemon.config_path = options.config
         status = anyio.run(daemon.run, backend="asyncio", backend_options={"use_uvloop": True})
     except BaseException as error:
         status = status_of(error)
@@ -147,6 +152,8 @@ def _flags(options: ServeOptions) -> dict[str, object]:
         flags["market.recordings"] = [str(path) for path in options.recordings]
     if options.speed is not None:
         flags["market.speed"] = options.speed
+    if options.gateway is not None:
+        flags["gateway.address"] = options.gateway
     if options.seed is not None:
         flags["engine.seed"] = options.seed
     return flags
@@ -234,6 +241,10 @@ class Daemon:
         self._switchboard = Switchboard(self._core, feed)
         self._metrics: Metrics
         self._say_health: Callable[[], dict[str, Any]]
+        self._tape_stream: TapeStream | None = None
+        self._gateway: anyio.CancelScope | None = None
+        self.config_path: Path | None = None
+        """The configuration file that was named, for the gateway."""
 
     async def run(self) -> int:
         """Start, serve, stop; the exit status."""
@@ -279,12 +290,20 @@ class Daemon:
             tasks.start_soon(core.pump.run)
             tasks.start_soon(self._switchboard.run_feed)
             tasks.start_soon(self._beat)
+            assert self._tape_stream is not None
+            tasks.start_soon(self._tape_stream.run)
             if core.interest is not None:
                 tasks.start_soon(core.interest.run)
             if self._reference is not None:
                 tasks.start_soon(self._reference.run, core, self._heard_of_reference)
             tasks.start_soon(core.upkeep, UPKEEP_S, storage.journal_keep_events)
             tasks.start_soon(self._watch_failure)
+            if self._config.gateway.address != "off":
+                socket = self._config.server.socket or str(self._directory / "mbtd.sock")
+                words = gateway_command(self.config_path, Path(socket), self._config.gateway.address)
+                gateway = anyio.CancelScope()
+                self._gateway = gateway
+                tasks.start_soon(_within, gateway, words)
             self._notifier.ready("serving")
             log.info("daemon.ready", socket=str(self._directory / "mbtd.sock"), feed=self._feed.name)
             await self._stopping.wait()
@@ -301,7 +320,7 @@ class Daemon:
         core.interest = Interest(
             core.engine,
             self._feed,
-            lambda: core.hub.quote_symbols,
+            lambda: {*core.hub.quote_symbols, *(self._tape_stream.wanted if self._tape_stream is not None else ())},
             core.monotonic,
             max_symbols=market.interest_max_symbols,
             max_contracts=market.interest_max_contracts,
@@ -349,6 +368,10 @@ class Daemon:
         app = App(core, Admin(running, queries, spawn), spawn)
         running.app = app
         app.set_history(queries.order_record, queries.find_order)
+        extension = Extension(core, history, spawn, self._directory, self._config.market.delayed_by_s * 10**9)
+        app.extension = extension
+        self._tape_stream = extension.tape
+        queries.sees_present = lambda session: extension.data.entitled(session, None).lane == "real_time"
         queries.account_no = app.account_no
         return app
 
@@ -425,6 +448,8 @@ class Daemon:
         core = self._core
         self._notifier.stopping("stopping")
         app.stopping = True
+        if self._gateway is not None:
+            self._gateway.cancel()
         if core.failed is not None:
             return core.failed
         for server in self._servers:
@@ -439,3 +464,8 @@ class Daemon:
             await server.close(goodbye)
         log.info("daemon.stopped", writer_status=status)
         return core.failed if core.failed is not None else status
+
+
+async def _within(scope: anyio.CancelScope, words: list[str]) -> None:
+    with scope:
+        await keep_gateway(words)

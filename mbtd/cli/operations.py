@@ -13,6 +13,7 @@ from typing import Any
 
 from mbtd.cli import exits, output
 from mbtd.cli.base import UsageError, add_json, add_shared
+from mbtd.cli.users import add_set_tier
 from mbtd.rpc.client import Client
 
 BACKUP_VARIABLE = "MBTD_BACKUPS"
@@ -205,9 +206,10 @@ def _add_files(commands: Any) -> None:
 
 
 def _add_users(commands: Any) -> None:
-    user = commands.add_parser("user", help="a user of the platform: export, erase").add_subparsers(
+    user = commands.add_parser("user", help="a user of the platform: tier, export, erase").add_subparsers(
         dest="user_command", required=True, metavar="COMMAND"
     )
+    add_set_tier(user)
     erase = user.add_parser("erase", help="take everything of a user out of the state, for good")
     erase.add_argument("user", metavar="USER")
     erase.add_argument("--yes", action="store_true", help="mean it")

@@ -50,6 +50,13 @@ class Reader(Protocol):
         """Answer, now or later."""
 
 
+class Extension(Reader, Protocol):
+    """More methods, which may remember a connection."""
+
+    def drop(self, session: Session) -> None:
+        """A client is gone."""
+
+
 class App:
     """One daemon's answer to its clients."""
 
@@ -65,6 +72,8 @@ class App:
         self._entropy = SystemEntropy()
         self.stopping = False
         self.requests = 0
+        self.extension: Extension | None = None
+        """Methods for the gateway; looked up before the readers'."""
 
     # ── the connection's calls ───────────────────────────────────────────────────────────────────────────
 
@@ -75,6 +84,8 @@ class App:
     def disconnected(self, session: Session) -> None:
         """A client is gone; what it asked for still happens."""
         self._core.hub.drop(session)
+        if self.extension is not None:
+            self.extension.drop(session)
 
     def request(
         self, session: Session, request_id: RequestId, method: str, params: msgspec.Raw, deadline_ms: int | None
@@ -86,6 +97,8 @@ class App:
             self._command(session, request_id, method, decoder.decode(params), deadline_ms)
         elif method == "order.preview":
             self._preview(session, request_id, _PREVIEW.decode(params), deadline_ms)
+        elif self.extension is not None and self.extension.handles(method):
+            self.extension.request(session, request_id, method, bytes(params), deadline_ms)
         elif self._reader.handles(method):
             self._reader.request(session, request_id, method, bytes(params), deadline_ms)
         else:

@@ -28,10 +28,16 @@ from actors.book.events.evidence import (
 from actors.book.events.house import (
     AccountRegistered,
     ApiKeyIssued,
+    ApiKeyRevoked,
     HouseEvent,
     SwitchSet,
     TierSet,
     UserErased,
+    WatchlistDeleted,
+    WatchlistSaved,
+    WebSessionClosed,
+    WebSessionOpened,
+    WebSessionRotated,
 )
 from actors.book.events.options import OptionInstructed
 from actors.book.events.orders import (
@@ -79,6 +85,12 @@ Event = (
     | ApiKeyIssued
     | SwitchSet
     | UserErased
+    | ApiKeyRevoked
+    | WebSessionOpened
+    | WebSessionRotated
+    | WebSessionClosed
+    | WatchlistSaved
+    | WatchlistDeleted
 )
 
 __all__ = [
@@ -89,6 +101,7 @@ __all__ = [
     "AccountRegistered",
     "ActivityBooked",
     "ApiKeyIssued",
+    "ApiKeyRevoked",
     "CommandRefused",
     "Event",
     "Evidence",
@@ -115,4 +128,9 @@ __all__ = [
     "SwitchSet",
     "TierSet",
     "UserErased",
+    "WatchlistDeleted",
+    "WatchlistSaved",
+    "WebSessionClosed",
+    "WebSessionOpened",
+    "WebSessionRotated",
 ]
