@@ -49,6 +49,7 @@ class World:
         "profile_hashes",
         "rates",
         "session",
+        "switches",
         "tape_seq",
         "traces",
     )
@@ -71,6 +72,8 @@ class World:
         self.feed = ""
         self.feed_down = False
         self.data_class = "real_time"
+        self.switches: frozenset[str] = frozenset()
+        """Kill switches that are thrown (architecture §11)."""
         self.days = days
         """Null: no trade dates are known, so nothing settles, accrues or falls due by itself."""
         self.rates = rates or Rates()

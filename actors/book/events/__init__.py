@@ -28,8 +28,16 @@ from actors.book.events.evidence import (
 from actors.book.events.house import (
     AccountRegistered,
     ApiKeyIssued,
+    ApiKeyRevoked,
     HouseEvent,
+    SwitchSet,
     TierSet,
+    UserErased,
+    WatchlistDeleted,
+    WatchlistSaved,
+    WebSessionClosed,
+    WebSessionOpened,
+    WebSessionRotated,
 )
 from actors.book.events.money import (
     AccountReset,
@@ -95,6 +103,14 @@ Event = (
     | BorrowRecalled
     | AccountReset
     | SettingsChanged
+    | SwitchSet
+    | UserErased
+    | ApiKeyRevoked
+    | WebSessionOpened
+    | WebSessionRotated
+    | WebSessionClosed
+    | WatchlistSaved
+    | WatchlistDeleted
 )
 
 __all__ = [
@@ -106,6 +122,7 @@ __all__ = [
     "AccountReset",
     "ActivityBooked",
     "ApiKeyIssued",
+    "ApiKeyRevoked",
     "BorrowRecalled",
     "CashViolated",
     "CommandRefused",
@@ -136,6 +153,13 @@ __all__ = [
     "PositionChanged",
     "SettingsChanged",
     "SharesLocated",
+    "SwitchSet",
     "TierSet",
     "TradeBooked",
+    "UserErased",
+    "WatchlistDeleted",
+    "WatchlistSaved",
+    "WebSessionClosed",
+    "WebSessionOpened",
+    "WebSessionRotated",
 ]
