@@ -162,6 +162,16 @@ class Core:
         assert self._store is not None
         return self._store
 
+    @property
+    def journal(self) -> Journal | None:
+        """The journal, from the start to the end."""
+        return self._journal
+
+    @property
+    def covering(self) -> Journal | None:
+        """The journal, while nothing waits to be committed to it: then snapshots may be sent."""
+        return self._journal if not self._pending else None
+
     def _applied(self, messages: Sequence[TapeMessage], first_seq: int) -> None:
         self.markouts.apply(messages, first_seq, self.engine.steps)
         if self.readers is not None:
@@ -404,35 +414,6 @@ class Core:
         needed = self.residency.needed_seq(self.engine.seq) - keep_journal
         if needed > 1:
             self.store.trim_nowait(needed)
-
-    # ── what erasure and backups need ────────────────────────────────────────────────────────────────────
-
-    def forget(self, account_nos: Sequence[int]) -> None:
-        """Erased accounts leave the renderer's memory, too."""
-        self.lines.forget(account_nos)
-
-    async def cover_everything(self) -> None:
-        """Send a snapshot of every account that changed since its last."""
-        self.hand_on()
-        while self._journal is not None and not self._pending:
-            chunk = self.residency.take_snapshots(self.engine.seq, everything=True)
-            if not chunk:
-                break
-            self._journal.pass_on(0, at_once=True)
-            self.store.put_snapshots_nowait(chunk)
-        await self.store.flush()
-
-    async def barrier(self) -> int:
-        """Have the writer's store hold, and show, every event so far; its number."""
-        self.hand_on()
-        seq = self.outbox.durable_seq
-        await self.wait_projected(seq)
-        return seq
-
-    async def scrub_journal(self, below_seq: int) -> None:
-        """Leave nothing of the groups below ``below_seq`` in the journal's files."""
-        if self._journal is not None:
-            await self._journal.scrub(below_seq)
 
     async def stop(self) -> int:
         """Commit what there is, store every snapshot, end the writer; returns its exit status."""

@@ -13,7 +13,6 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable
-from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +48,7 @@ from mbtd.reload import Settings, raise_needs_restart
 from mbtd.rpc.errors import Refusal, make_error
 from mbtd.rpc.server import ALL_ROLES, ListenError, Server
 from mbtd.rpc.session import Role
+from mbtd.seeds import keep_seed, partition_seed, read_seed
 from mbtd.service.app import App
 from mbtd.service.extension import Extension
 from mbtd.service.queries import Queries
@@ -66,7 +66,6 @@ if TYPE_CHECKING:
     from mbtd.market.feed import Feed
 
 log = logs.get_logger(subsystem="daemon")
-SEED_FILE = "seed"
 UPKEEP_S = 0.25
 ORPHAN_WAIT_S = 10.0
 LOCK_WAIT_S = 1.0
@@ -78,7 +77,7 @@ STATUS_NS = 10_000_000_000
 def main(options: ServeOptions) -> int:
     """Run the daemon; returns (in fact exits with) the status of contracts §1."""
     os.umask(0o077)
-    flags = _flags(options)
+    flags = options.flags()
     path = str(options.config) if options.config is not None else None
     try:
         loaded = Config.load(find_config(path, os.environ), os.environ, flags)
@@ -91,7 +90,7 @@ def main(options: ServeOptions) -> int:
         if profiles.get(config.engine.profile) is None:
             return _say(f"engine.profile: unknown fill profile {config.engine.profile!r}", 78)
         drawn = int.from_bytes(SystemEntropy().draw(7), "big") | 1
-        seed = _seed(config, directory, drawn)
+        seed = read_seed(config, directory, drawn)
         feed = make_feed(config, seed)
     except ValueError as error:
         return _say(str(error), error.status if isinstance(error, FeedRefused) else 78)
@@ -109,7 +108,7 @@ def main(options: ServeOptions) -> int:
     )
     status = 70
     try:
-        seed = _seed(config, directory, seed)
+        seed = read_seed(config, directory, seed)
         erased = finish_offline(directory)
         if erased:
             log.warning("erasure.finished", users=erased)
@@ -144,23 +143,6 @@ def _say(text: str, status: int) -> int:
     return status
 
 
-def _flags(options: ServeOptions) -> dict[str, object]:
-    flags: dict[str, object] = {}
-    if options.state is not None:
-        flags["storage.directory"] = str(options.state)
-    if options.feed is not None:
-        flags["market.feed"] = options.feed
-    if options.recordings:
-        flags["market.recordings"] = [str(path) for path in options.recordings]
-    if options.speed is not None:
-        flags["market.speed"] = options.speed
-    if options.gateway is not None:
-        flags["gateway.address"] = options.gateway
-    if options.seed is not None:
-        flags["engine.seed"] = options.seed
-    return flags
-
-
 def _lock_wait_s(directory: Path) -> float:
     """How long to wait for the lock: longer when the daemon that took it is gone and only its writer is left."""
     try:
@@ -169,33 +151,6 @@ def _lock_wait_s(directory: Path) -> float:
     except (OSError, ValueError, IndexError):
         return ORPHAN_WAIT_S
     return ORPHAN_WAIT_S if state in "ZX" else LOCK_WAIT_S
-
-
-def _seed(config: Config, directory: Path, drawn: int) -> int:
-    """The configured seed, or the one that an earlier start kept, or ``drawn``."""
-    if config.engine.seed:
-        return config.engine.seed
-    path = directory / SEED_FILE
-    try:
-        return int(path.read_text())
-    except FileNotFoundError:
-        return drawn
-    except ValueError:
-        raise FeedRefused(f"{path} does not hold a number; remove it to draw a new seed", 78) from None
-
-
-def _keep_seed(directory: Path, seed: int) -> None:
-    """Keep the seed for later starts and checks, now that the state directory is known to be ours."""
-    path = directory / SEED_FILE
-    if not path.exists():
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text(str(seed))
-        temporary.replace(path)
-
-
-def partition_seed(seed: int) -> bytes:
-    """The partition's 32-byte seed."""
-    return blake2b(str(seed).encode(), digest_size=32, person=b"mbtd-run").digest()
 
 
 class Daemon:
@@ -268,7 +223,7 @@ class Daemon:
             if core.failed is None:
                 raise
             return _say(str(error), core.failed)
-        _keep_seed(self._directory, self._seed)
+        keep_seed(self._directory, self._seed)
         log.info(
             "recovery.finished",
             seq=recovered.head.seq,

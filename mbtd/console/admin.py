@@ -18,6 +18,7 @@ from mbtd.console import requests as q
 from mbtd.console import show
 from mbtd.console.prompt import Prompt
 from mbtd.core import Core
+from mbtd.covering import barrier
 from mbtd.jobs import export, retention
 from mbtd.jobs.erasure import NothingToErase, erase_online
 from mbtd.logs import LEVELS, Logger, get_logger
@@ -199,7 +200,7 @@ class Admin:
         return {"pages_left": await self._on.core.store.checkpoint(asked.truncate)}
 
     async def _barrier(self, session: Session, asked: Any) -> Any:
-        return {"seq": await self._on.core.barrier(), "state": str(self._on.directory.absolute())}
+        return {"seq": await barrier(self._on.core), "state": str(self._on.directory.absolute())}
 
     def _shutdown(self, session: Session, asked: Any) -> Any:
         self._on.shutdown()

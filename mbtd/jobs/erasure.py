@@ -22,6 +22,7 @@ from actors.engine import Engine
 from actors.erasing import erase_user
 from actors.inputs import EraseInput
 from mbtd.core import Core
+from mbtd.covering import cover_everything, scrub_journal
 from mbtd.groups import GroupCutter
 from mbtd.journal import catch_up, open_front
 from mbtd.logs import get_logger
@@ -64,17 +65,17 @@ async def erase_online(core: Core, directory: Path, user_id: str) -> dict[str, A
     stones.set(stone)
     core.residency.forget(account_nos)
     erase_user(core.engine, EraseInput(account_nos, mark), core.now())
-    core.forget(account_nos)
+    core.lines.forget(account_nos)
     core.hand_on()
     seq = core.engine.seq
     with anyio.fail_after(PATIENCE_S):
         while core.outbox.durable_seq < seq or core.residency.needed_seq(core.engine.seq) <= seq:
-            await core.cover_everything()
+            await cover_everything(core)
             await anyio.sleep(POLL_S)
     below = core.residency.needed_seq(core.engine.seq)
     await core.store.flush()
     result = await core.store.work("erase", _encode(EraseArgument(account_nos, names, below)))
-    await core.scrub_journal(below)
+    await scrub_journal(core, below)
     erased = msgspec.msgpack.decode(result, type=Erased)
     await anyio.to_thread.run_sync(drop_asides, directory)
     stones.set(msgspec.structs.replace(stone, done=True))

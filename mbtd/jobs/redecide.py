@@ -38,11 +38,11 @@ from actors.inputs import (
 from actors.market.messages import FeedState, Session, TapeMessage
 from actors.switching import show, switch
 from mbtd.config import Config, find_config
-from mbtd.daemon import partition_seed
 from mbtd.feeds import make_feed
 from mbtd.jobs.verify import Finding, groups_of
 from mbtd.jobs.verify import _open as open_database
 from mbtd.journal import DIRECTORY
+from mbtd.seeds import partition_seed
 from storage.database import FILE_NAME
 from storage.tape import read_tape
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from mbtd.core import Core
+from mbtd.covering import cover_everything
 from mbtd.logs import get_logger
 from mbtd.maintenance import PurgeArgument
 from storage.retention import Purged
@@ -34,7 +35,7 @@ def due(core: Core, now: int) -> dict[int, int]:
 
 async def purge(core: Core, *, dry_run: bool = False) -> dict[str, Any]:
     """Forget what is older than its tier keeps, a few accounts at a time."""
-    await core.cover_everything()
+    await cover_everything(core)
     wanted = list(due(core, core.now()).items())
     total = Purged()
     for start in range(0, len(wanted), ACCOUNTS_PER_JOB):
