@@ -79,7 +79,7 @@ async def account(request: Request) -> Any:
 
 
 def _configurations(found: Any) -> Any:
-    told = found.get("configurations") or found.get("user_configurations") or {}
+    told = found.get("configuration") or found.get("user_configurations") or {}
     settings = {name: found[name] for name in s.Configurations.__struct_fields__ if name in found} | told
     settings.setdefault("suspend_trade", bool(found.get("trade_suspended_by_user")))
     settings.setdefault("no_shorting", found.get("type") == "margin" and not found.get("shorting_enabled", True))

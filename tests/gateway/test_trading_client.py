@@ -15,13 +15,7 @@ from alpaca.trading.models import Order
 
 from tests.gateway.running import Served, User, eventually
 
-LATER_ORDERS = pytest.mark.xfail(
-    reason="order classes and trailing stops are not served by the daemon yet", strict=True
-)
 LATER_MLEG = pytest.mark.xfail(reason="option orders are not served by the daemon yet", strict=True)
-LATER_CLOSE_ALL = pytest.mark.xfail(reason="position.close_all is not served by the daemon yet", strict=True)
-LATER_SETTINGS = pytest.mark.xfail(reason="account.get does not show the settings yet", strict=True)
-LATER_EXERCISE = pytest.mark.xfail(reason="position.exercise is not served by the daemon yet", strict=True)
 
 
 def rest(**more: Any) -> rq.LimitOrderRequest:
@@ -107,7 +101,6 @@ def test_an_order_comes_back_as_it_was_sent(trading: TradingClient, order: Any, 
     assert trading.get_order_by_client_id(made.client_order_id).id == made.id
 
 
-@LATER_ORDERS
 @pytest.mark.parametrize(
     "order",
     [
@@ -127,7 +120,6 @@ def test_advanced_orders_are_accepted(trading: TradingClient, order: Any) -> Non
         assert all(trading.get_order_by_id(leg.id).id == leg.id for leg in made.legs)
 
 
-@LATER_ORDERS
 def test_an_exit_pair_for_a_position(trading: TradingClient, filled: Order) -> None:
     made = trading.submit_order(
         rq.LimitOrderRequest(
@@ -295,7 +287,6 @@ def test_a_position_is_closed(own: User, given: dict[str, str] | None, left: str
     assert held == ([left] if left else [])
 
 
-@LATER_CLOSE_ALL
 @pytest.mark.parametrize("cancel", [True, None])
 def test_all_positions_are_closed(own: User, cancel: bool | None) -> None:
     trading = own.trading()
@@ -306,7 +297,6 @@ def test_all_positions_are_closed(own: User, cancel: bool | None) -> None:
     eventually(lambda: not trading.get_all_positions(), "the closing")
 
 
-@LATER_EXERCISE
 def test_exercise_without_a_position_is_refused_by_name(trading: TradingClient, call_symbol: str) -> None:
     with pytest.raises(APIError) as refused:
         trading.exercise_options_position(call_symbol)
@@ -341,11 +331,11 @@ def test_the_settings_come_back_whole(trading: TradingClient) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "before"),
     [
-        pytest.param("fractional_trading", False, True, marks=LATER_SETTINGS),
+        pytest.param("fractional_trading", False, True),
         ("no_shorting", True, False),
         ("suspend_trade", True, False),
-        pytest.param("max_margin_multiplier", "1", "4", marks=LATER_SETTINGS),
-        pytest.param("max_options_trading_level", 1, None, marks=LATER_SETTINGS),
+        pytest.param("max_margin_multiplier", "1", "4"),
+        pytest.param("max_options_trading_level", 1, 3),
     ],
 )
 def test_a_setting_is_changed(own: User, name: str, value: Any, before: Any) -> None:
