@@ -11,26 +11,25 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import anyio
-from msgspec import Struct
 
 from actors.book.instruments import Instrument
 from actors.engine import Engine
-from actors.house.state import HOUSE_NO, House
-from actors.inputs import Section, Step
+from actors.inputs import Step
 from actors.mailbox import Mailroom
 from actors.market.messages import FeedState, TapeMessage
 from actors.pump import Pump
 from mbtd.failpoints import reach
-from mbtd.groups import GroupCutter, restore, resume_at
+from mbtd.groups import GroupCutter
 from mbtd.interest import Interest
-from mbtd.journal import Journal, catch_up, open_front
+from mbtd.journal import Journal, open_front
 from mbtd.limits import GROUP_MAX_EVENTS, GROUP_MAX_MS, TURN_BUDGET_MS
 from mbtd.logs import get_logger
 from mbtd.market.markouts import MarkOuts
 from mbtd.memory import give_back
 from mbtd.outbox import Outbox
 from mbtd.records.lines import HouseNames, Lines
-from mbtd.residency import FETCH_AHEAD_NS, Residency, book_of
+from mbtd.recovery import Recovered, recover
+from mbtd.residency import FETCH_AHEAD_NS, Residency
 from mbtd.streams import Hub
 from mbtd.tape import TapeReaders
 from storage.ballast import BALLAST_BYTES
@@ -38,9 +37,8 @@ from storage.errors import StorageError, StorageFull
 from storage.frames import EXIT_STATUS, FailureKind, SpaceState, kind_of
 from storage.lock import StateLock
 from storage.reader import SnapshotReader
-from storage.records import Group, Head
+from storage.records import Group
 from storage.remote import RemoteStore
-from storage.sqlite import SqliteStore
 
 log = get_logger(subsystem="core")
 OUTCOME_UNKNOWN_AFTER_NS = 2_000_000_000
@@ -53,60 +51,6 @@ TAIL_MAX_S = 10.0
 """How long a stop waits for a disk that is full; what is not committed then was never confirmed."""
 MOVED_LATEST_NS = 1_000_000_000
 """State that moved without an event is at most this late on disk."""
-
-
-class Recovered(Struct, frozen=True):
-    """What a start found."""
-
-    head: Head
-    accounts: int
-    steps: int
-
-
-def recover(engine: Engine, directory: Path, due_before: int = 0) -> tuple[Recovered, dict[int, int]]:
-    """Put snapshots and the journal's tail into the engine; returns what was found and the snapshots' ``n``.
-
-    Accounts for which something is due before ``due_before`` come with those that have live orders.
-    """
-    store = SqliteStore.open(directory, take_epoch=False)
-    try:
-        front = open_front(directory, take_epoch=False)
-        try:
-            catch_up(front, store)
-        finally:
-            front.close()
-        head = store.head()
-        covered: dict[int, int] = {}
-        house = store.snapshot(HOUSE_NO)
-        if house is not None:
-            engine.house = House.decode(house.body)
-            covered[HOUSE_NO] = house.n
-        for snapshot in store.snapshots(due_before):
-            if snapshot.account_no != HOUSE_NO:
-                engine.books[snapshot.account_no] = book_of(snapshot)
-                covered[snapshot.account_no] = snapshot.n
-
-        def wanted(section: Section) -> bool:
-            account_no = section.account_no
-            if account_no == HOUSE_NO or account_no in engine.books:
-                return True
-            n = covered.get(account_no)
-            if n is None:
-                n = covered[account_no] = store.snapshot_n(account_no)
-            if section.n_first + len(section.events) - 1 <= n:
-                return False
-            row = store.snapshot(account_no)
-            if row is not None:
-                engine.books[account_no] = book_of(row)
-            return True
-
-        steps = restore(engine, store.groups(store.trimmed_seq()), wanted)
-        resume_at(engine, head)
-        # A live tape goes on counting where it stood; what came before is not on the board any more.
-        engine.world.tape_seq = head.tape_pos
-    finally:
-        store.close()
-    return Recovered(head, len(engine.books), steps), covered
 
 
 class Core:
