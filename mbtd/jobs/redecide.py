@@ -42,6 +42,8 @@ from mbtd.feeds import make_feed
 from mbtd.jobs.verify import Finding, groups_of
 from mbtd.jobs.verify import _open as open_database
 from mbtd.journal import DIRECTORY
+from mbtd.market.calendar import TradeDays
+from mbtd.rates import rates_of
 from mbtd.seeds import partition_seed
 from storage.database import FILE_NAME
 from storage.tape import read_tape
@@ -99,7 +101,9 @@ def _served(directory: Path) -> tuple[Engine, Iterator[tuple[int, TapeMessage]]]
     feed = make_feed(config, seed)
     profiles = Profiles({name: dict(numbers) for name, numbers in config.profiles.items()})
     defaults = Defaults(config.engine.profile, config.engine.margin_profile)
-    engine = Engine(partition_seed(seed), profiles, defaults, feed.reference())
+    engine = Engine(
+        partition_seed(seed), profiles, defaults, feed.reference(), TradeDays(feed.calendar), rates_of(config)
+    )
     engine.world.feed, engine.world.data_class = feed.name, feed.data_class
     return engine, ((seq, _decoder.decode(record)) for seq, record in read_tape(directory, 1))
 
@@ -119,7 +123,12 @@ def _recorded(directory: Path, recordings: tuple[Path, ...]) -> tuple[Engine, It
     profiles = Profiles({name: dict(numbers) for name, numbers in config.profiles.items()})
     calendar = Calendar()
     engine = Engine(
-        run_seed(identity.seed), profiles, Defaults(profile=identity.profile), recording.instruments(calendar)
+        run_seed(identity.seed),
+        profiles,
+        Defaults(profile=identity.profile),
+        recording.instruments(calendar),
+        TradeDays(calendar),
+        rates_of(config),
     )
     engine.world.feed = "replay"
     _, steps = steps_of(directory)

@@ -112,9 +112,14 @@ def test_past_quotes_and_prints(stocks: StockHistoricalDataClient) -> None:
 def test_past_quotes_come_by_pages_without_a_gap(stocks: StockHistoricalDataClient) -> None:
     end = datetime.now(timezone.utc)
     start = end - timedelta(minutes=5)
-    whole = stocks.get_stock_quotes(rq.StockQuotesRequest(symbol_or_symbols="AAPL", start=start, end=end)).data[
-        "AAPL"
-    ]
+
+    def newest() -> datetime:
+        return stocks.get_stock_latest_quote(rq.StockLatestQuoteRequest(symbol_or_symbols="AAPL"))["AAPL"].timestamp
+
+    # Then everything stamped up to the end is on the tape.
+    eventually(lambda: newest() > end, "a later quote")
+    request = rq.StockQuotesRequest(symbol_or_symbols="AAPL", start=start, end=end)
+    whole = eventually(lambda: stocks.get_stock_quotes(request).data.get("AAPL"), "quotes")
     pages: list[Any] = []
     token = None
     while True:

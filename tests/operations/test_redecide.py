@@ -51,11 +51,8 @@ def test_a_replay_run_again_is_the_same_and_a_changed_event_is_not(state: Path) 
     assert found.looked_at == len(steps_of(state)[1]) >= 8
     with sqlite3.connect(state / FILE_NAME) as db:
         rows = db.execute("SELECT group_no, body FROM journal WHERE length(body) > 0").fetchall()
-        number, body = rows[-1]
-        steps = decode_steps(body)
-        assert encode(steps) == body
+        number, body = next(row for row in reversed(rows) if b"SPY" in row[1])
+        assert encode(decode_steps(body)) == body
         changed = body.replace(b"SPY", b"SPX")
-        if changed == body:
-            changed = body.replace(b"order.nonsense", b"order.nonsensE")
         db.execute("UPDATE journal SET body = ? WHERE group_no = ?", (changed, number))
     assert not redecide(state, (RECORDING,)).ok
