@@ -15,8 +15,12 @@ from msgspec import Struct
 
 from actors.book import events as e
 from actors.house.compact import Numbers, User, Users, pack, pack_map
+from actors.market.days import plus_days
+from actors.market.world import official_key
 
 HOUSE_NO = 0
+OFFICIAL_DAYS = 60
+"""Calendar days that an official value is kept: so long an account may be late with its settlement."""
 
 
 class HouseImage(Struct, array_like=True):
@@ -27,12 +31,13 @@ class HouseImage(Struct, array_like=True):
     names: dict[str, int]
     users: dict[str, User]
     account_ids: dict[str, int] = {}
+    officials: dict[str, int] = {}
 
 
 class House:
     """The house's state, changed only by :meth:`fold`."""
 
-    __slots__ = ("by_id", "n", "names", "next_account_no", "users")
+    __slots__ = ("by_id", "n", "names", "next_account_no", "officials", "users")
 
     def __init__(self) -> None:
         self.n = 0
@@ -41,6 +46,8 @@ class House:
         self.by_id: MutableMapping[bytes, int] = Numbers(text=False)
         """Raw 16 bytes of each account id."""
         self.users: MutableMapping[str, User] = Users()
+        self.officials: dict[str, int] = {}
+        """Official values of the last :data:`OFFICIAL_DAYS` days, by :func:`official_key`; price units."""
 
     def fold(self, event: Any) -> None:
         """Apply one house event."""
@@ -53,7 +60,17 @@ class House:
         elif isinstance(event, e.TierSet):
             known = self.users.get(event.user_id)
             self.users[event.user_id] = User(event.tier, known.account_nos if known is not None else ())
+        elif isinstance(event, e.OfficialPriced):
+            self._price(event)
         self.n += 1
+
+    def _price(self, event: e.OfficialPriced) -> None:
+        key = official_key(event.symbol, event.trade_date, event.kind)
+        if key not in self.officials:
+            oldest = str(plus_days(event.trade_date, -OFFICIAL_DAYS))
+            for known in [known for known in self.officials if known < oldest]:
+                del self.officials[known]
+        self.officials[key] = event.price
 
     def find(self, id_or_name: str) -> int | None:
         """The account of this id or name."""
@@ -78,6 +95,7 @@ class House:
         pack_map(image, len(self.names), self.names.items())
         pack_map(image, len(self.users), self.users.items())
         pack_map(image, len(self.by_id), ids)
+        pack_map(image, len(self.officials), self.officials.items())
         return bytes(image)
 
     @staticmethod
@@ -91,4 +109,5 @@ class House:
         house.users.update(image.users)
         for text, account_no in image.account_ids.items():
             house.by_id[UUID(text).bytes] = account_no
+        house.officials = image.officials
         return house

@@ -29,6 +29,7 @@ from actors.book.events.house import (
     AccountRegistered,
     ApiKeyIssued,
     HouseEvent,
+    OfficialPriced,
     TierSet,
 )
 from actors.book.events.money import (
@@ -42,7 +43,14 @@ from actors.book.events.money import (
     SharesLocated,
     TradeBooked,
 )
-from actors.book.events.options import OptionInstructed
+from actors.book.events.options import (
+    AssignmentDrawn,
+    ExpiryReviewed,
+    OptionAssigned,
+    OptionAwaiting,
+    OptionInstructed,
+    OptionWarned,
+)
 from actors.book.events.orders import (
     OrderAccepted,
     OrderActivated,
@@ -95,6 +103,12 @@ Event = (
     | BorrowRecalled
     | AccountReset
     | SettingsChanged
+    | ExpiryReviewed
+    | OptionWarned
+    | OptionAwaiting
+    | AssignmentDrawn
+    | OptionAssigned
+    | OfficialPriced
 )
 
 __all__ = [
@@ -106,12 +120,14 @@ __all__ = [
     "AccountReset",
     "ActivityBooked",
     "ApiKeyIssued",
+    "AssignmentDrawn",
     "BorrowRecalled",
     "CashViolated",
     "CommandRefused",
     "DayEnded",
     "Event",
     "Evidence",
+    "ExpiryReviewed",
     "Fact",
     "HouseEvent",
     "IntradayLow",
@@ -119,7 +135,11 @@ __all__ = [
     "LotUse",
     "MarginChanged",
     "MarketGapped",
+    "OfficialPriced",
+    "OptionAssigned",
+    "OptionAwaiting",
     "OptionInstructed",
+    "OptionWarned",
     "OrderAccepted",
     "OrderActivated",
     "OrderAdjusted",

@@ -30,4 +30,16 @@ class ApiKeyIssued(Fact, frozen=True, gc=False, array_like=True, tag="hk"):
     secret_hash: bytes
 
 
-HouseEvent = AccountRegistered | TierSet | ApiKeyIssued
+class OfficialPriced(Fact, frozen=True, gc=False, array_like=True, tag="hp"):
+    """House: the official value of a symbol that contracts settle by; a later one of the same replaces it."""
+
+    symbol: str
+    trade_date: int
+    kind: str
+    """``open`` or ``close``."""
+    price: int
+    source: str
+    """``auction``, or ``print``: the last eligible print of the core session stands for it."""
+
+
+HouseEvent = AccountRegistered | TierSet | ApiKeyIssued | OfficialPriced
