@@ -25,11 +25,14 @@ from actors.book.rules.reasons import Refusal
 from actors.book.state.book import Book
 from actors.book.state.fold import fold
 from actors.commands import CreateAccount
+from actors.house.commands import HouseCommand
 from actors.house.decide import Defaults, Opened, open_account
+from actors.house.directory import decide as decide_house
 from actors.house.state import HOUSE_NO
 from actors.inputs import (
     CommandInput,
     Envelope,
+    HouseInput,
     Issued,
     Moved,
     ReferenceInput,
@@ -120,6 +123,18 @@ class Engine(Market):
         self.turn(book, first)
         return Created(opened.account_no, opened.created.account_id, action.name)
 
+    def house_command(self, command: HouseCommand, at: int, envelope: Envelope) -> Refusal | None:
+        """Tell the house about keys, sessions, tiers or lists; a refusal changes nothing."""
+        self.run_timers_through(at)
+        self.input_seq += 1
+        outcome = decide_house(self.house, command, self.world.now)
+        if isinstance(outcome, Refusal):
+            self.house_events((e.CommandRefused(command.__struct_config__.tag, outcome.reason, outcome.numbers),))  # type: ignore[arg-type]
+        elif outcome:
+            self.house_events(outcome)
+        self.close_step(HouseInput(command, envelope))
+        return outcome if isinstance(outcome, Refusal) else None
+
     def preview(self, account_no: int, action: Any, at: int) -> tuple[Outcome, list[Any]]:
         """What a command would do at ``at`` before the market answers; nothing changes."""
         book = self.books[account_no]
@@ -158,6 +173,8 @@ class Engine(Market):
             for event in section.events[max(0, skip) :]:
                 if section.account_no == HOUSE_NO:
                     self.house.fold(event)
+                    if type(event) is e.UserErased:
+                        self.drop_books(event.account_nos)
                 else:
                     fold(target, event, step.at)
         self.seq = step.seq_last

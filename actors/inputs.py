@@ -15,6 +15,7 @@ from actors.book.events import Event
 from actors.book.instruments import Instrument
 from actors.book.state.book import Consumed, Watch
 from actors.commands import AnyAction
+from actors.house.commands import HouseCommand
 
 Origin = Literal["native", "gateway", "shadow", "import", "admin", "system", "branch"]
 
@@ -77,7 +78,33 @@ class ReferenceInput(Struct, frozen=True, array_like=True, tag="r"):
     instruments: tuple[Instrument, ...]
 
 
-Input = CommandInput | UnreadableInput | TapeInput | TimerInput | ReferenceInput
+class EraseInput(Struct, frozen=True, array_like=True, tag="z"):
+    """Take a user out of everything. Names nobody: numbers and a salted hash only."""
+
+    account_nos: tuple[int, ...]
+    mark: bytes
+
+
+class SwitchInput(Struct, frozen=True, array_like=True, tag="k"):
+    """One source throws or clears a kill switch (architecture §11)."""
+
+    switch: str
+    source: str
+    on: bool
+    by: str
+    why: str
+
+
+class HouseInput(Struct, frozen=True, array_like=True, tag="h"):
+    """What the house is told about keys, sessions, tiers and lists; secrets are in it only as hashes."""
+
+    command: HouseCommand
+    envelope: Envelope
+
+
+Input = (
+    CommandInput | UnreadableInput | TapeInput | TimerInput | ReferenceInput | SwitchInput | EraseInput | HouseInput
+)
 
 
 class Section(Struct, frozen=True, array_like=True):

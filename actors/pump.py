@@ -62,6 +62,8 @@ class Pump:
         self.longest_slice_ns = 0
         self.offenders: dict[int, int] = {}
         """Accounts of which turns took longer than the budget, and how many did."""
+        self.turns = 0
+        """Slices begun so far, for the watchdog."""
 
     def push(self, messages: Sequence[TapeMessage]) -> None:
         """Append to the tape. Never waits."""
@@ -109,6 +111,7 @@ class Pump:
     def spin(self) -> bool:
         """Work for at most a slice; whether there was anything to do."""
         started = self._monotonic()
+        self.turns += 1
         busy = False
         while True:
             worked = self._round()

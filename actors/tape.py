@@ -176,16 +176,16 @@ class Market(Turns):
             book = self.books.get(account_no)
             if book is not None:
                 self.waits.arm(book, order_no)
-        self._look_again()
+        self.look_again()
 
     def _feed(self, message: FeedState) -> None:
         self._note_feed(message)
         if message.state == "gap":
             self._gap(message)
         else:
-            self._look_again()
+            self.look_again()
 
-    def _look_again(self) -> None:
+    def look_again(self) -> None:
         """What a quote is worth may have changed: judge every order that stands at its level."""
         near = [key for slot in self.world.board.slots.values() for key in slot.near]
         self.wake(sorted(near), lambda draft, no: meet.meet_change(draft, no, self.world, self.profiles))

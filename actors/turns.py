@@ -149,6 +149,23 @@ class Turns:
 
             self.turn(book, run, order_nos)
 
+    def drop_books(self, account_nos: Iterable[int]) -> None:
+        """Take books out of memory with everything that their orders wait for."""
+        for account_no in account_nos:
+            book = self.books.pop(account_no, None)
+            if book is None:
+                continue
+            book.quarantined = "erased"
+            for order_no in sorted(book.orders):
+                self.waits.arm(book, order_no)
+            self.waits.disarm_account(account_no)
+            for side in book.consumed:
+                slot = self.world.board.slots.get(side[:-2])
+                if slot is not None:
+                    self.world.board.drop_consumer(slot, account_no)
+            self._moved.pop(account_no, None)
+            self._moved_sides.pop(account_no, None)
+
     def house_events(self, events: tuple[Any, ...]) -> None:
         first = self.house.n + 1
         for event in events:

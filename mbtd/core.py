@@ -11,26 +11,26 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import anyio
-from msgspec import Struct
 
 from actors.book.instruments import Instrument
 from actors.engine import Engine
-from actors.house.state import HOUSE_NO, House
-from actors.inputs import Section, Step
+from actors.inputs import Step
 from actors.mailbox import Mailroom
-from actors.market.messages import FeedState, TapeMessage
+from actors.market.messages import FeedState, Session, TapeMessage
 from actors.pump import Pump
 from mbtd.failpoints import reach
-from mbtd.groups import GroupCutter, restore, resume_at
+from mbtd.groups import GroupCutter
 from mbtd.interest import Interest
-from mbtd.journal import Journal, catch_up, open_front
+from mbtd.journal import Journal, open_front
 from mbtd.limits import GROUP_MAX_EVENTS, GROUP_MAX_MS, TURN_BUDGET_MS
 from mbtd.logs import get_logger
 from mbtd.market.markouts import MarkOuts
 from mbtd.memory import give_back
 from mbtd.outbox import Outbox
 from mbtd.records.lines import HouseNames, Lines
-from mbtd.residency import FETCH_AHEAD_NS, Residency, book_of
+from mbtd.recovery import Recovered, recover
+from mbtd.residency import FETCH_AHEAD_NS, Residency
+from mbtd.spread import Spread
 from mbtd.streams import Hub
 from mbtd.tape import TapeReaders
 from storage.ballast import BALLAST_BYTES
@@ -38,9 +38,8 @@ from storage.errors import StorageError, StorageFull
 from storage.frames import EXIT_STATUS, FailureKind, SpaceState, kind_of
 from storage.lock import StateLock
 from storage.reader import SnapshotReader
-from storage.records import Group, Head
+from storage.records import Group
 from storage.remote import RemoteStore
-from storage.sqlite import SqliteStore
 
 log = get_logger(subsystem="core")
 OUTCOME_UNKNOWN_AFTER_NS = 2_000_000_000
@@ -53,60 +52,6 @@ TAIL_MAX_S = 10.0
 """How long a stop waits for a disk that is full; what is not committed then was never confirmed."""
 MOVED_LATEST_NS = 1_000_000_000
 """State that moved without an event is at most this late on disk."""
-
-
-class Recovered(Struct, frozen=True):
-    """What a start found."""
-
-    head: Head
-    accounts: int
-    steps: int
-
-
-def recover(engine: Engine, directory: Path, due_before: int = 0) -> tuple[Recovered, dict[int, int]]:
-    """Put snapshots and the journal's tail into the engine; returns what was found and the snapshots' ``n``.
-
-    Accounts for which something is due before ``due_before`` come with those that have live orders.
-    """
-    store = SqliteStore.open(directory, take_epoch=False)
-    try:
-        front = open_front(directory, take_epoch=False)
-        try:
-            catch_up(front, store)
-        finally:
-            front.close()
-        head = store.head()
-        covered: dict[int, int] = {}
-        house = store.snapshot(HOUSE_NO)
-        if house is not None:
-            engine.house = House.decode(house.body)
-            covered[HOUSE_NO] = house.n
-        for snapshot in store.snapshots(due_before):
-            if snapshot.account_no != HOUSE_NO:
-                engine.books[snapshot.account_no] = book_of(snapshot)
-                covered[snapshot.account_no] = snapshot.n
-
-        def wanted(section: Section) -> bool:
-            account_no = section.account_no
-            if account_no == HOUSE_NO or account_no in engine.books:
-                return True
-            n = covered.get(account_no)
-            if n is None:
-                n = covered[account_no] = store.snapshot_n(account_no)
-            if section.n_first + len(section.events) - 1 <= n:
-                return False
-            row = store.snapshot(account_no)
-            if row is not None:
-                engine.books[account_no] = book_of(row)
-            return True
-
-        steps = restore(engine, store.groups(store.trimmed_seq()), wanted)
-        resume_at(engine, head)
-        # A live tape goes on counting where it stood; what came before is not on the board any more.
-        engine.world.tape_seq = head.tape_pos
-    finally:
-        store.close()
-    return Recovered(head, len(engine.books), steps), covered
 
 
 class Core:
@@ -152,6 +97,8 @@ class Core:
         self.markouts = MarkOuts()
         self.readers: TapeReaders | None = None
         self.interest: Interest | None = None
+        self.followers: list[Callable[[Sequence[Step]], None]] = []
+        """Whoever else follows the engine's steps; they are not durable yet."""
         self.storage_state: str = "ok"
         self._full_since = 0
         self.failed: int | None = None
@@ -172,12 +119,18 @@ class Core:
         self.groups = 0
         """Groups made durable since the start."""
         self.commit_ns_max = 0
+        self.commits = Spread()
+        """How long groups took to become durable."""
+        self._held = False
+        self._turns_seen = 0
         self.data_epoch = ""
+        self.directory = Path()
 
     async def start(
         self, directory: Path, lock: StateLock, snapshot_chunk: int, ballast_bytes: int = BALLAST_BYTES
     ) -> Recovered:
         """Recover, start the writer, and arm every live order."""
+        self.directory = directory
         recovered, covered = recover(self.engine, directory, self.now() + FETCH_AHEAD_NS)
 
         def command(descriptor: int) -> Sequence[str]:
@@ -209,6 +162,16 @@ class Core:
         assert self._store is not None
         return self._store
 
+    @property
+    def journal(self) -> Journal | None:
+        """The journal, from the start to the end."""
+        return self._journal
+
+    @property
+    def covering(self) -> Journal | None:
+        """The journal, while nothing waits to be committed to it: then snapshots may be sent."""
+        return self._journal if not self._pending else None
+
     def _applied(self, messages: Sequence[TapeMessage], first_seq: int) -> None:
         self.markouts.apply(messages, first_seq, self.engine.steps)
         if self.readers is not None:
@@ -231,6 +194,8 @@ class Core:
             self._pending.extend(steps)
             self.residency.note(steps)
             self.hub.publish(steps)
+            for follow in self.followers:
+                follow(steps)
             if self.interest is not None:
                 self.interest.note(steps)
             if engine.failures:
@@ -276,6 +241,7 @@ class Core:
         self._stuck = None
         took = self.monotonic() - started
         self.groups += 1
+        self.commits.note(took)
         if took > self.commit_ns_max:
             self.commit_ns_max = took
         reach("release.before")
@@ -324,7 +290,7 @@ class Core:
             self.pump.drop_tape()
             self.gap("storage_pause")
         self.storage_state = "full" if paused else "ok"
-        self.pump.tape_paused = paused
+        self.pump.tape_paused = paused or self._held
         log.warning("storage.space_changed", state=self.storage_state)
         self.pump.wake()
 
@@ -375,6 +341,30 @@ class Core:
         """New or changed instruments."""
         self.engine.reference(instruments, self.engine.world.now)
         self.pump.wake()
+
+    def pump_moves(self) -> bool:
+        """Whether the pump has taken a turn since the last question, or has nothing to do."""
+        turns = self.pump.turns
+        moved = turns != self._turns_seen or not (self.mailroom.waiting or self.pump.backlog)
+        self._turns_seen = turns
+        return moved or self.pump.commands_paused or self.pump.tape_paused
+
+    def hold(self, held: bool) -> None:
+        """An operator stops or continues everything that waits for a turn: commands, market, timers."""
+        self._held = held
+        self.pump.commands_paused = held
+        self.pump.tape_paused = held or self.storage_state != "ok"
+        self.pump.wake()
+
+    @property
+    def held(self) -> bool:
+        """Whether an operator holds the engine."""
+        return self._held
+
+    def begin_session(self, session: Session) -> None:
+        """Let the engine know the market's phase before anything else, and the tape's readers with it."""
+        self.engine.tape(session)
+        self._applied([session], self.engine.world.tape_seq)
 
     def backlog(self) -> int:
         """Messages that the engine has not taken yet."""

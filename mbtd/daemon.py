@@ -7,13 +7,12 @@ Invariant: the process ends in ``os._exit`` after its logs are flushed, so nothi
 
 from __future__ import annotations
 
+import contextlib
 import gc
-import grp
 import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable
-from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,23 +24,36 @@ from actors.house.decide import Defaults
 from actors.mailbox import Mailroom
 from mbtd import health as health_of
 from mbtd import logs
+from mbtd.access import access_of, limits_of
 from mbtd.clock import SystemClock
-from mbtd.config import Config, ConfigError, environment_switches, find_config
+from mbtd.config import Config, ConfigError, Loaded, find_config
+from mbtd.console.admin import Admin, Running
+from mbtd.console.beside import run_beside
+from mbtd.console.prompt import Prompt
 from mbtd.core import Core
 from mbtd.entropy import SystemEntropy
 from mbtd.feeds import FeedRefused, make_feed, make_reference
+from mbtd.gateway_child import command as gateway_command
+from mbtd.gateway_child import keep_gateway
 from mbtd.interest import Interest
+from mbtd.jobs.erasure import finish_offline
+from mbtd.jobs.marks import Marks
 from mbtd.market.calendar import TradeDays
 from mbtd.market.reference import MetaStore, open_meta
 from mbtd.memory import give_back
+from mbtd.metrics import Metrics
 from mbtd.pricing.inputs import PricingInputs
 from mbtd.rates import rates_of
-from mbtd.rpc.errors import make_error
-from mbtd.rpc.limits import ConnectionLimits, ServerLimits
-from mbtd.rpc.server import ALL_ROLES, Access, ListenError, Server
+from mbtd.reload import Settings, raise_needs_restart
+from mbtd.rpc.errors import Refusal, make_error
+from mbtd.rpc.server import ALL_ROLES, ListenError, Server
 from mbtd.rpc.session import Role
+from mbtd.seeds import keep_seed, partition_seed, read_seed
 from mbtd.service.app import App
+from mbtd.service.extension import Extension
 from mbtd.service.queries import Queries
+from mbtd.service.tape_stream import TapeStream
+from mbtd.switchboard import Switchboard
 from mbtd.systemd import Notifier, inherited_sockets
 from mbtd.tape import TapeReaders, open_files
 from storage.errors import DISK_ERRNOS, AlreadyRunning, Corrupt, StorageBroken, StorageError, WrongDatabase
@@ -54,16 +66,18 @@ if TYPE_CHECKING:
     from mbtd.market.feed import Feed
 
 log = logs.get_logger(subsystem="daemon")
-SEED_FILE = "seed"
 UPKEEP_S = 0.25
 ORPHAN_WAIT_S = 10.0
 LOCK_WAIT_S = 1.0
+BEAT_S = 0.25
+LAG_MAX_NS = 2_000_000_000
+STATUS_NS = 10_000_000_000
 
 
 def main(options: ServeOptions) -> int:
     """Run the daemon; returns (in fact exits with) the status of contracts §1."""
     os.umask(0o077)
-    flags = _flags(options)
+    flags = options.flags()
     path = str(options.config) if options.config is not None else None
     try:
         loaded = Config.load(find_config(path, os.environ), os.environ, flags)
@@ -76,7 +90,7 @@ def main(options: ServeOptions) -> int:
         if profiles.get(config.engine.profile) is None:
             return _say(f"engine.profile: unknown fill profile {config.engine.profile!r}", 78)
         drawn = int.from_bytes(SystemEntropy().draw(7), "big") | 1
-        seed = _seed(config, directory, drawn)
+        seed = read_seed(config, directory, drawn)
         feed = make_feed(config, seed)
     except ValueError as error:
         return _say(str(error), error.status if isinstance(error, FeedRefused) else 78)
@@ -94,8 +108,13 @@ def main(options: ServeOptions) -> int:
     )
     status = 70
     try:
-        seed = _seed(config, directory, seed)
-        daemon = Daemon(config, directory, lock, profiles, seed, feed)
+        seed = read_seed(config, directory, seed)
+        erased = finish_offline(directory)
+        if erased:
+            log.warning("erasure.finished", users=erased)
+        settings = Settings(loaded, find_config(path, os.environ), flags, lambda config, changed: None)
+        daemon = Daemon(config, directory, lock, profiles, seed, feed, settings)
+        daemon.config_path = options.config
         status = anyio.run(daemon.run, backend="asyncio", backend_options={"use_uvloop": True})
     except BaseException as error:
         status = status_of(error)
@@ -124,21 +143,6 @@ def _say(text: str, status: int) -> int:
     return status
 
 
-def _flags(options: ServeOptions) -> dict[str, object]:
-    flags: dict[str, object] = {}
-    if options.state is not None:
-        flags["storage.directory"] = str(options.state)
-    if options.feed is not None:
-        flags["market.feed"] = options.feed
-    if options.recordings:
-        flags["market.recordings"] = [str(path) for path in options.recordings]
-    if options.speed is not None:
-        flags["market.speed"] = options.speed
-    if options.seed is not None:
-        flags["engine.seed"] = options.seed
-    return flags
-
-
 def _lock_wait_s(directory: Path) -> float:
     """How long to wait for the lock: longer when the daemon that took it is gone and only its writer is left."""
     try:
@@ -149,40 +153,22 @@ def _lock_wait_s(directory: Path) -> float:
     return ORPHAN_WAIT_S if state in "ZX" else LOCK_WAIT_S
 
 
-def _seed(config: Config, directory: Path, drawn: int) -> int:
-    """The configured seed, or the one that an earlier start kept, or ``drawn``."""
-    if config.engine.seed:
-        return config.engine.seed
-    path = directory / SEED_FILE
-    try:
-        return int(path.read_text())
-    except FileNotFoundError:
-        return drawn
-    except ValueError:
-        raise FeedRefused(f"{path} does not hold a number; remove it to draw a new seed", 78) from None
-
-
-def _keep_seed(config: Config, directory: Path, seed: int) -> None:
-    """Keep a drawn seed for the next starts, now that the state directory is known to be ours."""
-    path = directory / SEED_FILE
-    if not config.engine.seed and not path.exists():
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text(str(seed))
-        temporary.replace(path)
-
-
-def partition_seed(seed: int) -> bytes:
-    """The partition's 32-byte seed."""
-    return blake2b(str(seed).encode(), digest_size=32, person=b"mbtd-run").digest()
-
-
 class Daemon:
     """One running daemon."""
 
     def __init__(
-        self, config: Config, directory: Path, lock: StateLock, profiles: Profiles, seed: int, feed: Feed
+        self,
+        config: Config,
+        directory: Path,
+        lock: StateLock,
+        profiles: Profiles,
+        seed: int,
+        feed: Feed,
+        settings: Settings | None = None,
     ) -> None:
         self._config = config
+        self._settings = settings or Settings(Loaded(config, {}), None, {}, self._take_over)
+        self._settings.apply = self._take_over
         self._directory = directory
         self._seed = seed
         self._lock = lock
@@ -216,6 +202,13 @@ class Daemon:
         self._notifier = Notifier.from_environ(os.environ)
         self._stopping = anyio.Event()
         self._servers: list[Server] = []
+        self._switchboard = Switchboard(self._core, feed)
+        self._metrics: Metrics
+        self._say_health: Callable[[], dict[str, Any]]
+        self._tape_stream: TapeStream | None = None
+        self._gateway: anyio.CancelScope | None = None
+        self.config_path: Path | None = None
+        """The configuration file that was named, for the gateway."""
 
     async def run(self) -> int:
         """Start, serve, stop; the exit status."""
@@ -230,7 +223,7 @@ class Daemon:
             if core.failed is None:
                 raise
             return _say(str(error), core.failed)
-        _keep_seed(self._config, self._directory, self._seed)
+        keep_seed(self._directory, self._seed)
         log.info(
             "recovery.finished",
             seq=recovered.head.seq,
@@ -254,18 +247,27 @@ class Daemon:
         async with History.open(self._directory) as history, anyio.create_task_group() as tasks:
             app = self._make_app(history, tasks, started_at)
             # The phase is known before the first command, so every order knows when its day ends.
-            core.engine.tape(self._feed.calendar.session_at(self._feed.now()))
+            core.begin_session(self._feed.calendar.session_at(self._feed.now()))
+            self._switchboard.reconcile(self._config.switches, os.environ)
             await self._listen(app)
             tasks.start_soon(self._signals)
             tasks.start_soon(core.pump.run)
-            tasks.start_soon(self._run_feed)
+            tasks.start_soon(self._switchboard.run_feed)
+            tasks.start_soon(self._beat)
+            assert self._tape_stream is not None
+            tasks.start_soon(self._tape_stream.run)
             if core.interest is not None:
                 tasks.start_soon(core.interest.run)
             if self._reference is not None:
                 tasks.start_soon(self._reference.run, core, self._heard_of_reference)
             tasks.start_soon(core.upkeep, UPKEEP_S, storage.journal_keep_events)
             tasks.start_soon(self._watch_failure)
-            tasks.start_soon(self._ping_watchdog)
+            if self._config.gateway.address != "off":
+                socket = self._config.server.socket or str(self._directory / "mbtd.sock")
+                words = gateway_command(self.config_path, Path(socket), self._config.gateway.address)
+                gateway = anyio.CancelScope()
+                self._gateway = gateway
+                tasks.start_soon(_within, gateway, words)
             self._notifier.ready("serving")
             log.info("daemon.ready", socket=str(self._directory / "mbtd.sock"), feed=self._feed.name)
             await self._stopping.wait()
@@ -282,7 +284,7 @@ class Daemon:
         core.interest = Interest(
             core.engine,
             self._feed,
-            lambda: core.hub.quote_symbols,
+            lambda: {*core.hub.quote_symbols, *(self._tape_stream.wanted if self._tape_stream is not None else ())},
             core.monotonic,
             max_symbols=market.interest_max_symbols,
             max_contracts=market.interest_max_contracts,
@@ -302,29 +304,44 @@ class Daemon:
             tasks.start_soon(work)
 
         def say_health() -> dict[str, Any]:
-            return health_of.health(core, feed, started_at, self._stopping.is_set, self._reference)
+            return health_of.health(core, feed, started_at, self._stopping.is_set, self._reference, self._switchboard)
 
+        self._say_health = say_health
+        self._metrics = Metrics(core, say_health, Marks(self._directory))
         wanted = self._config.market.pricing
         pricing = PricingInputs(
             rates=((1.0, wanted.rate_ppm / 1e6),),
             yields={symbol: ppm / 1e6 for symbol, ppm in wanted.yields_ppm.items()},
         )
         queries = Queries(core, history, spawn, feed, say_health, lambda: pricing)
-        disabled = self._config.switches.trading_disabled or environment_switches(os.environ).trading_disabled
-        app = App(core, queries, spawn, trading_disabled=disabled)
+        names = {"core": core, "engine": core.engine, "house": core.engine.house, "feed": feed, "daemon": self}
+        running = Running(
+            core,
+            self._directory,
+            self._switchboard,
+            self._metrics,
+            Prompt(self._config.server.debug_prompt, names),
+            say_health,
+            self._settings.reload,
+            self._stopping.set,
+            lambda words: run_beside(words, os.path.abspath(self._directory)),
+            lambda: self._settings.loaded,
+            lambda: say_health()["feed"] | {"interest": say_health()["interest"]},
+            self._servers,
+        )
+        app = App(core, Admin(running, queries, spawn), spawn)
+        running.app = app
         app.set_history(queries.order_record, queries.find_order)
+        extension = Extension(core, history, spawn, self._directory, self._config.market.delayed_by_s * 10**9)
+        app.extension = extension
+        self._tape_stream = extension.tape
+        queries.sees_present = lambda session: extension.data.entitled(session, None).lane == "real_time"
         queries.account_no = app.account_no
         return app
 
     async def _listen(self, app: App) -> None:
         settings = self._config.server
-        access = _access(settings)
-        limits = ServerLimits(
-            connections_max=settings.connections_max,
-            connections_per_uid_max=settings.connections_per_uid_max,
-            client=_connection_limits(settings.client),
-            service=_connection_limits(settings.service),
-        )
+        access, limits = access_of(settings), limits_of(settings)
         handed = inherited_sockets(os.environ)
         everybody, operators = ALL_ROLES, frozenset[Role](("operator",))
         for name, path, allowed in (
@@ -339,35 +356,64 @@ class Daemon:
             else:
                 await server.listen(Path(path))
 
-    async def _run_feed(self) -> None:
-        try:
-            await self._feed.run(self._core)
-        except Exception:
-            log.exception("feed.failed", feed=self._feed.name)
-
     async def _signals(self) -> None:
-        with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-            async for _ in signals:
+        with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+            async for number in signals:
+                if number == signal.SIGHUP:
+                    self._reload_on_signal()
+                    continue
                 if self._stopping.is_set():
                     os._exit(0)
                 self._stopping.set()
+
+    def _reload_on_signal(self) -> None:
+        self._notifier.reloading(self._clock)
+        with contextlib.suppress(Refusal):
+            self._settings.reload()
+        self._notifier.ready("serving")
+
+    def _take_over(self, config: Config, changed: tuple[str, ...]) -> None:
+        """Use the settings that a reload may change."""
+        access, limits = access_of(config.server), limits_of(config.server)
+        if any(key.startswith("profiles") for key in changed):
+            raise_needs_restart("profiles")
+        for server in self._servers:
+            server.configure(access, limits)
+        self._switchboard.reconcile(config.switches)
+        logs.Logger.threshold = logs.LEVELS[config.log.level]
 
     async def _watch_failure(self) -> None:
         await self._core.failure.wait()
         self._stopping.set()
 
-    async def _ping_watchdog(self) -> None:
-        interval = (self._notifier.watchdog_us or 0) / 2e6
-        if not interval:
-            return
+    async def _beat(self) -> None:
+        """Measure how late the loop wakes, and tell the watchdog while it is quick and the writer moves."""
+        interval = min(BEAT_S, (self._notifier.watchdog_us or 0) / 2e6 or BEAT_S)
+        monotonic = self._clock.monotonic_ns
+        said = 0
         while True:
-            self._notifier.watchdog()
+            due = monotonic() + round(interval * 1e9)
             await anyio.sleep(interval)
+            lag = max(0, monotonic() - due)
+            self._metrics.lag.note(lag)
+            if lag < LAG_MAX_NS and self._core.failed is None and self._core.pump_moves():
+                self._notifier.watchdog()
+            if monotonic() - said > STATUS_NS:
+                said = monotonic()
+                self._notifier.status(self._one_line())
+
+    def _one_line(self) -> str:
+        health = self._say_health()
+        why = f" ({', '.join(health['reasons'])})" if health["reasons"] else ""
+        engine = health["engine"]
+        return f"{health['status']}{why}; {engine['accounts']} accounts, {engine['live_orders']} live orders"
 
     async def _stop(self, app: App) -> int:
         core = self._core
         self._notifier.stopping("stopping")
         app.stopping = True
+        if self._gateway is not None:
+            self._gateway.cancel()
         if core.failed is not None:
             return core.failed
         for server in self._servers:
@@ -384,28 +430,6 @@ class Daemon:
         return core.failed if core.failed is not None else status
 
 
-def _access(settings: Any) -> Access:
-    user_accounts = {int(name): accounts for name, accounts in settings.traders.items() if name.isdigit()}
-    group_accounts = {_gid(name): accounts for name, accounts in settings.traders.items() if not name.isdigit()}
-    users: dict[int, Role] = dict.fromkeys(settings.viewer_uids, "viewer")
-    users |= dict.fromkeys(user_accounts, "trader")
-    users |= dict.fromkeys(settings.service_uids, "service")
-    users |= dict.fromkeys(settings.operator_uids, "operator")
-    groups: dict[int, Role] = {_gid(name): "viewer" for name in settings.viewer_groups}
-    groups |= dict.fromkeys(group_accounts, "trader")
-    groups |= {_gid(name): "service" for name in settings.service_groups}
-    groups |= {_gid(name): "operator" for name in settings.operator_groups}
-    return Access(users=users, groups=groups, user_accounts=user_accounts, group_accounts=group_accounts)
-
-
-def _gid(name: str) -> int:
-    try:
-        return grp.getgrnam(name).gr_gid
-    except KeyError:
-        raise ListenError(f"server: there is no group {name!r} on this host") from None
-
-
-def _connection_limits(settings: Any) -> ConnectionLimits:
-    return ConnectionLimits(
-        **{name: getattr(settings, name) for name in ConnectionLimits.__struct_fields__ if hasattr(settings, name)}
-    )
+async def _within(scope: anyio.CancelScope, words: list[str]) -> None:
+    with scope:
+        await keep_gateway(words)

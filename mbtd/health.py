@@ -8,8 +8,10 @@ from typing import Any
 from actors.book.units import format_time
 from mbtd import __version__
 from mbtd.core import Core
+from mbtd.jobs.marks import Marks
 from mbtd.market.feed import STATE_SENTENCES, Feed, FeedStatus
 from mbtd.market.reference import ReferenceKeeper
+from mbtd.switchboard import Switchboard
 
 
 def health(
@@ -18,11 +20,19 @@ def health(
     started_at: int,
     stopping: Callable[[], bool],
     reference: ReferenceKeeper | None = None,
+    switchboard: Switchboard | None = None,
 ) -> dict[str, Any]:
     """The state of everything an operator asks about first."""
     reasons = []
     status = feed.status()
-    if status.state != "live":
+    if switchboard is not None:
+        reasons += switchboard.thrown
+    if core.held:
+        reasons.append("held")
+    closed = switchboard is not None and switchboard.feed_closed
+    if closed:
+        reasons.append("feed_stopped")
+    elif status.state != "live":
         reasons.append(f"feed_{status.state}")
     if core.storage_state != "ok":
         reasons.append(f"storage_{core.storage_state}")
@@ -48,10 +58,11 @@ def health(
         "started_at": format_time(started_at),
         "now": format_time(now),
         "data_epoch": core.data_epoch,
+        "switches": switchboard.describe() if switchboard is not None else {},
         "feed": {
             "name": feed.name,
-            "state": status.state,
-            "reason": _sentence(status),
+            "state": "stopped" if closed else status.state,
+            "reason": "market data is switched off" if closed else _sentence(status),
             "messages": status.messages,
             "age_ms": age // 1_000_000 if age is not None else None,
             "data_class": feed.data_class,
@@ -86,6 +97,7 @@ def health(
             "session": core.engine.world.phase,
             "quarantined": quarantined,
         },
+        "last": {kind: format_time(round(at * 1e9)) for kind, at in Marks(core.directory).read().items()},
         "limits": {"mailbox": core.mailroom.capacity},
     }
 

@@ -121,6 +121,14 @@ class Journal:
         if self._front.wal_pages >= CHECKPOINT_PAGES:
             self._front.checkpoint(truncate=False)
 
+    async def scrub(self, below_seq: int) -> None:
+        """Write the journal's files anew without the groups below ``below_seq``, which the writer must have."""
+        seq = min(below_seq - 1, self.far_seq)
+        await self._far.checkpoint(truncate=True)
+        self._far_synced_seq = max(self._far_synced_seq, seq)
+        self._front.trim(self._far_synced_seq + 1, projected_elsewhere=True)
+        self._front.rewrite()
+
     def close(self) -> None:
         """Move everything home and close, after the writer has ended well."""
         self._front.trim(self.far_seq + 1, projected_elsewhere=True)

@@ -55,6 +55,12 @@ INTEREST_MAX_CONTRACTS: Final = 20_000
 FEED_DEAD_MS: Final = 3_000
 TAPE_WAITING_MAX_MESSAGES: Final = 65_536
 
+# Gateway (architecture §11).
+GATEWAY_BODY_MAX_BYTES: Final = 64 * KIB
+GATEWAY_HEADER_MAX_BYTES: Final = 16 * KIB
+GATEWAY_REQUEST_MAX_S: Final = 10
+GATEWAY_CONNECTIONS_MAX: Final = 4_096
+
 # Storage (architecture §5, limits §5).
 GROUP_MAX_EVENTS: Final = 2_048
 GROUP_MAX_MS: Final = 4

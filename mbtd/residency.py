@@ -92,6 +92,8 @@ class Residency:
         self._idle: dict[int, None] = {}
         """Accounts that have not changed since their snapshot was made, the longest idle first."""
         self._fetched_to = 0
+        self._gone: set[int] = set()
+        """Erased accounts: no row brings them back."""
         self.woken = 0
         """Accounts that came back into memory."""
 
@@ -130,6 +132,8 @@ class Residency:
         """Have an account in memory; ``False`` if there is no such account."""
         if account_no in self._engine.books:
             return True
+        if account_no in self._gone:
+            return False
         sent = self._sent.get(account_no)
         row = sent.find(account_no) if sent is not None else self._reader.snapshot(account_no)
         if row is None:
@@ -148,6 +152,13 @@ class Residency:
             if account_no not in self._engine.books:
                 came += self.bring(account_no)
         return came
+
+    def forget(self, account_nos: Iterable[int]) -> None:
+        """These accounts are erased: nothing of them is brought back or written any more."""
+        for account_no in account_nos:
+            self._gone.add(account_no)
+            for table in (self._dirty, self._sent, self._idle):
+                table.pop(account_no, None)
 
     def take_snapshots(self, seq: int, *, everything: bool = False) -> list[Snapshot]:
         """A chunk of the accounts that have waited longest; their groups must have been sent already."""

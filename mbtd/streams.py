@@ -94,6 +94,15 @@ class Hub:
                 body = _encode({"topic": topic, "n": slot.quote_seq, "event": "quote", "quote": quote})
                 session.event(body, merge_key=topic)
 
+    def describe(self) -> list[dict[str, Any]]:
+        """Each topic and how many connections listen, the busiest first."""
+        topics: dict[str, int] = {}
+        for listeners in (*self._accounts.values(), *self._quotes.values()):
+            for topic in listeners.values():
+                topics[topic] = topics.get(topic, 0) + 1
+        rows = sorted(topics.items(), key=lambda pair: (-pair[1], pair[0]))
+        return [{"topic": topic, "listeners": count} for topic, count in rows]
+
     @property
     def quote_symbols(self) -> dict[str, dict[Session, str]]:
         """Symbols that somebody listens to."""

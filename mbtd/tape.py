@@ -35,6 +35,8 @@ class TapeReaders:
         self.bars = Bars()
         self.files_problem = ""
         """Why no tape is being kept; empty while it is, or while none is wanted."""
+        self.more: list[Callable[[Sequence[TapeMessage], int], None]] = []
+        """Whoever else reads the tape here."""
         self._files = files
         self._quote_symbols = quote_symbols
         self._publish_quotes = publish_quotes
@@ -45,6 +47,8 @@ class TapeReaders:
         self.bars.apply(messages)
         if self._quote_symbols():
             self._publish_quotes({m.symbol for m in messages if isinstance(m, Quote | Trade)})
+        for reader in self.more:
+            reader(messages, first_seq)
         if self._files is not None:
             try:
                 self._files.append(self._trade_date(), first_seq, [_encode(message) for message in messages])

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from mbtd.failpoints import store_type
+from mbtd.maintenance import JOBS
 from mbtd.records.projection import project
 from storage.writer import run
 
@@ -20,6 +21,7 @@ def main() -> int:
         ballast_bytes=int(sys.argv[3]),
         store_type=store_type(),
         relaxed=True,
+        works=JOBS,
     )
 
 

@@ -51,6 +51,10 @@ class AlreadyRunning(StorageError):
         """Who wrote itself into the lock file; None when it cannot be read."""
 
 
+class JobFailed(StorageError):
+    """A job of the writer could not be done; nothing of its transaction is stored, the store is well."""
+
+
 class ProjectionFault(StorageError):
     """A projection row has an unknown table, a wrong width, or breaks a table's constraints."""
 

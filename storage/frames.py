@@ -109,6 +109,13 @@ class SetMeta(Struct, frozen=True, array_like=True, tag="meta"):
     value: bytes
 
 
+class Work(Struct, frozen=True, array_like=True, tag="work"):
+    """Do one of the writer's jobs (storage.jobs). Answered by ``Worked``."""
+
+    name: str
+    argument: bytes
+
+
 class Stop(Struct, frozen=True, array_like=True, tag="stop"):
     """Finish everything, truncate the log, answer ``Stopped`` and end."""
 
@@ -149,6 +156,13 @@ class Checkpointed(Struct, frozen=True, array_like=True, tag="checkpointed"):
     pages_left: int
 
 
+class Worked(Struct, frozen=True, array_like=True, tag="worked"):
+    """A job is done; an error says why it is not."""
+
+    result: bytes
+    error: str = ""
+
+
 class Flushed(Struct, frozen=True, array_like=True, tag="flushed"):
     seq: int
 
@@ -172,8 +186,8 @@ class Stopped(Struct, frozen=True, array_like=True, tag="stopped"):
     head: Head
 
 
-Request = Append | PutSnapshots | Trim | Checkpoint | Flush | SetMeta | Stop
-Answer = Ready | Appended | Stored | Projected | Trimmed | Checkpointed | Flushed | Space | Failed | Stopped
+Request = Append | PutSnapshots | Trim | Checkpoint | Flush | SetMeta | Work | Stop
+Answer = Ready | Appended | Stored | Projected | Trimmed | Checkpointed | Flushed | Worked | Space | Failed | Stopped
 
 _encoder = msgspec.msgpack.Encoder()
 _requests: msgspec.msgpack.Decoder[Request] = msgspec.msgpack.Decoder(Request)

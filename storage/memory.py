@@ -114,6 +114,10 @@ class MemoryStore:
     def snapshot(self, account_no: int) -> Snapshot | None:
         return self.disk.snapshots.get(account_no)
 
+    def snapshot_n(self, account_no: int) -> int:
+        snapshot = self.disk.snapshots.get(account_no)
+        return snapshot.n if snapshot is not None else 0
+
     def snapshots(self, live_or_due_before: int | None) -> Iterator[Snapshot]:
         for _, snapshot in sorted(self.disk.snapshots.items()):
             if live_or_due_before is None or snapshot.live or 0 < snapshot.next_due < live_or_due_before:

@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol, cast
 
-from storage.errors import StorageBroken
+from storage.errors import JobFailed, StorageBroken
 from storage.frames import (
     Answer,
     Append,
@@ -41,6 +41,8 @@ from storage.frames import (
     Stored,
     Trim,
     Trimmed,
+    Work,
+    Worked,
     decode_answer,
     encode,
 )
@@ -86,6 +88,7 @@ class RemoteStore(asyncio.Protocol):
         self._ended: asyncio.Future[None] = loop.create_future()
         self._flushes: deque[asyncio.Future[int]] = deque()
         self._checkpoints: deque[asyncio.Future[int]] = deque()
+        self._works: deque[asyncio.Future[bytes]] = deque()
         self._over = False
         self.in_flight = 0
         """Groups written to the socket and not yet reported durable."""
@@ -164,6 +167,15 @@ class RemoteStore(asyncio.Protocol):
         """Checkpoint what is committed by then; returns the pages left in the log."""
         return await self._ask(Checkpoint(truncate), self._checkpoints)
 
+    async def work(self, name: str, argument: bytes) -> bytes:
+        """Have the writer do one of its jobs; its result. Raises ``StorageError`` when it could not."""
+        if self._over:
+            raise StorageBroken("the writer is gone")
+        future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._works.append(future)
+        self._send(Work(name, argument))
+        return await future
+
     async def stop(self, timeout_s: float = STOP_TIMEOUT_S) -> int:
         """Let the writer finish everything and end; returns its exit status. Kills it after the timeout."""
         self._send(Stop())
@@ -218,6 +230,8 @@ class RemoteStore(asyncio.Protocol):
                 _settle(self._flushes, seq)
             case Checkpointed(pages_left):
                 _settle(self._checkpoints, pages_left)
+            case Worked(result, error):
+                _settle_work(self._works, result, error)
             case Ready():
                 if not self._ready.done():
                     self._ready.set_result(answer)
@@ -243,7 +257,12 @@ class RemoteStore(asyncio.Protocol):
 
     def _end(self, reason: StorageBroken) -> None:
         self._over = True
-        waiting = [*self._flushes, *self._checkpoints]
+        waiting: list[asyncio.Future[int] | asyncio.Future[bytes]] = [
+            *self._flushes,
+            *self._checkpoints,
+            *self._works,
+        ]
+        self._works.clear()
         self._flushes.clear()
         self._checkpoints.clear()
         for future in waiting:
@@ -271,6 +290,16 @@ def _started(command: Sequence[str], shared: Sequence[int]) -> subprocess.Popen[
         return subprocess.Popen(command, pass_fds=shared, stdin=subprocess.DEVNULL, process_group=0)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _settle_work(queue: deque[asyncio.Future[bytes]], result: bytes, error: str) -> None:
+    if queue:
+        future = queue.popleft()
+        if not future.done():
+            if error:
+                future.set_exception(JobFailed(error))
+            else:
+                future.set_result(result)
 
 
 def _settle(queue: deque[asyncio.Future[int]], value: int) -> None:

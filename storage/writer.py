@@ -42,8 +42,11 @@ from storage.frames import (
     Stored,
     Trim,
     Trimmed,
+    Work,
+    Worked,
     kind_of,
 )
+from storage.jobs import Jobs
 from storage.link import Link
 from storage.records import Group, Project, Snapshot
 from storage.sqlite import SqliteStore
@@ -83,6 +86,7 @@ def run(
     ballast_bytes: int = BALLAST_BYTES,
     store_type: type[SqliteStore] = SqliteStore,
     relaxed: bool = False,
+    works: Jobs | None = None,
 ) -> int:
     """Serve the daemon at the other end of the socket ``fd`` until it stops us or is gone.
 
@@ -99,7 +103,7 @@ def run(
             if relaxed:
                 store.relax()
             with contextlib.closing(store):
-                return Writer(link, store, project).serve()
+                return Writer(link, store, project, works).serve()
         except StorageError as error:
             kind = kind_of(error)
             link.send(Failed(kind, str(error)))
@@ -118,8 +122,9 @@ class _ProjectionRaised(Exception):
 class Writer:
     """The loop. Holds what was asked for and not done yet."""
 
-    def __init__(self, link: Link, store: SqliteStore, project: Project) -> None:
+    def __init__(self, link: Link, store: SqliteStore, project: Project, works: Jobs | None = None) -> None:
         self._link = link
+        self._works = works or {}
         self._store = store
         self._project = project
         self._groups: deque[Group] = deque()
@@ -127,7 +132,7 @@ class Writer:
         self._trim_below = 0
         self._flushes: deque[int] = deque()
         """Event numbers up to which projections are asked for."""
-        self._jobs: deque[Checkpoint | SetMeta] = deque()
+        self._jobs: deque[Checkpoint | SetMeta | Work] = deque()
         self._stop = False
         self._calm = True
         """The last wait brought nothing, and nothing has come since."""
@@ -191,7 +196,7 @@ class Writer:
                 self._snapshots.extend(snapshots)
             case Trim(below_seq):
                 self._trim_below = max(self._trim_below, below_seq)
-            case Checkpoint() | SetMeta():
+            case Checkpoint() | SetMeta() | Work():
                 self._jobs.append(request)
             case Flush():
                 self._flushes.append(self._groups[-1].seq_last if self._groups else self._store.head().seq)
@@ -361,7 +366,17 @@ class Writer:
                 self._link.send(Checkpointed(self._store.checkpoint(truncate)))
             case SetMeta(key, value):
                 self._store.set_meta(key, value)
+            case Work(name, argument):
+                self._link.send(self._work(name, argument))
         self._jobs.popleft()
+
+    def _work(self, name: str, argument: bytes) -> Worked:
+        try:
+            return Worked(self._works[name](self._store, argument))
+        except StorageError:
+            raise
+        except Exception as error:
+            return Worked(b"", f"{type(error).__name__}: {error}"[:500])
 
     def _checkpoint_slice(self) -> None:
         # A reader may hold pages back; then the next try waits until as many new ones have come.

@@ -13,6 +13,7 @@ from actors.book.ids import client_key
 from actors.book.outcome import Closed, Outcome, Placed
 from actors.book.rules.admission.check import Need, account_refusal, read_close
 from actors.book.rules.admission.parse import parse
+from actors.book.rules.admission.switches import trading_refusal
 from actors.book.rules.matching.profiles import Profiles
 from actors.book.rules.reasons import Refusal, refuse
 from actors.book.state.book import Position
@@ -87,7 +88,7 @@ def _close_behind_cancels(draft: Draft, action: PlaceOrder, world: World, profil
         if isinstance(first, Placed):
             return first
         refusal = first
-    refusal = refusal or account_refusal(book)
+    refusal = refusal or account_refusal(book) or (trading_refusal(world) if world.switches else None)
     if refusal is not None or isinstance(order, Refusal):
         assert refusal is not None
         note_rejected(draft, action, refusal)

@@ -24,6 +24,7 @@ from actors.book.rules.admission.conflicts import (
     window_refusal,
 )
 from actors.book.rules.admission.parse import Parsed, parse
+from actors.book.rules.admission.switches import exposure_refusal, trading_refusal
 from actors.book.rules.matching.profiles import Profiles
 from actors.book.rules.matrix import AUCTIONS
 from actors.book.rules.reasons import Refusal, refuse
@@ -91,6 +92,8 @@ def _place(draft: Draft, action: PlaceOrder, world: World, profiles: Profiles) -
         if first is not None:
             return first
     refusal = account_refusal(book)
+    if refusal is None and world.switches:
+        refusal = trading_refusal(world)
     if refusal is not None:
         return refusal
     admitted = admit(book, order, world)
@@ -140,6 +143,8 @@ def admit(book: Book, order: Parsed, world: World) -> tuple[Parsed, Need] | Refu
         return need
     if order.fractional and order.side == "buy" and order.qty and 0 < need.money < MONEY_PER_DOLLAR:
         return refuse("notional_too_small", "qty")
+    if world.switches and (refusal := exposure_refusal(world, need.intent)) is not None:
+        return refusal
     return conflict(book, order, need.intent) or (order, need)
 
 

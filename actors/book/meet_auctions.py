@@ -9,6 +9,7 @@ from actors.book.draft import Draft
 from actors.book.evidence import Trail
 from actors.book.fills import end_by_time, fill
 from actors.book.meet import AWAITING_PRINT, judge, numbers_for, tick_of
+from actors.book.rules.admission.switches import reason_to_wait
 from actors.book.rules.matching import auctions
 from actors.book.rules.matching.market_state import (
     is_short_restricted,
@@ -49,7 +50,7 @@ def meet_auction(draft: Draft, order_no: int, slot: Slot, message: Auction, worl
     """An official print: on-open and on-close orders take part and end; after a halt, all live orders take part."""
     order = draft.book.orders.get(order_no)
     watch = draft.book.watch.get(order_no)
-    if order is None or watch is None or not order.activated:
+    if order is None or watch is None or not order.activated or (world.switches and reason_to_wait(world)):
         return
     terms = order.terms
     numbers = numbers_for(order, slot, profiles)

@@ -84,7 +84,8 @@ def _offer_print(
     offered, after, reason = 0, place, "print_through"
     if ahead < 0:
         offered = rest_size
-        after = replace(place, ahead_size=0) if place is not None else None
+        # Who stood before an order that was behind the market is not known; the next quote says where it stands.
+        after = replace(place, ahead_size=0) if place is not None and place.level != queue.BEHIND else place
     else:
         contra = prints.SELLER if buying else prints.BUYER
         if place is None or prints.aggressor(print_.price, slot.quote) not in (contra, prints.EITHER):

@@ -19,6 +19,7 @@ from actors.book.outcome import Outcome, Placed
 from actors.book.rules.admission.check import Need, account_refusal, buy_stop_collar, check, stop_refusal
 from actors.book.rules.admission.conflicts import conflict
 from actors.book.rules.admission.parse import Parsed, parse
+from actors.book.rules.admission.switches import TRADING, exposure_refusal, trading_refusal
 from actors.book.rules.matching.profiles import Profiles
 from actors.book.rules.reasons import Refusal, refuse
 from actors.book.rules.trailing import high_water_mark, stop_from, trails
@@ -51,6 +52,8 @@ def replace(draft: Draft, action: ReplaceOrder, world: World, profiles: Profiles
 def _prepare(draft: Draft, order: Order, action: ReplaceOrder, world: World) -> tuple[Parsed, Need] | Refusal:
     terms = order.terms
     if (refusal := account_refusal(draft.book)) is not None:
+        return refusal
+    if world.switches and (refusal := trading_refusal(world)) is not None:
         return refusal
     if order.status not in ("new", "partially_filled") and not (order.status == "held" and terms.leg):
         return refuse("order_not_replaceable", "order_id", status=order.status)
@@ -125,6 +128,9 @@ def _compare(draft: Draft, order: Order, new: Parsed, world: World) -> tuple[Par
     need = check(book, leaves, world, order.reserved_money, order.reserved_qty)
     if isinstance(need, Refusal):
         return need
+    more = need.money > order.reserved_money or need.qty > order.reserved_qty
+    if world.switches and (refusal := exposure_refusal(world, need.intent, more=more)) is not None:
+        return refusal
     if not terms.group_no and (refusal := conflict(book, new, need.intent, but_not=terms.order_no)) is not None:
         return refusal
     return new, need
@@ -200,6 +206,8 @@ def finish_replace(draft: Draft, order_no: int, world: World, profiles: Profiles
     reason = "order_not_replaceable" if order.triggered else ""
     if new.qty <= order.filled_qty:
         reason = "qty_not_above_filled"
+    if TRADING in world.switches:
+        reason = TRADING
     if reason:
         draft.emit(e.OrderReplaceRejected(order_no, order.terms.order_id, reason, *needed_without_change(order)))
         return

@@ -17,6 +17,7 @@ from actors.book.latency import latency_ns
 from actors.book.meet import AWAITING_PRINT, LATENCY, judge, numbers_for
 from actors.book.meet_auctions import await_auction
 from actors.book.meet_prints import meet_print
+from actors.book.rules.admission.switches import reason_to_wait
 from actors.book.rules.matching.market_state import AUCTION_TIMES, classify, eligible_phases
 from actors.book.rules.matching.model import collar_of, elects
 from actors.book.rules.matching.profiles import Numbers, Profiles
@@ -73,6 +74,8 @@ def meet_trade(draft: Draft, order_nos: Sequence[int], slot: Slot, world: World,
     """An eligible print that concerns orders of one account: elect stops, then offer it to what rests."""
     print_ = slot.print
     assert print_ is not None
+    if world.switches and reason_to_wait(world):
+        return
     for order_no in order_nos:
         order = draft.book.orders.get(order_no)
         if order is not None and order.terms.stop_price and not order.triggered:

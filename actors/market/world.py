@@ -55,6 +55,7 @@ class World:
         "profile_hashes",
         "rates",
         "session",
+        "switches",
         "tape_seq",
         "traces",
     )
@@ -77,6 +78,8 @@ class World:
         self.feed = ""
         self.feed_down = False
         self.data_class = "real_time"
+        self.switches: frozenset[str] = frozenset()
+        """Kill switches that are thrown (architecture §11)."""
         self.days = days
         """Null: no trade dates are known, so nothing settles, accrues or falls due by itself."""
         self.rates = rates or Rates()

@@ -18,9 +18,11 @@ from mbtd.cli.accounts import add_account_commands, add_position_commands
 from mbtd.cli.base import UsageError
 from mbtd.cli.chains import add_chain_commands
 from mbtd.cli.market import add_market_commands
+from mbtd.cli.operations import add_operation_commands
 from mbtd.cli.orders import add_order_commands
 from mbtd.cli.processes import add_process_commands
 from mbtd.cli.records import add_record_commands
+from mbtd.cli.users import add_user_commands
 from mbtd.rpc.wire import ConnectionLost, NoDaemon, ProtocolFault, RpcRefusal
 
 
@@ -35,7 +37,9 @@ def build_parser() -> argparse.ArgumentParser:
     add_position_commands(commands)
     add_market_commands(commands)
     add_chain_commands(commands)
+    add_operation_commands(commands)
     add_record_commands(commands)
+    add_user_commands(commands)
     return parser
 
 

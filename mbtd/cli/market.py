@@ -18,6 +18,7 @@ from mbtd.cli.base import (
     show_list,
     show_one,
 )
+from mbtd.console.screens import status_text
 from mbtd.rpc.client import Client, StreamMessage
 
 _ASSETS: Final = [
@@ -55,6 +56,9 @@ def _status(args: argparse.Namespace) -> int:
         health = client.call("health.get")
     if args.json:
         output.put_json(health)
+        return exits.DONE
+    if "switches" in health:
+        output.put(status_text(health))
         return exits.DONE
     state = output.plain(health.get("status"))
     output.put(output.paint(state, _COLOUR_OF_STATE.get(state), sys.stdout))

@@ -27,6 +27,18 @@ class ServeOptions(Struct, frozen=True, kw_only=True):
     seed: int | None = None
     json: bool = False
 
+    def flags(self) -> dict[str, object]:
+        """The settings that these options stand for, by their names in the configuration."""
+        given = {
+            "storage.directory": str(self.state) if self.state is not None else None,
+            "market.feed": self.feed,
+            "market.recordings": [str(path) for path in self.recordings] or None,
+            "market.speed": self.speed,
+            "gateway.address": self.gateway,
+            "engine.seed": self.seed,
+        }
+        return {name: value for name, value in given.items() if value is not None}
+
 
 class ReplayOptions(Struct, frozen=True, kw_only=True):
     """``mbtd replay`` (contracts §2)."""

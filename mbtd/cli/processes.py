@@ -45,6 +45,14 @@ def _replay(args: argparse.Namespace) -> int:
     return int(importlib.import_module("mbtd.replay").main(options))
 
 
+def _run_gateway(args: argparse.Namespace) -> int:
+    process = importlib.import_module("mbtd.gateway.process")
+    options = process.GatewayOptions(
+        config=args.config, socket=args.gateway_socket, address=args.listen, child=args.child
+    )
+    return int(process.main(options))
+
+
 def _check_config(args: argparse.Namespace) -> int:
     options = CheckConfigOptions(config=args.config, json=args.json)
     return int(importlib.import_module("mbtd.config").main(options))
@@ -107,5 +115,11 @@ def add_process_commands(commands: Any) -> None:
     check = commands.add_parser("check-config", help="show the effective configuration and where it is from")
     check.add_argument("--config", type=Path, metavar="FILE")
     check.set_defaults(run=_check_config)
-    for parser in (serve, replay, check):
+    gateway = commands.add_parser("gateway", help="run Alpaca's HTTP and WebSocket interface beside a daemon")
+    gateway.add_argument("--config", type=Path, metavar="FILE")
+    gateway.add_argument("--socket", type=Path, metavar="PATH", dest="gateway_socket", help="the daemon's socket")
+    gateway.add_argument("--listen", type=_gateway, metavar="HOST:PORT")
+    gateway.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
+    gateway.set_defaults(run=_run_gateway)
+    for parser in (serve, replay, check, gateway):
         add_json(parser)

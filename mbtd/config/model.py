@@ -78,6 +78,8 @@ class Server(Section, frozen=True, kw_only=True):
     """Uid in digits or group name → the accounts it may trade."""
     connections_max: Count = limits.CONNECTIONS_MAX
     connections_per_uid_max: Count = limits.CONNECTIONS_PER_UID_MAX
+    debug_prompt: bool = False
+    """Whether the console may run Python inside the daemon (root and the daemon's user only)."""
     drain_max_ms: Milliseconds = limits.DRAIN_MAX_MS
     reconnect_after_ms: Milliseconds = limits.RECONNECT_AFTER_MS
     client: ConnectionSettings = field(default_factory=ConnectionSettings)
@@ -160,6 +162,8 @@ class Market(Section, frozen=True, kw_only=True):
     interest_max_symbols: Count = limits.INTEREST_MAX_SYMBOLS
     interest_max_contracts: Count = limits.INTEREST_MAX_CONTRACTS
     tape_waiting_max_messages: Count = limits.TAPE_WAITING_MAX_MESSAGES
+    delayed_by_s: Annotated[int, Meta(ge=0, le=86_400)] = 900
+    """How late the lane is that users without real-time data see."""
     synthetic: Synthetic = field(default_factory=Synthetic)
     alpaca: Alpaca = field(default_factory=Alpaca)
     pricing: Pricing = field(default_factory=Pricing)
@@ -176,6 +180,19 @@ class Storage(Section, frozen=True, kw_only=True):
     ballast_bytes: Annotated[int, Meta(ge=0, le=limits.GIB)] = limits.BALLAST_BYTES
     tape_day_max_bytes: Bytes = limits.TAPE_DAY_MAX_BYTES
     tape_max_days: Annotated[int, Meta(ge=0, le=3_650)] = limits.TAPE_MAX_DAYS
+
+
+class Gateway(Section, frozen=True, kw_only=True):
+    """Alpaca's HTTP and WebSocket interface, a process of its own."""
+
+    address: Annotated[str, Meta(min_length=1, max_length=256)] = "127.0.0.1:8970"
+    """``HOST:PORT``, or ``off``: then nothing is started."""
+    hosts: tuple[str, ...] = ()
+    """Names under which browsers may reach it, besides its own address and localhost."""
+    body_max_bytes: Bytes = limits.GATEWAY_BODY_MAX_BYTES
+    header_max_bytes: Bytes = limits.GATEWAY_HEADER_MAX_BYTES
+    request_max_s: Seconds = limits.GATEWAY_REQUEST_MAX_S
+    connections_max: Count = limits.GATEWAY_CONNECTIONS_MAX
 
 
 class Switches(Section, frozen=True, kw_only=True):
@@ -202,6 +219,7 @@ class Config(Section, frozen=True, kw_only=True):
     rates: Rates = field(default_factory=Rates)
     market: Market = field(default_factory=Market)
     storage: Storage = field(default_factory=Storage)
+    gateway: Gateway = field(default_factory=Gateway)
     switches: Switches = field(default_factory=Switches)
     log: Log = field(default_factory=Log)
     profiles: Mapping[Name, Mapping[Name, int | str]] = field(default_factory=dict)

@@ -136,6 +136,10 @@ class Bars:
         series = self._days.get(symbol)
         return series.bars() if series else []
 
+    def symbols(self) -> list[str]:
+        """Symbols that have minute bars."""
+        return list(self._minutes)
+
     def latest_minute(self, symbol: str) -> Bar | None:
         """The newest minute bar that has a price."""
         series = self._minutes.get(symbol)

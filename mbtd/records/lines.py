@@ -6,6 +6,7 @@ wall time. The renderer remembers the terms of live orders only.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from actors.book import events as e
@@ -78,6 +79,13 @@ class Lines:
         """Take over the live orders of a recovered book."""
         for order_no, order in book.orders.items():
             self._terms[book.account_no, order_no] = order.terms
+
+    def forget(self, account_nos: Iterable[int]) -> None:
+        """Know nothing of erased accounts any more."""
+        gone = set(account_nos)
+        if isinstance(self.names, dict):
+            self.names = {no: name for no, name in self.names.items() if no not in gone}
+        self._terms = {key: terms for key, terms in self._terms.items() if key[0] not in gone}
 
     def take_terms(self, account_no: int, terms: e.OrderAccepted) -> None:
         """Know an order that is live already."""

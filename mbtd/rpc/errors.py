@@ -167,6 +167,8 @@ _KINDS: Final = (
     ErrorKind(2004, "account_quarantined", "The account is read-only after an internal fault", "Ask the operator."),
     ErrorKind(2005, "name_taken", "An account with this name exists", "Choose another name."),
     ErrorKind(2006, "not_found", "There is no such thing", "Check the id."),
+    ErrorKind(2007, "invalid_credentials", "The key or token opens nothing", "Check it, or get a new one."),
+    ErrorKind(2008, "not_entitled", "The user's tier does not include this data", "See the tiers, or ask for less."),
     ErrorKind(4001, "mailbox_full", "The account has too many commands waiting", "Send more slowly.", True, 50),
     ErrorKind(
         4002,

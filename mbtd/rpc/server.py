@@ -158,6 +158,10 @@ class Server:
         self.refused = 0
         """Connections refused since the start, for metrics."""
 
+    def configure(self, access: Access, limits: ServerLimits) -> None:
+        """Use these for connections from now on; those that are open keep what they have."""
+        self._access, self._limits = access, limits
+
     async def listen(self, path: Path, *, group: int | None = None) -> None:
         """Bind ``path`` (see :func:`bind_unix`) and serve it; it is removed again at :meth:`close`."""
         await self.serve(self._bind(path, group))

@@ -26,7 +26,7 @@ from mbtd.keys import IssuedKey, issue_key
 from mbtd.methods import DECODERS
 from mbtd.records.accounts import render_account
 from mbtd.records.orders import TERMINAL, accepted_record, live_legs, record_of, render_order
-from mbtd.rpc.errors import Refusal, make_error, refuse
+from mbtd.rpc.errors import make_error, refuse
 from mbtd.rpc.session import RequestId, Session
 from mbtd.service.preview import preview
 from mbtd.service.refusals import rpc_error
@@ -36,8 +36,6 @@ _encode = msgspec.json.Encoder().encode
 _PREVIEW = msgspec.json.Decoder(PlaceOrder)
 PRIVILEGED = frozenset({"order.cancel", "order.cancel_all"})
 """May use the reserved places of a mailbox."""
-RAISING = frozenset({"order.place", "order.replace", "account.create", "position.close", "position.close_all"})
-"""Refused while trading is disabled."""
 OPERATORS_ONLY = frozenset({"account.recall_borrow"})
 """What the market does to an account, and no trader to itself."""
 
@@ -54,6 +52,13 @@ class Reader(Protocol):
         """Answer, now or later."""
 
 
+class Extension(Reader, Protocol):
+    """More methods, which may remember a connection."""
+
+    def drop(self, session: Session) -> None:
+        """A client is gone."""
+
+
 class App:
     """One daemon's answer to its clients."""
 
@@ -62,16 +67,15 @@ class App:
         core: Core,
         reader: Reader,
         spawn: Callable[[Callable[[], Awaitable[None]]], None],
-        *,
-        trading_disabled: bool = False,
     ) -> None:
         self._core = core
         self._reader = reader
         self._spawn = spawn
         self._entropy = SystemEntropy()
         self.stopping = False
-        self.trading_disabled = trading_disabled
         self.requests = 0
+        self.extension: Extension | None = None
+        """Methods for the gateway; looked up before the readers'."""
 
     # ── the connection's calls ───────────────────────────────────────────────────────────────────────────
 
@@ -82,6 +86,8 @@ class App:
     def disconnected(self, session: Session) -> None:
         """A client is gone; what it asked for still happens."""
         self._core.hub.drop(session)
+        if self.extension is not None:
+            self.extension.drop(session)
 
     def request(
         self, session: Session, request_id: RequestId, method: str, params: msgspec.Raw, deadline_ms: int | None
@@ -93,6 +99,8 @@ class App:
             self._command(session, request_id, method, decoder.decode(params), deadline_ms)
         elif method == "order.preview":
             self._preview(session, request_id, _PREVIEW.decode(params), deadline_ms)
+        elif self.extension is not None and self.extension.handles(method):
+            self.extension.request(session, request_id, method, bytes(params), deadline_ms)
         elif self._reader.handles(method):
             self._reader.request(session, request_id, method, bytes(params), deadline_ms)
         else:
@@ -108,8 +116,6 @@ class App:
             refuse("shutting_down")
         if core.storage_state != "ok":
             refuse("storage_full")
-        if self.trading_disabled and method in RAISING:
-            raise_refusal(RuleRefusal("trading_disabled"))
         if type(action) is CreateAccount:
             if not self._may(session, "create", None):
                 refuse("not_permitted")
@@ -291,8 +297,3 @@ def _closed_item(symbol: str, item: Placed | RuleRefusal) -> dict[str, Any]:
 
 def _unknown(session: Session, request_id: RequestId) -> Callable[[], None]:
     return lambda: session.refuse(request_id, make_error("outcome_unknown"))
-
-
-def raise_refusal(refusal: RuleRefusal) -> None:
-    """Refuse with one of the rules' reasons."""
-    raise Refusal(rpc_error(refusal))

@@ -66,6 +66,8 @@ class Queries:
         )
         self.account_no: AccountNo
         """Set by the application: finds an account and checks the right to read it."""
+        self.sees_present: Callable[[Session], bool] = lambda session: True
+        """Set by the application: whether a connection may see quotes of the present lane."""
         self._on_account: dict[str, Callable[[Session, RequestId, Book, Any], None]] = {
             "account.get": self._account_get,
             "order.get": self._order_get,
@@ -110,6 +112,8 @@ class Queries:
         elif method == "account.list":
             self._account_list(session, request_id, decoded)
         elif method in ("option.chain", "option.payoff"):
+            if not self.sees_present(session):
+                refuse("not_entitled", "Computed from quotes in real time; ask option.snapshots")
             work = self._options.chain if method == "option.chain" else self._options.payoff
             self._later(session, request_id, lambda: work(decoded))
         elif method == "fill.why":
@@ -384,7 +388,8 @@ class Queries:
     def _subscribe(self, session: Session, request_id: RequestId, params: r.Subscribe) -> None:
         from mbtd.service.subscribe import Subscriber
 
-        Subscriber(self._core, self._history, self.account_no, self._spawn).run(session, request_id, params)
+        subscriber = Subscriber(self._core, self._history, self.account_no, self._spawn, self.sees_present)
+        subscriber.run(session, request_id, params)
 
 
 def _find_live(book: Book, params: r.OrderGet) -> Any:

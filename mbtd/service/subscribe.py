@@ -40,11 +40,13 @@ class Subscriber:
         history: History,
         account_no: Callable[[Session, str, str], int],
         spawn: Callable[[Callable[[], Awaitable[None]]], None],
+        sees_present: Callable[[Session], bool],
     ) -> None:
         self._core = core
         self._history = history
         self._account_no = account_no
         self._spawn = spawn
+        self._sees_present = sees_present
 
     def run(self, session: Session, request_id: RequestId, params: Subscribe) -> None:
         """Subscribe to all topics, or to none."""
@@ -59,6 +61,8 @@ class Subscriber:
             if kind == "account" and name:
                 accounts.append((self._account_no(session, "read", name), topic))
             elif kind == "quotes" and name:
+                if not self._sees_present(session):
+                    refuse("not_entitled", "Quote streams are in real time; ask quote.get", field="topics")
                 if name not in self._core.engine.world.instruments.by_symbol:
                     refuse("invalid_params", f"unknown symbol {name[:24]}", field="topics")
                 symbols.append((name, topic))

@@ -11,10 +11,11 @@ from collections.abc import Callable, Sequence
 
 from storage.migrations.m0001_initial import initial
 from storage.migrations.m0002_records import records
+from storage.migrations.m0003_audit import audit_chain
 
 Step = Callable[[sqlite3.Connection], None]
 
-MIGRATIONS: Sequence[Step] = (initial, records)
+MIGRATIONS: Sequence[Step] = (initial, records, audit_chain)
 LATEST = len(MIGRATIONS)
 
 

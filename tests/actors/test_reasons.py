@@ -49,7 +49,26 @@ PRODUCED_ELSEWHERE = {
         ),
         "in tests/money, where there is a calendar",
     ),
-    "trading_disabled": "by the service, when the server is switched off",
+    "trading_disabled": "by a kill switch, tests/actors/test_switches.py",
+    "new_orders_disabled": "by a kill switch, tests/actors/test_switches.py",
+    **dict.fromkeys(
+        (
+            "credential_not_found",
+            "too_many_keys",
+            "user_not_found",
+            "watchlist_not_found",
+            "watchlist_name_taken",
+            "invalid_watchlist_name",
+            "watchlist_too_long",
+            "too_many_watchlists",
+            "watchlist_symbol_taken",
+            "watchlist_symbol_missing",
+            "watchlist_symbol_unknown",
+            "contract_not_found",
+            "credential_taken",
+        ),
+        "by the house's directory and the services beside it, tests/gateway",
+    ),
 }
 LIMIT = PlaceOrder(symbol="AAA", qty="1", side="buy", type="limit", time_in_force="day", limit_price="9.00")
 MARKET = PlaceOrder(symbol="AAA", qty="1", side="buy", type="market", time_in_force="day")

@@ -10,8 +10,8 @@ from typing import Final
 
 from tests.bench.running import BenchError
 
-NAMES: Final = ("orders", "quotes", "idle", "recovery", "decode", "margin", "passive")
-LATER: Final = ("backup", "gateway")
+NAMES: Final = ("orders", "quotes", "idle", "recovery", "decode", "margin", "passive", "gateway")
+LATER: Final = ("backup",)
 
 
 def main(arguments: list[str]) -> int:

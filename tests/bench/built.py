@@ -10,10 +10,10 @@ from actors.commands import CreateAccount, PlaceOrder
 from actors.engine import Engine
 from actors.inputs import Envelope, Issued
 from actors.market.messages import FeedState
-from mbtd.daemon import partition_seed
 from mbtd.market.assets import asset_id
 from mbtd.market.calendar import Calendar
 from mbtd.market.feeds.alpaca_decode import StreamDecoder
+from mbtd.seeds import partition_seed
 from tests.bench.feed import frames, symbol_of
 from tests.bench.running import BenchError
 

@@ -22,8 +22,8 @@ from typing import Any, Final
 from actors.book.outcome import Placed
 from actors.commands import CancelOrder, PlaceOrder
 from actors.engine import Engine
-from mbtd.core import recover
 from mbtd.groups import GroupCutter
+from mbtd.recovery import recover
 from mbtd.residency import snapshot_of, snapshot_of_house
 from storage.sqlite import SqliteStore
 from tests.bench.built import ENVELOPE, engine_of, open_accounts, rest_orders

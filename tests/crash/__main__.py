@@ -38,6 +38,20 @@ def _serve(args: argparse.Namespace) -> None:
     print(json.dumps({"seed": args.seed, "seconds": seconds, **msgspec.to_builtins(tally)}))
 
 
+def _campaign(args: argparse.Namespace) -> None:
+    from tests.crash import campaign
+
+    counts = campaign.SHORT if args.short else campaign.LONG
+    outcomes = []
+    for kind in args.kind or campaign.KINDS:
+        count = args.count if args.count is not None else counts[kind]
+        outcomes.append(campaign.run(kind, count, args.seed))
+        print(json.dumps(msgspec.to_builtins(outcomes[-1]) | {"ok": outcomes[-1].ok}), flush=True)
+    print(campaign.table(outcomes))
+    if not all(outcome.ok for outcome in outcomes):
+        raise SystemExit(1)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.crash")
     seed = SystemRandom().randrange(1 << 32)
@@ -52,7 +66,12 @@ def main() -> None:
     serve.add_argument("--rounds", type=int, default=300)
     serve.add_argument("--clients", type=int, default=8)
     serve.set_defaults(run=_serve)
-    for kind in (replay, serve):
+    campaign = kinds.add_parser("campaign", help="every kind of fault, and a table")
+    campaign.add_argument("--kind", action="append", help="only this one; may be repeated")
+    campaign.add_argument("--count", type=int, help="trials of each kind")
+    campaign.add_argument("--short", action="store_true", help="a few trials of each kind")
+    campaign.set_defaults(run=_campaign)
+    for kind in (replay, serve, campaign):
         kind.add_argument("--seed", type=int, default=seed)
     args = parser.parse_args()
     print(json.dumps({"seed": args.seed}), flush=True)

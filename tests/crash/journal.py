@@ -16,9 +16,9 @@ from actors.book import events as e
 from actors.engine import Engine
 from actors.house.state import HOUSE_NO
 from actors.inputs import Step, decode_steps
-from mbtd.core import recover
 from mbtd.journal import catch_up, open_front
 from mbtd.records.lines import Lines
+from mbtd.recovery import recover
 from mbtd.residency import book_of
 from storage.sqlite import SqliteStore
 

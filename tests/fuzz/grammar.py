@@ -42,7 +42,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "quote.get": {"symbol": "AAPL"},
     "asset.list": {"limit": 3},
     "asset.get": {"symbol": "AAPL"},
-    "option.chain": {"symbol": "AAPL"},
+    "option.chain": {"underlying_symbol": "AAPL"},
     "calendar.list": {"start": "2026-01-01", "end": "2026-01-31"},
     "clock.get": {},
     "stream.subscribe": {"topics": ["account:fuzz-0", "quotes:AAPL"]},

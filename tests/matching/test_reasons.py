@@ -345,6 +345,8 @@ def buying_power() -> str:
 
 OF_GROUPS = {"held", "exit_filled", "group_ended", "nothing_to_close"}
 """Their scenes need several orders; they are in ``tests/orders``."""
+OF_SWITCHES = {"trading_disabled", "market_data_disabled"}
+"""In ``tests/actors/test_switches.py``."""
 
 
 @pytest.mark.parametrize("reason", sorted(SCENES))
@@ -353,5 +355,5 @@ def test_a_reason_is_reached(reason: str) -> None:
 
 
 def test_every_reason_has_its_scene_and_its_sentence() -> None:
-    assert set(SCENES) | OF_GROUPS == set(SENTENCES) == set(FILLS) | set(WAITS) | set(ENDS)
+    assert set(SCENES) | OF_GROUPS | OF_SWITCHES == set(SENTENCES) == set(FILLS) | set(WAITS) | set(ENDS)
     assert all(text.endswith(".") and text[0].isupper() for text in SENTENCES.values())

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from mbtd.config import Config
+from mbtd.install import install
+
 UNITS = Path(__file__).parents[2] / "systemd"
 needs_systemd = pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is not here")
 
@@ -26,7 +29,7 @@ def options(name: str) -> list[tuple[str, str, str]]:
 
 @needs_systemd
 def test_systemd_has_nothing_to_say_about_the_units(tmp_path: Path) -> None:
-    for unit in [*UNITS.glob("*.service"), *UNITS.glob("*.socket")]:
+    for unit in [*UNITS.glob("*.service"), *UNITS.glob("*.socket"), *UNITS.glob("*.timer")]:
         text = unit.read_text().replace("/opt/mbtd/.venv/bin/mbtd", "/bin/true")
         (tmp_path / unit.name).write_text(text)
     done = subprocess.run(
@@ -82,4 +85,16 @@ def test_the_groups_of_the_sockets_are_made() -> None:
     wanted = {
         value for unit in UNITS.glob("*.socket") for _, key, value in options(unit.name) if key == "SocketGroup"
     }
-    assert made == wanted
+    assert made == wanted | {"mbtd-gateway"}
+
+
+def test_an_installation_below_a_root_names_itself_and_keeps_a_configuration(tmp_path: Path) -> None:
+    written = install(tmp_path, Path("/srv/mbtd"))
+    units = tmp_path / "usr/lib/systemd/system"
+    assert {path.name for path in written} >= {"mbtd.service", "mbtd.socket", "mbtd-backup.timer", "mbtd-drill.timer"}
+    assert "ExecStart=/srv/mbtd/bin/mbtd serve" in (units / "mbtd.service").read_text()
+    configuration = tmp_path / "etc/mbtd/config.toml"
+    assert Config.load(configuration, {}).config.server.operator_uids == (0,)
+    configuration.write_text("[log]\n")
+    assert configuration not in install(tmp_path)
+    assert configuration.read_text() == "[log]\n"

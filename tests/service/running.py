@@ -33,7 +33,7 @@ class Daemon:
     def __init__(self, state: Path, *flags: str, **environ: str) -> None:
         self.state = state
         self.flags = flags
-        self.environ = {**ENVIRON, **environ}
+        self.environ = {**ENVIRON, "MBTD_GATEWAY__ADDRESS": "off", **environ}
         self.log = state.parent / f"{state.name}.log"
         self.process: subprocess.Popen[bytes]
 

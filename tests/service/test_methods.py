@@ -223,7 +223,7 @@ def test_health_names_its_parts(client: Client) -> None:
 
 
 def test_what_is_not_built_says_so(client: Client, account: str) -> None:
-    for method in ("structure.payoff", "structure.list", "user.erase"):
+    for method in ("structure.payoff", "structure.list"):
         error = refusal(lambda method=method: client.call(method, account=account))  # type: ignore[misc]
         assert (error["code"], error["data"]["reason"]) == (-32601, "method_not_found")
         assert method in error["message"]

@@ -28,9 +28,17 @@ from actors.book.events.evidence import (
 from actors.book.events.house import (
     AccountRegistered,
     ApiKeyIssued,
+    ApiKeyRevoked,
     HouseEvent,
     OfficialPriced,
+    SwitchSet,
     TierSet,
+    UserErased,
+    WatchlistDeleted,
+    WatchlistSaved,
+    WebSessionClosed,
+    WebSessionOpened,
+    WebSessionRotated,
 )
 from actors.book.events.money import (
     AccountReset,
@@ -109,6 +117,14 @@ Event = (
     | AssignmentDrawn
     | OptionAssigned
     | OfficialPriced
+    | SwitchSet
+    | UserErased
+    | ApiKeyRevoked
+    | WebSessionOpened
+    | WebSessionRotated
+    | WebSessionClosed
+    | WatchlistSaved
+    | WatchlistDeleted
 )
 
 __all__ = [
@@ -120,6 +136,7 @@ __all__ = [
     "AccountReset",
     "ActivityBooked",
     "ApiKeyIssued",
+    "ApiKeyRevoked",
     "AssignmentDrawn",
     "BorrowRecalled",
     "CashViolated",
@@ -156,6 +173,13 @@ __all__ = [
     "PositionChanged",
     "SettingsChanged",
     "SharesLocated",
+    "SwitchSet",
     "TierSet",
     "TradeBooked",
+    "UserErased",
+    "WatchlistDeleted",
+    "WatchlistSaved",
+    "WebSessionClosed",
+    "WebSessionOpened",
+    "WebSessionRotated",
 ]

@@ -28,6 +28,8 @@ class ApiKeyIssued(Fact, frozen=True, gc=False, array_like=True, tag="hk"):
     key_id: str
     salt: bytes
     secret_hash: bytes
+    issued_at: int = 0
+    label: str = ""
 
 
 class OfficialPriced(Fact, frozen=True, gc=False, array_like=True, tag="hp"):
@@ -42,4 +44,91 @@ class OfficialPriced(Fact, frozen=True, gc=False, array_like=True, tag="hp"):
     """``auction``, or ``print``: the last eligible print of the core session stands for it."""
 
 
-HouseEvent = AccountRegistered | TierSet | ApiKeyIssued | OfficialPriced
+class SwitchSet(Fact, frozen=True, gc=False, array_like=True, tag="hsw"):
+    """House: one source has thrown or cleared a kill switch; who, and why."""
+
+    switch: str
+    source: str
+    on: bool
+    by: str
+    why: str
+    at: int
+
+
+class UserErased(Fact, frozen=True, gc=False, array_like=True, tag="hze"):
+    """House: everything about one user is gone. ``mark`` is a salted hash of the user's id (storage/tombstones)."""
+
+    account_nos: tuple[int, ...]
+    mark: bytes
+
+
+class ApiKeyRevoked(Fact, frozen=True, gc=False, array_like=True, tag="hv"):
+    """House: a key that opens nothing any more."""
+
+    key_id: str
+    reason: str = ""
+
+
+class WebSessionOpened(Fact, frozen=True, gc=False, array_like=True, tag="hs"):
+    """House: a session of a browser or a program. Only a salted hash of its token is ever stored."""
+
+    session_id: str
+    account_no: int
+    user_id: str
+    kind: str
+    """``browser`` or ``program``."""
+    salt: bytes
+    token_hash: bytes
+    opened_at: int
+    expires_at: int
+    label: str = ""
+
+
+class WebSessionRotated(Fact, frozen=True, gc=False, array_like=True, tag="hn"):
+    """House: a session goes on under a new token; the old one is worth nothing."""
+
+    session_id: str
+    salt: bytes
+    token_hash: bytes
+    expires_at: int
+
+
+class WebSessionClosed(Fact, frozen=True, gc=False, array_like=True, tag="he"):
+    """House: a session has ended."""
+
+    session_id: str
+    reason: str = ""
+
+
+class WatchlistSaved(Fact, frozen=True, gc=False, array_like=True, tag="hw"):
+    """House: a list of symbols, new or changed, as it is from now on."""
+
+    account_no: int
+    watchlist_id: str
+    name: str
+    symbols: tuple[str, ...]
+    created_at: int
+    updated_at: int
+
+
+class WatchlistDeleted(Fact, frozen=True, gc=False, array_like=True, tag="hx"):
+    """House: a list of symbols is gone."""
+
+    account_no: int
+    watchlist_id: str
+
+
+HouseEvent = (
+    AccountRegistered
+    | TierSet
+    | ApiKeyIssued
+    | SwitchSet
+    | UserErased
+    | ApiKeyRevoked
+    | WebSessionOpened
+    | WebSessionRotated
+    | WebSessionClosed
+    | WatchlistSaved
+    | WatchlistDeleted
+    | OfficialPriced
+)

@@ -7,6 +7,7 @@ time value, because no Greeks reach the book.
 
 from __future__ import annotations
 
+from actors.book.rules.admission.switches import reason_to_wait
 from actors.book.rules.matching.profiles import Numbers
 from actors.market.board import Slot
 from actors.market.messages import Quote
@@ -29,6 +30,8 @@ def eligible_phases(extended_hours: bool) -> tuple[str, ...]:
 
 def classify(slot: Slot | None, world: World, numbers: Numbers, buying: bool, extended_hours: bool) -> str:
     """``valid``, ``locked`` or ``wide`` when the quote may fill an order of this side, else the reason to wait."""
+    if world.switches and (waits := reason_to_wait(world)):
+        return waits
     quote = slot.quote if slot is not None else None
     if slot is None or quote is None or slot.quote_epoch != world.board.feed_epoch:
         return "no_live_quote"

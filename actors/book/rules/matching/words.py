@@ -21,6 +21,8 @@ FILLS: Final[dict[str, str]] = {
 }
 WAITS: Final[dict[str, str]] = {
     "latency": "The order is still on its way to the market.",
+    "trading_disabled": "Trading is switched off on this server; nothing is matched.",
+    "market_data_disabled": "Market data is switched off on this server; orders wait.",
     "no_live_quote": "There has been no live quote for the symbol since the feed subscribed to it.",
     "halted": "Trading in the symbol, or in the stock under the option, is halted.",
     "session": "The order may not trade in this phase of the market; it waits for the next one.",

@@ -1,0 +1,388 @@
+"""Assets, contracts, calendar, clock, watchlists and announcements (alpaca-api §4.7–4.9).
+
+Known limit: announcements and corporate actions are those that the daemon knows; it is asked by
+``corporate_action.list``, and one without that method has none.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+from typing import Annotated, Any, Final, Literal
+from zoneinfo import ZoneInfo
+
+from msgspec import Meta
+
+from mbtd.gateway import schemas as s
+from mbtd.gateway.endpoint import Body, Endpoint, Query, Request, shape
+from mbtd.gateway.errors import ApiError, invalid, not_found
+from mbtd.gateway.values import Bool, decimal_text, words
+from mbtd.gateway.values import day as day_of
+
+NEW_YORK: Final = ZoneInfo("America/New_York")
+CALENDAR_DAYS: Final = 500
+FIRST_DAY: Final = date(2000, 1, 1)
+LAST_DAY: Final = date(2035, 12, 31)
+WINDOW_MAX_DAYS: Final = 90
+_KINDS: Final = frozenset({"dividend", "merger", "spinoff", "split"})
+
+
+class AssetsQuery(Query, frozen=True, kw_only=True):
+    """Which assets."""
+
+    status: Literal["active", "inactive"] | None = None
+    asset_class: Literal["us_equity", "us_option", "crypto", "crypto_perp"] = "us_equity"
+    exchange: str | None = None
+    attributes: str | None = None
+
+
+class CalendarQuery(Query, frozen=True, kw_only=True):
+    """Which days, both ends included."""
+
+    start: str | None = None
+    end: str | None = None
+    date_type: Literal["TRADING", "SETTLEMENT"] = "TRADING"
+
+
+class ContractsQuery(Query, frozen=True, kw_only=True):
+    """Which contracts."""
+
+    underlying_symbols: str | None = None
+    status: Literal["active", "inactive"] = "active"
+    expiration_date: str | None = None
+    expiration_date_gte: str | None = None
+    expiration_date_lte: str | None = None
+    root_symbol: str | None = None
+    type: Literal["call", "put"] | None = None
+    style: Literal["american", "european"] | None = None
+    strike_price_gte: str | None = None
+    strike_price_lte: str | None = None
+    limit: Annotated[int, Meta(ge=1, le=10_000)] = 100
+    page_token: Annotated[str, Meta(max_length=64)] | None = None
+    show_deliverables: Bool = None
+    ppind: Bool = None
+
+
+class NameQuery(Query, frozen=True, kw_only=True):
+    """A watchlist by its name."""
+
+    name: str | None = None
+
+
+class WatchlistBody(Body, frozen=True, kw_only=True):
+    """A new list, or what of a list changes."""
+
+    name: str | None = None
+    symbols: list[str] | None = None
+
+
+class SymbolBody(Body, frozen=True, kw_only=True):
+    """One symbol."""
+
+    symbol: str | None = None
+
+
+class AnnouncementsQuery(Query, frozen=True, kw_only=True):
+    """Which announcements."""
+
+    ca_types: str | None = None
+    since: str | None = None
+    until: str | None = None
+    symbol: str | None = None
+    cusip: str | None = None
+    date_type: Literal["declaration_date", "ex_date", "record_date", "payable_date"] | None = None
+
+
+# ── assets and contracts ─────────────────────────────────────────────────────────────────────────────────
+
+
+async def pages(request: Request, method: str, **params: Any) -> list[Any]:
+    """All items of a list method."""
+    items: list[Any] = []
+    token = None
+    while True:
+        found = await request.ask(method, **params, **({"page_token": token} if token else {}))
+        items += found["items"]
+        token = found.get("next_page_token")
+        if token is None:
+            return items
+
+
+async def assets(request: Request) -> Any:
+    """GET /assets."""
+    given: AssetsQuery = request.query
+    if given.asset_class in ("crypto", "crypto_perp"):
+        return []
+    rows = await pages(request, "asset.list", asset_class=given.asset_class, limit=500)
+    wanted = frozenset(words(given.attributes) or ())
+    rows = [
+        row
+        for row in rows
+        if (given.status is None or row["status"] == given.status)
+        and (given.exchange is None or row["exchange"] == given.exchange)
+        and (not wanted or wanted & frozenset(row.get("attributes") or ()))
+    ]
+    rows.sort(key=lambda row: (row["class"], row["exchange"], row["symbol"]))
+    return shape(list[s.Asset], rows)
+
+
+async def asset(request: Request) -> Any:
+    """GET /assets/{symbol}."""
+    given = request.path["symbol"]
+    for name in dict.fromkeys((given, given.upper())):
+        try:
+            found = await request.ask("asset.get", symbol=name)
+        except ApiError as error:
+            if error.status not in (404, 422):
+                raise
+            continue
+        if found["class"] != "us_index":
+            return shape(s.Asset, found)
+    raise not_found(f"asset not found for {given[:64]}")
+
+
+PAGE_MAX = 500
+"""Rows that one question of the daemon brings."""
+
+
+async def contracts(request: Request) -> Any:
+    """GET /options/contracts."""
+    given: ContractsQuery = request.query
+    params: dict[str, Any] = {
+        "underlying_symbols": words(given.underlying_symbols),
+        "status": given.status,
+        "root_symbol": given.root_symbol,
+        "type": given.type,
+        "style": given.style,
+        "page_token": given.page_token,
+    }
+    for name in ("expiration_date", "expiration_date_gte", "expiration_date_lte"):
+        found = day_of(getattr(given, name), name)
+        params[name] = found.isoformat() if found is not None else None
+    for name in ("strike_price_gte", "strike_price_lte"):
+        text = getattr(given, name)
+        params[name] = decimal_text(text, name) if text is not None else None
+    params = {name: value for name, value in params.items() if value is not None}
+    rows: list[Any] = []
+    token = given.page_token
+    while len(rows) < given.limit:
+        if token is not None:
+            params["page_token"] = token
+        page = await request.ask("option.contracts", **params, limit=min(PAGE_MAX, given.limit - len(rows)))
+        rows += page["items"]
+        token = page.get("next_page_token")
+        if token is None:
+            break
+    return shape(s.OptionContracts, {"option_contracts": [_contract(row) for row in rows], "next_page_token": token})
+
+
+def _contract(row: dict[str, Any]) -> dict[str, Any]:
+    """Alpaca always names an underlying; where there is none in the table, as for an index, the contract itself."""
+    return {**row, "underlying_asset_id": row["underlying_asset_id"] or row["id"]}
+
+
+async def contract(request: Request) -> Any:
+    """GET /options/contracts/{symbol}."""
+    return shape(s.OptionContract, _contract(await request.ask("option.contract", symbol=request.path["symbol"])))
+
+
+# ── calendar and clock ───────────────────────────────────────────────────────────────────────────────────
+
+
+async def clock(request: Request) -> Any:
+    """GET /clock."""
+    found = await request.ask("clock.get")
+    times = ("timestamp", "next_open", "next_close")
+    return shape(s.Clock, found | {name: _new_york(found[name]).isoformat() for name in times})
+
+
+def _new_york(text: str) -> datetime:
+    return datetime.fromisoformat(text[:19] + "+00:00").astimezone(NEW_YORK)
+
+
+_days: dict[tuple[date, date], list[Any]] = {}
+
+
+async def calendar(request: Request) -> Any:
+    """GET /calendar."""
+    given: CalendarQuery = request.query
+    first = max(day_of(given.start, "start") or FIRST_DAY, FIRST_DAY)
+    last = min(day_of(given.end, "end") or LAST_DAY, LAST_DAY)
+    if given.start and given.end and day_of(given.start, "start") > day_of(given.end, "end"):  # type: ignore[operator]
+        raise invalid("end must not be before start")
+    rows = await _trading_days(request, first, last + timedelta(days=7)) if first <= last else []
+    shown = []
+    for row, following in zip(rows, [*rows[1:], None], strict=True):
+        if row["date"] > last.isoformat():
+            break
+        settles = following["date"] if following is not None else None
+        shown.append(
+            s.CalendarDay(
+                date=row["date"],
+                open=f"{_new_york(row['open']):%H:%M}",
+                close=f"{_new_york(row['close']):%H:%M}",
+                settlement_date=settles,
+            )
+        )
+    return shown
+
+
+async def _trading_days(request: Request, first: date, last: date) -> list[Any]:
+    """Days from the daemon, a piece at a time; whole years are kept."""
+    rows: list[Any] = []
+    year = first.year
+    while year <= last.year:
+        begin, end = date(year, 1, 1), date(year, 12, 31)
+        piece = _days.get((begin, end))
+        if piece is None:
+            try:
+                piece = await request.ask("calendar.list", start=begin.isoformat(), end=end.isoformat())
+            except ApiError as error:
+                if error.status != 422:
+                    raise
+                piece = []
+            piece = piece["items"] if isinstance(piece, dict) else piece
+            _days[begin, end] = piece
+        rows += [row for row in piece if first.isoformat() <= row["date"] <= last.isoformat()]
+        year += 1
+    return rows
+
+
+# ── watchlists ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _which(request: Request) -> dict[str, str]:
+    """The list that a request is about: by the path's id, or by the query's name."""
+    if "watchlist_id" in request.path:
+        return {"watchlist_id": request.path["watchlist_id"]}
+    if not request.query.name:
+        raise invalid("name is missing")
+    return {"name": request.query.name}
+
+
+async def watchlists(request: Request) -> Any:
+    """GET /watchlists."""
+    return shape(list[s.Watchlist], (await request.call("watchlist.list"))["items"])
+
+
+async def create_watchlist(request: Request) -> Any:
+    """POST /watchlists."""
+    if not request.body.name:
+        raise invalid("watchlist name is required")
+    found = await request.call("watchlist.create", name=request.body.name, symbols=request.body.symbols or [])
+    return shape(s.Watchlist, found)
+
+
+async def watchlist(request: Request) -> Any:
+    """GET one."""
+    return shape(s.Watchlist, await request.call("watchlist.get", **_which(request)))
+
+
+async def update_watchlist(request: Request) -> Any:
+    """PUT one."""
+    given: WatchlistBody = request.body
+    params: dict[str, Any] = {}
+    if given.name is not None:
+        params["new_name"] = given.name
+    if given.symbols is not None:
+        params["symbols"] = given.symbols
+    return shape(s.Watchlist, await request.call("watchlist.update", **_which(request), **params))
+
+
+async def add_to_watchlist(request: Request) -> Any:
+    """POST one symbol."""
+    if not request.body.symbol:
+        raise invalid("symbol is missing")
+    return shape(s.Watchlist, await request.call("watchlist.add", **_which(request), symbol=request.body.symbol))
+
+
+async def remove_from_watchlist(request: Request) -> Any:
+    """DELETE one symbol."""
+    params = {**_which(request), "symbol": request.path["symbol"]}
+    return shape(s.Watchlist, await request.call("watchlist.remove", **params))
+
+
+async def delete_watchlist(request: Request) -> Any:
+    """DELETE one."""
+    await request.call("watchlist.delete", **_which(request))
+
+
+# ── announcements ────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def announcements(request: Request) -> Any:
+    """GET /corporate_actions/announcements."""
+    given: AnnouncementsQuery = request.query
+    kinds = words(given.ca_types)
+    if kinds is None or not _KINDS.issuperset(kinds):
+        raise invalid("ca_types is invalid, it lists dividend, merger, spinoff or split")
+    since, until = day_of(given.since, "since"), day_of(given.until, "until")
+    if since is None or until is None:
+        raise invalid("invalid param: both since & until required")
+    if not timedelta(0) <= until - since <= timedelta(days=WINDOW_MAX_DAYS):
+        raise invalid("the window from since to until must be from 0 to 90 days")
+    params = {
+        "types": kinds,
+        "since": since.isoformat(),
+        "until": until.isoformat(),
+        "symbol": given.symbol,
+        "cusip": given.cusip,
+        "date_type": given.date_type,
+    }
+    found = await _known(request, "corporate_action.list", {k: v for k, v in params.items() if v is not None})
+    return shape(list[s.Announcement], found)
+
+
+async def announcement(request: Request) -> Any:
+    """GET /corporate_actions/announcements/{announcement_id}."""
+    found = await _known(request, "corporate_action.list", {"ids": [request.path["announcement_id"]]})
+    if not found:
+        raise not_found("announcement not found")
+    return shape(s.Announcement, found[0])
+
+
+async def _known(request: Request, method: str, params: dict[str, Any]) -> list[Any]:
+    try:
+        found = await request.ask(method, **params)
+    except ApiError as error:
+        if error.message == "endpoint not found":
+            return []
+        raise
+    return list(found["items"])
+
+
+_BY_ID, _BY_NAME = "/v2/watchlists/{watchlist_id}", "/v2/watchlists:by_name"
+ENDPOINTS: Final = (
+    Endpoint(method="GET", path="/v2/assets", handler=assets, query=AssetsQuery, answer=list[s.Asset],
+             summary="Assets"),
+    Endpoint(method="GET", path="/v2/assets/{symbol}", handler=asset, answer=s.Asset, summary="An asset"),
+    Endpoint(method="GET", path="/v2/options/contracts", handler=contracts, query=ContractsQuery,
+             answer=s.OptionContracts, summary="Option contracts"),
+    Endpoint(method="GET", path="/v2/options/contracts/{symbol}", handler=contract, answer=s.OptionContract,
+             summary="An option contract"),
+    Endpoint(method="GET", path="/v2/clock", handler=clock, answer=s.Clock, summary="The market's clock"),
+    Endpoint(method="GET", path="/v2/calendar", handler=calendar, query=CalendarQuery, answer=list[s.CalendarDay],
+             summary="Trading days"),
+    Endpoint(method="GET", path="/v2/watchlists", handler=watchlists, answer=list[s.Watchlist], summary="Watchlists"),
+    Endpoint(method="POST", path="/v2/watchlists", handler=create_watchlist, body=WatchlistBody, answer=s.Watchlist,
+             summary="A new watchlist"),
+    *(
+        endpoint
+        for path, query in ((_BY_ID, Query), (_BY_NAME, NameQuery))
+        for endpoint in (
+            Endpoint(method="GET", path=path, handler=watchlist, query=query, answer=s.Watchlist,
+                     summary="A watchlist"),
+            Endpoint(method="PUT", path=path, handler=update_watchlist, query=query, body=WatchlistBody,
+                     answer=s.Watchlist, summary="Change a watchlist"),
+            Endpoint(method="POST", path=path, handler=add_to_watchlist, query=query, body=SymbolBody,
+                     answer=s.Watchlist, summary="Add a symbol"),
+            Endpoint(method="DELETE", path=path, handler=delete_watchlist, query=query, status=204,
+                     summary="Delete a watchlist"),
+        )
+    ),
+    Endpoint(method="DELETE", path=_BY_ID + "/{symbol}", handler=remove_from_watchlist, answer=s.Watchlist,
+             summary="Remove a symbol"),
+    Endpoint(method="GET", path="/v2/corporate_actions/announcements", handler=announcements,
+             query=AnnouncementsQuery, answer=list[s.Announcement], summary="Announced corporate actions"),
+    Endpoint(method="GET", path="/v2/corporate_actions/announcements/{announcement_id}", handler=announcement,
+             answer=s.Announcement, summary="An announced corporate action"),
+)  # fmt: skip

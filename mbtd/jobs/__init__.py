@@ -1,0 +1,1 @@
+"""What an operator's daemon does beside trading: erasure, export, retention, verification."""

@@ -1,0 +1,200 @@
+"""``mbtd backup``, ``restore`` and ``verify`` as a person or a timer runs them."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from actors.book.units import parse_time
+from mbtd import __version__
+from mbtd.cli import exits, output
+from mbtd.jobs import restore as restoring
+from mbtd.jobs.marks import Marks
+from mbtd.jobs.verify import Report, verify
+from mbtd.journal import catch_up, open_front
+from mbtd.rpc.client import Client
+from mbtd.rpc.wire import ConnectionLost
+from storage import backup as backups_of
+from storage.backup import BadBackup
+from storage.database import FILE_NAME
+from storage.errors import AlreadyRunning, Corrupt, StorageError
+from storage.lock import StateLock
+from storage.sqlite import SqliteStore
+
+BARRIER_S = 60.0
+AFTER_S = 3_600.0
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _fail(args: argparse.Namespace, text: str, status: int) -> int:
+    if args.json:
+        output.put_json({"ok": False, "error": text})
+    output.say(f"mbtd: {text}")
+    return status
+
+
+def _tell(args: argparse.Namespace, values: dict[str, Any]) -> None:
+    if args.json:
+        output.put_json(values)
+    else:
+        output.put(output.block(values))
+
+
+def _settle(state: Path) -> str:
+    """Have the store hold everything that was acknowledged: ask the daemon, or do it where none runs."""
+    socket = Path(os.environ.get("MBTD_SOCKET") or state / "mbtd.sock")
+    admin = socket.with_name("admin.sock")
+    for path in (admin, socket):
+        if path.exists():
+            try:
+                with Client(path, timeout_s=BARRIER_S) as client:
+                    answer = client.call("admin.barrier")
+                if os.path.realpath(answer["state"]) == os.path.realpath(state):
+                    return "running"
+            except (ConnectionLost, OSError):
+                continue
+    with StateLock.acquire(state, wait_s=2.0):
+        store = SqliteStore.open(state, take_epoch=False, ballast_bytes=0)
+        try:
+            front = open_front(state, take_epoch=False)
+            try:
+                catch_up(front, store)
+            finally:
+                front.close()
+            store.checkpoint(truncate=False)
+        finally:
+            store.close()
+    return "stopped"
+
+
+def backup(state: Path, backups: Path, args: argparse.Namespace) -> int:
+    """Make one, prune old ones, hand it to the hook."""
+    if args.list:
+        rows = [{"path": str(p), "seq": m.seq, "made_at": m.made_at} for p, m in backups_of.list_backups(backups)]
+        if args.json:
+            output.put_json({"items": rows})
+        elif rows:
+            output.put(output.table(rows, [("made at", "made_at"), ("event", "seq"), ("path", "path")]))
+        return exits.DONE
+    if not (state / FILE_NAME).exists():
+        return _fail(args, f"there is no state in {state}; name it with --state", exits.USAGE)
+    try:
+        daemon = _settle(state)
+        path, manifest = backups_of.make(
+            state, backups, lambda copy: verify(copy).wrong, now=_now(), release=__version__
+        )
+    except BadBackup as error:
+        return _fail(args, str(error), exits.DATA)
+    except AlreadyRunning as error:
+        return _fail(args, str(error), exits.TRY_AGAIN)
+    except (StorageError, OSError) as error:
+        return _fail(args, f"no backup was made: {error}", exits.STORAGE)
+    gone = backups_of.prune(backups, args.keep, args.keep_weekly)
+    hook = _run_hook(args.after, path) if args.after else ""
+    Marks(state).set("backup", time.time())
+    _tell(
+        args,
+        {
+            "ok": not hook,
+            "backup": str(path),
+            "seq": manifest.seq,
+            "bytes": sum(file.size_bytes for file in manifest.files),
+            "seconds": manifest.seconds,
+            "daemon": daemon,
+            "pruned": [str(each) for each in gone],
+            "after": hook or None,
+        },
+    )
+    return exits.TRY_AGAIN if hook else exits.DONE
+
+
+def _run_hook(command: str, path: Path) -> str:
+    """Run the operator's copy command; empty when it went well."""
+    try:
+        done = subprocess.run([*command.split(), str(path)], timeout=AFTER_S, check=False, stdout=sys.stderr)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"the copy command failed: {error}"
+    return f"the copy command ended with {done.returncode}" if done.returncode else ""
+
+
+def restore(state: Path, backups: Path, args: argparse.Namespace) -> int:
+    """Restore the named backup or the newest."""
+    path = args.backup
+    if path is None:
+        found = backups_of.list_backups(backups)
+        if args.until is not None:
+            found = [pair for pair in found if pair[1].at <= parse_time(args.until)]
+        if not found:
+            return _fail(args, f"there is no fitting backup in {backups}", exits.USAGE)
+        path = found[-1][0]
+    until = parse_time(args.until) if args.until is not None else None
+    try:
+        done, report = restoring.restore(path, state, now=_now(), replay=args.replay, until_at=until)
+    except AlreadyRunning as error:
+        return _fail(args, f"{error} (stop the daemon first)", exits.TRY_AGAIN)
+    except Corrupt as error:
+        return _fail(args, str(error), exits.DATA)
+    except (StorageError, OSError) as error:
+        return _fail(args, str(error), exits.STORAGE)
+    _tell(args, {"ok": report.ok, **msgspec.to_builtins(done), "wrong": report.wrong})
+    return exits.DONE if report.ok else exits.DATA
+
+
+def drill(state: Path, backups: Path, args: argparse.Namespace) -> int:
+    """Try the newest (or the named) backup in a scratch place."""
+    try:
+        done, report = restoring.drill(backups, now=_now(), backup=args.backup)
+    except Corrupt as error:
+        return _fail(args, str(error), exits.DATA)
+    except (StorageError, OSError) as error:
+        return _fail(args, str(error), exits.STORAGE)
+    if report.ok and state.is_dir():
+        Marks(state).set("drill", time.time())
+    _tell(args, {"ok": report.ok, **msgspec.to_builtins(done), "wrong": report.wrong})
+    return exits.DONE if report.ok else exits.DATA
+
+
+def verify_state(directory: Path, args: argparse.Namespace) -> int:
+    """Check a state directory or a backup, and say what was looked at."""
+    try:
+        report = verify(directory, progress=None if args.json else output.say)
+    except OSError as error:
+        return _fail(args, str(error), exits.USAGE)
+    if args.redecide and report.ok:
+        from mbtd.jobs.redecide import redecide
+
+        report = msgspec.structs.replace(
+            report, findings=(*report.findings, redecide(directory, tuple(args.recording or ())))
+        )
+    if report.ok:
+        _mark(directory)
+    _show(report, args)
+    return exits.DONE if report.ok else exits.DATA
+
+
+def _mark(directory: Path) -> None:
+    if (directory / "mbtd.lock").exists() and os.access(directory, os.W_OK):
+        Marks(directory).set("verify", time.time())
+
+
+def _show(report: Report, args: argparse.Namespace) -> None:
+    if args.json:
+        output.put_json({"ok": report.ok, **msgspec.to_builtins(report), "wrong": report.wrong})
+        return
+    rows = [
+        {"check": f.check, "looked": f.looked_at, "result": "ok" if f.ok else "; ".join(f.wrong[:3])}
+        for f in report.findings
+    ]
+    output.put(output.table(rows, [("check", "check"), ("looked at", "looked"), ("result", "result")]))
+    output.say(f"{report.accounts} accounts up to event {report.seq}; state {report.state_hash[:16]}")

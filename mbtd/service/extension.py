@@ -1,0 +1,82 @@
+"""The methods that serve the gateway and the platform's backend, joined: one table beside the readers'.
+
+Invariant: only the operator and services may call them, except for market data, which answers everybody from the lane
+they are entitled to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import msgspec
+
+from mbtd.core import Core
+from mbtd.rpc.session import RequestId, Session
+from mbtd.service.contracts import Contracts
+from mbtd.service.credentials import Credentials, load_token_key
+from mbtd.service.desk import Desk, Handler
+from mbtd.service.lanes import Lanes
+from mbtd.service.market_data import MarketData
+from mbtd.service.tape_stream import TapeStream
+from mbtd.service.ticks import Ticks
+from mbtd.service.updates import Updates
+from mbtd.service.watchlists import Watchlists
+from storage.history import History
+
+OPEN = ("quote.", "market.", "option.")
+"""Methods of these nouns answer every role."""
+
+
+class Extension:
+    """One daemon's methods of this kind."""
+
+    def __init__(
+        self,
+        core: Core,
+        history: History,
+        spawn: Callable[[Callable[[], Awaitable[None]]], None],
+        directory: Path,
+        delay_ns: int,
+    ) -> None:
+        assert core.readers is not None
+        self.desk = Desk(core)
+        self.lanes = Lanes(delay_ns, core.engine.world.board, core.readers.bars)
+        self.tape = TapeStream(self.desk, self.lanes)
+        self.updates = Updates(self.desk, history, spawn)
+        data = self.data = MarketData(self.desk, self.lanes)
+        rooms = (
+            Credentials(self.desk, load_token_key(directory)),
+            Watchlists(self.desk),
+            data,
+            Contracts(self.desk, data),
+            Ticks(self.desk, data, directory, spawn),
+            self.tape,
+            self.updates,
+        )
+        self._methods: dict[str, tuple[msgspec.json.Decoder[object], Handler]] = {
+            name: (msgspec.json.Decoder(kind), handler)
+            for room in rooms
+            for name, (kind, handler) in room.methods.items()
+        }
+        core.readers.more += [self.lanes, self.tape]
+        core.followers.append(self.updates.steps)
+
+    def handles(self, method: str) -> bool:
+        """Whether this is one of its methods."""
+        return method in self._methods
+
+    def request(
+        self, session: Session, request_id: RequestId, method: str, params: bytes, deadline_ms: int | None
+    ) -> None:
+        """Answer, now or later."""
+        decoder, handler = self._methods[method]
+        if not method.startswith(OPEN):
+            self.desk.check_service(session)
+        handler(session, request_id, decoder.decode(params))
+
+    def drop(self, session: Session) -> None:
+        """A client is gone."""
+        self.desk.drop(session)
+        self.tape.drop(session)
+        self.updates.drop(session)
