@@ -11,7 +11,7 @@ from actors.book.instruments import Instrument
 from actors.book.rules.booking import book_value
 from actors.book.rules.matching.profiles import Profiles
 from actors.book.units import QTY_PER_SHARE
-from actors.commands import CreateAccount
+from actors.commands import CloseAccount, CreateAccount
 from actors.engine import Engine
 from actors.inputs import CommandInput, Envelope, Issued
 from actors.market.messages import Auction, Quote, Trade
@@ -45,17 +45,20 @@ class Stage:
         action = CreateAccount(name=f"n{number}", type=kind, cash=str(cash), profile=profile)  # type: ignore[arg-type]
         seed = blake2b(b"%d" % number, digest_size=32).digest()
         self.engine.command(0, action, self.now, Envelope(), Issued(seed))
+        self.give(number, *held)
+        return number
+
+    def give(self, number: int, *held: tuple[Instrument, int]) -> None:
+        """Contracts or shares that an account buys or sells now, at two dollars each."""
         book = self.engine.books[number]
 
         def hold(draft: Draft) -> None:
             for instrument, count in held:
                 value = 2 * abs(count) * instrument.multiplier * DOLLAR
-                change = book_value(book, instrument, count > 0, abs(count) * QTY_PER_SHARE, value, 0, self.now, 0)
-                draft.emit(change)
+                draft.emit(book_value(book, instrument, count > 0, abs(count) * QTY_PER_SHARE, value, 0, self.now, 0))
 
         assert self.engine.turn(book, hold)
-        self.engine.close_step(CommandInput(number, action, Envelope()))
-        return number
+        self.engine.close_step(CommandInput(number, CloseAccount(), Envelope()))
 
     def go(self, text: str) -> None:
         until = when(text)
@@ -106,3 +109,9 @@ class Stage:
             for b in self.events(account_no, e.ActivityBooked)
             if b.activity_type.startswith("OP")
         ]
+
+
+def of_recording(recording: Any) -> Stage:
+    """A stage on which a recording's instruments are known."""
+    start = "2015-12-24 04:00"
+    return Stage(start, tuple(recording.instruments(CALENDAR)))

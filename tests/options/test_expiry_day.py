@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from msgspec import structs
 from actors.book import events as e
 from actors.book.instruments import Instrument
 from actors.book.outcome import Done
-from actors.commands import DoNotExercisePosition, PlaceOrder
+from actors.commands import Deposit, DoNotExercisePosition, PlaceOrder
 from actors.engine import Engine
 from actors.house.state import HOUSE_NO, House
 from actors.inputs import encode
@@ -201,6 +202,28 @@ def test_warnings_come_at_the_open_and_an_hour_before_the_close_once_each() -> N
     assert reviews == [when("2026-12-18 09:30"), when("2026-12-18 15:00")]
 
 
+def test_the_same_warning_is_not_given_again() -> None:
+    stage = Stage()
+    account = stage.account(1_000, (CALL, -1))
+    stage.go("2026-12-18 09:29")
+    stage.quote("XYZ", 105, 105)
+    stage.go("2026-12-18 15:01")
+    kinds = [warning.kind for warning in stage.events(account, e.OptionWarned)]
+    assert kinds.count("short_in_the_money") == 1
+    assert len(stage.events(account, e.ExpiryReviewed)) == 2
+
+
+def test_contracts_that_come_on_the_last_day_are_waited_for_at_once() -> None:
+    stage = Stage("2026-12-18 11:00")
+    account = stage.account(100_000)
+    stage.do(account, Deposit(amount="100"))
+    stage.give(account, (CALL, 1))
+    stage.go("2026-12-18 15:59")
+    stage.trade("XYZ", 106)
+    stage.go(SETTLED)
+    assert stage.held(account) == {"XYZ": 100}
+
+
 def test_closeout_sells_before_the_close_what_could_not_be_paid() -> None:
     stage = Stage()
     account = stage.account(500, (CALL, 2), kind="cash", profile="alpaca-parity")
@@ -275,7 +298,7 @@ def begun() -> Stage:
 
 def live(stage: Stage, after: str, until: str) -> None:
     """The same market, whoever looks: XYZ closes by its last print, ABC is told on Monday."""
-    script = (
+    script: tuple[tuple[str, Callable[[], None]], ...] = (
         ("2026-12-18 10:00", lambda: stage.quote("XYZ", 99, 99.1)),
         ("2026-12-18 15:50", lambda: stage.trade("XYZ", 98.5)),
         ("2026-12-18 16:10", lambda: stage.trade("XYZ", 120)),
