@@ -166,7 +166,7 @@ class Waits:
         self.phase_waiters: dict[Key, None] = {}
         """Orders that the next change of phase concerns."""
         self._expiry: dict[Key, int] = {}
-        self._account: dict[int, tuple[int, int, Money]] = {}
+        self._account: dict[int, tuple[int, int, Money | None]] = {}
         """Of each account with timers of its own: when it is due, when its margin is looked at next, and for
         which money record that holds."""
 
@@ -250,24 +250,29 @@ class Waits:
         """Make the account's own timers follow from its book: what is due, and the paced look at its margin.
 
         The look happens on a fixed grid of instants, so it does not depend on when the account was armed. What
-        both depend on changes only with the money record: without ``anew`` the same record is passed over.
+        both depend on changes only with the money record and the positions: without ``anew`` the same record is
+        passed over.
         """
+        if self.world.days is None:
+            return
         money, account_no = book.money, book.account_no
         entry = self._account.get(account_no)
-        if (entry is None and money is None) or (entry is not None and entry[2] is money and not anew):
+        if (entry is None and money is None and not book.positions) or (
+            entry is not None and entry[2] is money and not anew
+        ):
             return
         old_due, old_look = entry[:2] if entry is not None else (t.NEVER, t.NEVER)
         due = look = t.NEVER
-        if money is not None and self.world.days is not None and not book.quarantined:
+        if not book.quarantined:
             due = dues.next_due(book, self.world)
-            if margin_call.is_leveraged(book):
+            if money is not None and margin_call.is_leveraged(book):
                 look = (self.world.now // MARGIN_LOOK_NS + 1) * MARGIN_LOOK_NS
         for old, new, purpose in ((old_due, due, t.DUE), (old_look, look, t.MARGIN)):
             if old != new:
                 self.timers.remove(old, (account_no, 0, purpose))
                 if new != t.NEVER:
                     self.timers.add(new, (account_no, 0, purpose))
-        if money is None or due == look == t.NEVER:
+        if due == look == t.NEVER:
             self._account.pop(account_no, None)
         else:
             self._account[account_no] = (due, look, money)
@@ -281,6 +286,8 @@ class Waits:
 
     def arm_all(self, book: Book) -> None:
         """Arm a book that came into memory."""
+        if book.contracts:
+            self.world.instruments.keep(book.contracts.values())
         for order_no in sorted(book.orders):
             self.arm(book, order_no)
         for side in book.consumed:

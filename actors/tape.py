@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from actors import officials
 from actors.actor import fall_due
 from actors.book import events as e
 from actors.book import meet, meet_auctions, trade
@@ -149,6 +150,7 @@ class Market(Turns):
 
     def _auction(self, message: Auction) -> None:
         slot = self.world.board.slot(message.symbol)
+        officials.note_auction(self, message)
         woken = sorted(slot.near) if message.kind == "halt" else sorted(slot.auction)
         self.wake(
             woken, lambda draft, no: meet_auctions.meet_auction(draft, no, slot, message, self.world, self.profiles)
@@ -166,6 +168,7 @@ class Market(Turns):
         self.world.session = message
 
     def _session(self, message: Session) -> None:
+        officials.note_close(self, message)
         self._note_session(message)
         waiters = sorted(self.waits.phase_waiters)
         self.waits.phase_waiters.clear()

@@ -43,6 +43,16 @@ class Turns:
         self._moved: dict[int, dict[int, None]] = {}
         self._moved_sides: dict[int, dict[str, None]] = {}
 
+    @property
+    def house(self) -> House:
+        """The house; its official values are what the world knows."""
+        return self._house
+
+    @house.setter
+    def house(self, house: House) -> None:
+        self._house = house
+        self.world.officials = house.officials
+
     def turn(self, book: Book, run: Callable[[Draft], None], touched: Iterable[int] = ()) -> bool:
         """One account's part of a step, all or nothing; ``False`` when it failed and nothing of it stands."""
         first = book.n + 1
@@ -76,15 +86,18 @@ class Turns:
         for order_no in touched:
             arm(book, order_no)
         armed = 0
+        moved_position = False
         for event in events:
             order_no = getattr(event, "order_no", 0)
             if order_no and order_no != armed:
                 arm(book, order_no)
                 armed = order_no
-            if type(event) is e.OrderReplaced:
+            if type(event) is e.PositionChanged:
+                moved_position = True
+            elif type(event) is e.OrderReplaced:
                 arm(book, event.terms.order_no)
         if events:
-            self.waits.arm_account(book, anew=False)
+            self.waits.arm_account(book, anew=moved_position)
         return good
 
     def _quarantine(self, draft: Draft, error: Exception) -> None:

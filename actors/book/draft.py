@@ -64,7 +64,9 @@ class Draft:
         book = self.book
         if book.reserved_money < 0:
             raise BrokenInvariant(f"reserved money {book.reserved_money}")
-        if book.type == "cash" and book.cash < 0 and any(type(event) is PositionChanged for event in self.events):
+        # A settlement may overdraw a cash account: its activity moves the cash, and lack of means never prevents it.
+        overdrawn = book.type == "cash" and book.cash < 0
+        if overdrawn and any(type(event) is PositionChanged and event.net_money < 0 for event in self.events):
             raise BrokenInvariant(f"cash account with cash {book.cash}")
         for table, key, _ in self.undo:
             if table is book.held and table.get(key, 0) < 0:

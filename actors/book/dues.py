@@ -14,7 +14,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from actors.book import days, margin_call, recalls
+from actors.book import assignments, days, expiries, margin_call, recalls
 from actors.book.draft import BrokenInvariant, Draft
 from actors.book.rules.matching.profiles import Profiles
 from actors.book.state.book import Book
@@ -36,6 +36,8 @@ class Due(Struct, frozen=True):
 DUES: Final[tuple[Due, ...]] = (
     Due("margin_call", margin_call.call_due_at, margin_call.fall_due),
     Due("borrow_recall", recalls.recall_due_at, recalls.buy_in),
+    Due("expiry", expiries.expiry_at, expiries.run_expiry),
+    Due("assignment", assignments.assignment_at, assignments.draw_assignments),
     Due("end_of_day", days.end_of_day_at, days.end_day),
 )
 """In the order in which they happen at one instant."""
@@ -43,7 +45,7 @@ DUES: Final[tuple[Due, ...]] = (
 
 def next_due(book: Book, world: World) -> int:
     """The earliest instant at which something is due; :data:`NEVER` for none."""
-    if book.money is None or world.days is None or book.quarantined:
+    if (book.money is None and not book.positions) or world.days is None or book.quarantined:
         return NEVER
     found = NEVER
     for due in DUES:

@@ -112,6 +112,12 @@ class Instrument(Struct, frozen=True, array_like=True):
         return self.settles_on or self.expiry_date
 
     @property
+    def priced_by(self) -> tuple[str, ...]:
+        """Options: the symbols whose official values say what the contract is worth."""
+        parts = tuple(part.symbol for part in self.deliverables if part.kind != "cash")
+        return tuple(dict.fromkeys((self.underlying, *parts)))
+
+    @property
     def exercise_money(self) -> int:
         """Money units that the exercise of one contract costs (call) or brings (put)."""
         per_share = self.strike * (MONEY_PER_DOLLAR // PRICE_PER_DOLLAR)
@@ -129,11 +135,13 @@ def price_step(instrument: Instrument, price: int) -> int:
 class Instruments:
     """The engine's table of instruments by symbol. Changed only by a sequenced reference input."""
 
-    __slots__ = ("by_id", "by_symbol")
+    __slots__ = ("by_id", "by_symbol", "settling")
 
     def __init__(self, instruments: Iterable[Instrument] = ()) -> None:
         self.by_symbol: dict[str, Instrument] = {}
         self.by_id: dict[str, Instrument] = {}
+        self.settling: dict[int, set[str]] = {}
+        """By settlement date: the symbols whose official values contracts need."""
         self.update(instruments)
 
     def update(self, instruments: Iterable[Instrument]) -> None:
@@ -141,6 +149,13 @@ class Instruments:
         for instrument in instruments:
             self.by_symbol[instrument.symbol] = instrument
             self.by_id[instrument.asset_id] = instrument
+            if instrument.asset_class == "us_option":
+                needed = self.settling.setdefault(instrument.settlement_date, set())
+                needed.update(instrument.priced_by)
+
+    def keep(self, instruments: Iterable[Instrument]) -> None:
+        """Add records of contracts that are held and that no reference data lists any more."""
+        self.update(known for known in instruments if known.symbol not in self.by_symbol)
 
     def find(self, symbol_or_id: str) -> Instrument | None:
         """By symbol, or by asset id."""

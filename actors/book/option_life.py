@@ -28,24 +28,27 @@ _SAYS = {
 }
 
 
-def book_outcomes(draft: Draft, outcomes: Iterable[Outcome], world: World) -> None:
-    """Book outcomes in their order. Raises ``KeyError`` for a stock that the engine does not know."""
+def book_outcomes(draft: Draft, outcomes: Iterable[Outcome], world: World, booked_for_at: int = 0) -> None:
+    """Book outcomes in their order; ``booked_for_at`` is their instant when it is not the step's own.
+
+    Raises ``KeyError`` for a stock that the engine does not know.
+    """
     for outcome in outcomes:
         group_no = draft.book.next_activity_no
         contract = world.instruments.by_symbol[outcome.symbol]
         rows = activities([outcome])
-        _activity(draft, rows[0], outcome.reason, group_no)
+        _activity(draft, rows[0], outcome.reason, group_no, booked_for_at)
         rest = rows[1:]
         if outcome.proceeds_money:
-            _activity(draft, rest.pop(0), outcome.reason, group_no)
+            _activity(draft, rest.pop(0), outcome.reason, group_no, booked_for_at)
         _move(draft, contract, outcome.qty, abs(outcome.proceeds_money))
         for row, delivery in zip(rest, outcome.deliveries, strict=True):
-            _activity(draft, row, outcome.reason, group_no)
+            _activity(draft, row, outcome.reason, group_no, booked_for_at)
             if delivery.qty:
                 _deliver(draft, world.instruments.by_symbol[delivery.symbol], delivery)
 
 
-def _activity(draft: Draft, row: Activity, reason: str, group_no: int) -> None:
+def _activity(draft: Draft, row: Activity, reason: str, group_no: int, booked_for_at: int) -> None:
     book = draft.book
     draft.emit(
         e.ActivityBooked(
@@ -57,6 +60,8 @@ def _activity(draft: Draft, row: Activity, reason: str, group_no: int) -> None:
             row.symbol,
             row.qty,
             group_no,
+            booked_for_at=booked_for_at,
+            price=row.price,
         )
     )
 

@@ -17,8 +17,12 @@ from msgspec.structs import replace
 
 from actors.book import events as e
 from actors.house.compact import Numbers, User, Users, pack, pack_map
+from actors.market.days import plus_days
+from actors.market.world import official_key
 
 HOUSE_NO = 0
+OFFICIAL_DAYS = 60
+"""Calendar days that an official value is kept: so long an account may be late with its settlement."""
 
 
 class Thrown(Struct, frozen=True, array_like=True):
@@ -73,6 +77,7 @@ class HouseImage(Struct, array_like=True):
     keys: dict[str, ApiKey] = {}
     sessions: dict[str, WebSession] = {}
     watchlists: dict[int, dict[str, Watchlist]] = {}
+    officials: dict[str, int] = {}
 
 
 class House:
@@ -85,6 +90,7 @@ class House:
         "n",
         "names",
         "next_account_no",
+        "officials",
         "owners",
         "sessions",
         "sessions_of",
@@ -109,6 +115,8 @@ class House:
         self.watchlists: dict[int, dict[str, Watchlist]] = {}
         self.switches: dict[str, dict[str, Thrown]] = {}
         """Kill switches and the sources that hold them."""
+        self.officials: dict[str, int] = {}
+        """Official values of the last :data:`OFFICIAL_DAYS` days, by :func:`official_key`; price units."""
 
     def fold(self, event: Any) -> None:
         """Apply one house event."""
@@ -134,6 +142,14 @@ class House:
             self._fold_more(event)
         self.n += 1
 
+    def _price(self, event: e.OfficialPriced) -> None:
+        key = official_key(event.symbol, event.trade_date, event.kind)
+        if key not in self.officials:
+            oldest = str(plus_days(event.trade_date, -OFFICIAL_DAYS))
+            for known in [known for known in self.officials if known < oldest]:
+                del self.officials[known]
+        self.officials[key] = event.price
+
     def _erase(self, account_nos: set[int]) -> None:
         """Forget who owned these accounts. Their numbers are never used again."""
         for name in [name for name, no in self.names.items() if no in account_nos]:
@@ -154,6 +170,8 @@ class House:
 
     def _fold_more(self, event: Any) -> None:
         match event:
+            case e.OfficialPriced():
+                self._price(event)
             case e.ApiKeyIssued():
                 self._put_key(
                     event.key_id,
@@ -228,6 +246,7 @@ class House:
         pack_map(image, len(self.keys), self.keys.items())
         pack_map(image, len(self.sessions), self.sessions.items())
         pack(image, self.watchlists)
+        pack_map(image, len(self.officials), self.officials.items())
         return bytes(image)
 
     @staticmethod
@@ -248,4 +267,5 @@ class House:
         for session_id, session in image.sessions.items():
             house._put_session(session_id, session)
         house.watchlists = image.watchlists
+        house.officials = image.officials
         return house

@@ -20,6 +20,11 @@ BAR_FEEDS = ("replay",)
 """Feeds whose prints are whole bars (fill model §3.1)."""
 
 
+def official_key(symbol: str, trade_date: int, kind: str) -> str:
+    """The name of one official value; names sort by date."""
+    return f"{trade_date}/{kind}/{symbol}"
+
+
 class Trace(Struct, frozen=True, gc=False):
     """One evaluation that did not fill."""
 
@@ -46,6 +51,7 @@ class World:
         "feed_down",
         "instruments",
         "now",
+        "officials",
         "profile_hashes",
         "rates",
         "session",
@@ -77,6 +83,8 @@ class World:
         self.days = days
         """Null: no trade dates are known, so nothing settles, accrues or falls due by itself."""
         self.rates = rates or Rates()
+        self.officials: dict[str, int] = {}
+        """The house's table of official values, by :func:`official_key`."""
         self._day: TradeDay | None = None
 
     @property
@@ -114,3 +122,15 @@ class World:
             return price
         instrument = self.instruments.by_symbol.get(symbol)
         return instrument.previous_close if instrument is not None else 0
+
+    def official(self, symbol: str, trade_date: int, kind: str) -> int:
+        """The official opening or closing value of a trade date, 0 while it is not known.
+
+        Reference data that says what the close of that very date was stands for a close that nobody saw.
+        """
+        price = self.officials.get(official_key(symbol, trade_date, kind), 0)
+        if not price and kind == "close":
+            instrument = self.instruments.by_symbol.get(symbol)
+            if instrument is not None and instrument.previous_close_date == trade_date:
+                return instrument.previous_close
+        return price

@@ -16,6 +16,7 @@ from actors.book.units import average_price, format_money, format_price, format_
 from actors.house.state import HOUSE_NO, House
 from actors.inputs import Section, Step
 from mbtd.records.money_lines import MONEY_NAMES, money_fields
+from mbtd.records.option_lines import OPTION_NAMES, option_fields
 
 NAMES: dict[type, str] = {
     e.AccountCreated: "account.created",
@@ -40,7 +41,7 @@ NAMES: dict[type, str] = {
     e.OrderAdjusted: "order.adjusted",
     e.MarketGapped: "market.gap",
     **MONEY_NAMES,
-    e.OptionInstructed: "option.instructed",
+    **OPTION_NAMES,
 }
 
 
@@ -207,10 +208,8 @@ def _own_fields(event: Any, line: dict[str, Any]) -> None:
             line["qty"] = format_qty(event.qty)
             line["price"] = format_price(average_price(abs(event.basis_money), abs(event.qty)))
             line["net_amount"] = format_money(event.net_money)
-        case e.OptionInstructed():
-            line["symbol"] = event.symbol
-            line["qty"] = format_qty(event.qty)
-            line["reason"] = event.kind
+        case e.OptionInstructed() | e.OptionWarned() | e.OptionAwaiting() | e.OptionAssigned():
+            option_fields(event, line)
         case e.OrderCanceled() | e.OrderExpired():
             line["status"] = "canceled" if isinstance(event, e.OrderCanceled) else "expired"
             line["reason"] = event.reason

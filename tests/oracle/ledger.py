@@ -28,6 +28,8 @@ class Ledger:
         self.reserved_money: dict[int, int] = {}
         self.reserved_qty: dict[int, tuple[str, int]] = {}
         self._fill: tuple[str, int, int] | None = None
+        self._ending: list[Any] | None = None
+        """Contracts or shares that an option moves, and their cash: its activity has it, the position fact none."""
         self._sides: dict[int, tuple[str, str]] = {}
         self._groups: dict[int, int] = {}
         self.fees: dict[str, Fraction] = {}
@@ -88,6 +90,9 @@ class Ledger:
                 self._free(event.order_no)
 
     def _booked(self, event: e.ActivityBooked) -> None:
+        if event.activity_type.startswith("OP"):
+            self._option(event)
+            return
         other = {"FEE": f"fees {event.activity_sub_type}", "INT": "interest"}.get(event.activity_type, "owner")
         self.post("cash", other, event.net_money)
         assert event.cash == self.balance["cash"]
@@ -96,6 +101,25 @@ class Ledger:
             assert -event.net_money == ceil(exact * 100) * 10_000
         elif event.activity_type == "INT":
             self.posted_interest += event.net_money
+
+    def _option(self, event: e.ActivityBooked) -> None:
+        pays = event.activity_type == "OPCSH" and self._ending is not None
+        if pays:
+            assert self._ending is not None
+            assert self._ending[0] == event.symbol
+            self._ending[2] += event.net_money
+        elif event.activity_type != "OPCSH":
+            assert self._ending is None
+            self._ending = [event.symbol, event.qty, event.net_money]
+            assert event.activity_type == "OPTRD" or event.net_money == 0
+        moves = pays or event.activity_type == "OPTRD"
+        self.post("cash", f"stock {event.symbol}" if moves else "owner", event.net_money)
+        assert event.cash == self.balance["cash"]
+
+    def grant(self, symbol: str, qty: int, value: int) -> None:
+        """A holding that was given to the account at a value, without an order."""
+        self.post(f"stock {symbol}", "cash", value if qty > 0 else -value)
+        self._match(symbol, qty, Fraction(value, abs(qty)))
 
     def _settle(self, event: e.TradeBooked) -> None:
         for fee in event.fees:
@@ -142,6 +166,10 @@ class Ledger:
             self._hold(event.order_no, event.reserved_money, event.reserved_qty)
 
     def _check_position(self, event: e.PositionChanged) -> None:
+        if self._ending is not None:
+            self._check_ended(event, *self._ending)
+            self._ending = None
+            return
         if self._fill is None:
             # Taken away without a trade, at its cost (account reset).
             assert (event.qty, event.net_money, event.realized_money) == (0, 0, 0)
@@ -162,6 +190,14 @@ class Ledger:
         assert abs(event.realized_money - profit) <= 64
         opened = event.opened.qty if event.opened is not None else 0
         assert opened - sum(use.qty for use in event.closed) == qty
+
+    def _check_ended(self, event: e.PositionChanged, symbol: str, qty: int, net: int) -> None:
+        profit = self._match(symbol, qty, Fraction(abs(net), abs(qty)))
+        basis = sum((lot[0] * lot[1] for lot in self.lots[symbol]), Fraction(0))
+        assert (event.symbol, event.qty, event.net_money) == (symbol, self.qty(symbol), 0)
+        assert event.cash == self.balance.get("cash", 0)
+        assert abs(event.realized_money - profit) <= 64
+        assert abs(event.basis_money - basis) <= 64
 
     def _match(self, symbol: str, qty: int, unit: Fraction) -> Fraction:
         """First in, first out, in exact fractions; the profit of what this closes."""

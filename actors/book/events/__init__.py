@@ -30,6 +30,7 @@ from actors.book.events.house import (
     ApiKeyIssued,
     ApiKeyRevoked,
     HouseEvent,
+    OfficialPriced,
     SwitchSet,
     TierSet,
     UserErased,
@@ -50,7 +51,14 @@ from actors.book.events.money import (
     SharesLocated,
     TradeBooked,
 )
-from actors.book.events.options import OptionInstructed
+from actors.book.events.options import (
+    AssignmentDrawn,
+    ExpiryReviewed,
+    OptionAssigned,
+    OptionAwaiting,
+    OptionInstructed,
+    OptionWarned,
+)
 from actors.book.events.orders import (
     OrderAccepted,
     OrderActivated,
@@ -103,6 +111,12 @@ Event = (
     | BorrowRecalled
     | AccountReset
     | SettingsChanged
+    | ExpiryReviewed
+    | OptionWarned
+    | OptionAwaiting
+    | AssignmentDrawn
+    | OptionAssigned
+    | OfficialPriced
     | SwitchSet
     | UserErased
     | ApiKeyRevoked
@@ -123,12 +137,14 @@ __all__ = [
     "ActivityBooked",
     "ApiKeyIssued",
     "ApiKeyRevoked",
+    "AssignmentDrawn",
     "BorrowRecalled",
     "CashViolated",
     "CommandRefused",
     "DayEnded",
     "Event",
     "Evidence",
+    "ExpiryReviewed",
     "Fact",
     "HouseEvent",
     "IntradayLow",
@@ -136,7 +152,11 @@ __all__ = [
     "LotUse",
     "MarginChanged",
     "MarketGapped",
+    "OfficialPriced",
+    "OptionAssigned",
+    "OptionAwaiting",
     "OptionInstructed",
+    "OptionWarned",
     "OrderAccepted",
     "OrderActivated",
     "OrderAdjusted",

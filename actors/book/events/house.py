@@ -32,6 +32,18 @@ class ApiKeyIssued(Fact, frozen=True, gc=False, array_like=True, tag="hk"):
     label: str = ""
 
 
+class OfficialPriced(Fact, frozen=True, gc=False, array_like=True, tag="hp"):
+    """House: the official value of a symbol that contracts settle by; a later one of the same replaces it."""
+
+    symbol: str
+    trade_date: int
+    kind: str
+    """``open`` or ``close``."""
+    price: int
+    source: str
+    """``auction``, or ``print``: the last eligible print of the core session stands for it."""
+
+
 class SwitchSet(Fact, frozen=True, gc=False, array_like=True, tag="hsw"):
     """House: one source has thrown or cleared a kill switch; who, and why."""
 
@@ -118,4 +130,5 @@ HouseEvent = (
     | WebSessionClosed
     | WatchlistSaved
     | WatchlistDeleted
+    | OfficialPriced
 )

@@ -15,6 +15,7 @@ from msgspec import Struct, field
 
 from actors.book.events import Lot, OrderAccepted
 from actors.book.events.parts import Settings
+from actors.book.instruments import Instrument
 from actors.book.state.money import NOTHING, Money
 
 OPEN_STATUSES = ("accepted", "new", "partially_filled", "pending_cancel", "pending_replace", "held")
@@ -155,6 +156,20 @@ class Instructed(Struct, frozen=True, gc=False, array_like=True):
     settles_on: int
 
 
+class Expiring(Struct, frozen=True, gc=False, array_like=True):
+    """How far the last day of a contract has come."""
+
+    stage: int = 0
+    """Of the last review (:class:`actors.book.events.ExpiryReviewed`)."""
+    retry_at: int = 0
+    """When its settlement is tried again; 0 while it has not been tried."""
+    warned: tuple[str, ...] = ()
+    """Kinds of warnings that were given."""
+    reason: str = ""
+    """Why it waits."""
+    missing: str = ""
+
+
 class Book(Struct, array_like=True):
     """The whole account. ``n`` counts its events."""
 
@@ -206,6 +221,12 @@ class Book(Struct, array_like=True):
     """Null while they are as they were given (:meth:`rules`)."""
     instructions: dict[str, Instructed] = field(default_factory=dict)
     """What holders said about contracts that expire, by symbol."""
+    expiring: dict[str, Expiring] = field(default_factory=dict)
+    """Held contracts whose last day has come, by symbol."""
+    contracts: dict[str, Instrument] = field(default_factory=dict)
+    """The same contracts by value: reference data may not list them any more."""
+    assigned_on: int = 0
+    """Trade date of the last draw for early assignment; 0 for none."""
 
     def ledger(self) -> Money:
         """The money record; an empty one for an account that has none."""

@@ -11,6 +11,7 @@ from typing import Any
 from actors.book.state.book import Book, Undo
 from actors.book.state.fold_account import ACCOUNT_FOLDS, Fold
 from actors.book.state.fold_money import MONEY_FOLDS
+from actors.book.state.fold_options import OPTION_FOLDS
 from actors.book.state.fold_orders import ORDER_FOLDS
 
 SCALARS = (
@@ -32,10 +33,11 @@ SCALARS = (
     "epoch",
     "money",
     "settings",
+    "assigned_on",
 )
 """Fields that a fold may assign; what a draft must save beside its undo list."""
 
-_FOLDS: dict[type, Fold] = {**ACCOUNT_FOLDS, **ORDER_FOLDS, **MONEY_FOLDS}
+_FOLDS: dict[type, Fold] = {**ACCOUNT_FOLDS, **ORDER_FOLDS, **MONEY_FOLDS, **OPTION_FOLDS}
 
 
 def fold(book: Book, event: Any, at: int, undo: Undo | None = None) -> None:

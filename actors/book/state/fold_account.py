@@ -8,7 +8,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from actors.book import events as e
-from actors.book.state.book import Book, Instructed, Position, Undo
+from actors.book.state.book import Book, Position, Undo
 from actors.book.state.undo import drop, put
 
 Fold = Callable[[Book, Any, int, Undo | None], None]
@@ -119,16 +119,12 @@ def _position(book: Book, v: e.PositionChanged, at: int, undo: Undo | None) -> N
         drop(book.positions, v.symbol, undo)
         if book.instructions:
             drop(book.instructions, v.symbol, undo)
+        if book.expiring:
+            drop(book.expiring, v.symbol, undo)
+            drop(book.contracts, v.symbol, undo)
         return
     realized = v.realized_money + (old.realized_money if old is not None else 0)
     put(book.positions, v.symbol, Position(v.symbol, v.asset_id, v.qty, v.basis_money, lots, realized), undo)
-
-
-def _instructed(book: Book, v: e.OptionInstructed, at: int, undo: Undo | None) -> None:
-    if v.kind:
-        put(book.instructions, v.symbol, Instructed(v.kind, v.qty, v.settles_on), undo)
-    else:
-        drop(book.instructions, v.symbol, undo)
 
 
 ACCOUNT_FOLDS: dict[type, Fold] = {
@@ -140,5 +136,4 @@ ACCOUNT_FOLDS: dict[type, Fold] = {
     e.ActivityBooked: _booked,
     e.PositionChanged: _position,
     e.MarketGapped: nothing,
-    e.OptionInstructed: _instructed,
 }

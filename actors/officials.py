@@ -1,0 +1,43 @@
+"""Official values that contracts settle by: taken from the tape, kept as facts of the house.
+
+Invariants: a value is noted only where a contract settles by it on that date, so a day without expiries has none;
+an auction's print replaces what stood for it, and never the other way round. As facts they survive a restart on a
+live tape, which is not read again.
+
+Known limits: a print that is stamped before the close and arrives after it changes nothing.
+"""
+
+from __future__ import annotations
+
+from actors.book import events as e
+from actors.market.messages import Auction, Session
+from actors.turns import Turns
+
+
+def note_auction(engine: Turns, message: Auction) -> None:
+    """Take in an official opening or closing print."""
+    world = engine.world
+    if world.days is None or message.kind == "halt" or not message.price:
+        return
+    trade_date = world.days.at(message.at).trade_date
+    if message.symbol not in world.instruments.settling.get(trade_date, ()):
+        return
+    engine.house_events((e.OfficialPriced(message.symbol, trade_date, message.kind, message.price, "auction"),))
+
+
+def note_close(engine: Turns, message: Session) -> None:
+    """At the end of a core session: where no auction has spoken yet, the last eligible print stands for it."""
+    world = engine.world
+    ended = world.session
+    if world.days is None or ended is None or ended.phase != "core" or message.phase == "core":
+        return
+    found = []
+    for symbol in sorted(world.instruments.settling.get(ended.trade_date, ())):
+        slot = world.board.slots.get(symbol)
+        last = slot.print if slot is not None else None
+        if last is None or not ended.core_opens_at <= last.at <= ended.core_closes_at:
+            continue
+        if not world.official(symbol, ended.trade_date, "close"):
+            found.append(e.OfficialPriced(symbol, ended.trade_date, "close", last.price, "print"))
+    if found:
+        engine.house_events(tuple(found))
