@@ -2,8 +2,8 @@
 
 Invariants: no point lies in the future or before the account; arrays are parallel and hold no null; profit and
 loss leave out money that came from or went outside. A daily point carries midnight New York of its trade
-date. Known limit: past prices come from the bars that are kept; where there is none, the last known price
-stands.
+date and stands for its end. Known limit: past prices come from the bars that are kept; where there is none, the
+last known price stands.
 """
 
 from __future__ import annotations
@@ -157,7 +157,7 @@ def points(span: Span, calendar: Calendar, created_at: int) -> list[Point]:
         if trading.overnight_opens_at > span.until_at or len(found) > POINTS_MAX:
             return found[:POINTS_MAX]
         if span.timeframe == "1D":
-            at = min(trading.core_closes_at, span.until_at)
+            at = min(trading.post_closes_at, span.until_at)
             found.append(Point(new_york_ns(to_date(day), time()) // NS_PER_SECOND, at, day))
         else:
             found += _within(span, trading.trade_date, *_hours(span, trading), created_at)

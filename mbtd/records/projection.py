@@ -97,6 +97,8 @@ class _Run:
             self._join(account_no, event)
         elif isinstance(event, e.PositionChanged):
             self._position(account_no, event, n, seq, at)
+        elif isinstance(event, e.DayEnded):
+            self._rows.append(("days", (account_no, event.trade_date, at, _encode(event))))
         elif isinstance(event, e.ActivityBooked):
             self._activity(account_no, event, at)
         elif isinstance(event, e.AccountRegistered):

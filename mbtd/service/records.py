@@ -219,7 +219,7 @@ class Records:
         base_at = max(base_at, span.from_at) if params.start is not None else base_at
         wanted = sorted({base_at, *starts.values(), *(point.at for point in moments)})
         equity = await self._value(now, wanted, changes)
-        ends = await self._ends(now, moments)
+        ends = await self._ends(now, moments) if span.timeframe == "1D" else {}
         equities = [ends.get(p.trade_date, equity[p.at]) if span.timeframe == "1D" else equity[p.at] for p in moments]
         return render_history(
             span,
@@ -236,8 +236,11 @@ class Records:
         return self._calendar.trading_day(day).overnight_opens_at
 
     async def _ends(self, now: Present, moments: Sequence[Point]) -> dict[int, int]:
-        """Equity at the end of each trade date as it was recorded then."""
-        return {}
+        """Equity at the end of each trade date as it was recorded then; the day that still runs has none."""
+        if not moments:
+            return {}
+        rows = await self._history.days(now.account_no, moments[0].trade_date, moments[-1].trade_date)
+        return {row[1]: msgspec.msgpack.decode(row[_BODY], type=e.DayEnded).equity_money for row in rows}
 
     async def _changes(self, now: Present, since: int) -> list[Change]:
         """What moved money or holdings after ``since``, newest first."""
@@ -284,10 +287,11 @@ class Records:
         moments = points(span, self._calendar, now.created_at)
         changes = await self._changes(now, since)
         equity = await self._value(now, sorted({since, *(p.at for p in moments)}), changes)
+        ends = await self._ends(now, moments)
         days, before = [], since
         for point in moments:
             flow = sum(c.cash for c in changes if c.flow and before < c.at <= point.at)
-            days.append(Day(point.trade_date, equity[point.at], flow))
+            days.append(Day(point.trade_date, ends.get(point.trade_date, equity[point.at]), flow))
             before = point.at
         lots = await self._lots_between(now.account_no, since, until)
         fees = -sum(c.cash for c in changes if c.fee and since < c.at <= until)

@@ -1,0 +1,72 @@
+"""Portfolio history and performance of an account that lived through several days, over a real database."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from actors.commands import Deposit
+from mbtd.groups import GroupCutter
+from mbtd.market.bars import Bars
+from mbtd.records.projection import project
+from mbtd.service import reads as r
+from mbtd.service.records import Records, present
+from storage.history import History
+from storage.sqlite import SqliteStore
+from tests.money.rig import CALENDAR, Bench
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+def bench() -> Bench:
+    """100 shares bought at 100 on Monday, worth 110 on Tuesday and 95 on Wednesday, and a deposit on Tuesday."""
+    bench = Bench("2026-08-03 10:00")
+    bench.quote("AAA", 100)
+    account = bench.account()
+    bench.order(account, "buy", "100")
+    bench.go("2026-08-04 11:00")
+    bench.quote("AAA", 110)
+    bench.do(account, Deposit(amount="5000"))
+    bench.go("2026-08-05 11:00")
+    bench.quote("AAA", 95)
+    bench.go("2026-08-06 11:00")
+    return bench
+
+
+@pytest.fixture
+async def records(bench: Bench, tmp_path: Path) -> AsyncIterator[Records]:
+    store = SqliteStore.open(tmp_path, ballast_bytes=0)
+    store.append(GroupCutter(bench.engine, store.head()).cut())
+    store.project(project, 10)
+    store.close()
+    async with History.open(tmp_path) as history:
+        yield Records(history, bench.engine.world, CALENDAR, Bars())
+
+
+def now_of(bench: Bench) -> Any:
+    return present(bench.engine.books[1], bench.engine.world, bench.now)
+
+
+@pytest.mark.anyio
+async def test_daily_points_are_the_ends_that_were_recorded(bench: Bench, records: Records) -> None:
+    got = await records.portfolio(now_of(bench), r.PortfolioHistory(account="n1", period="1W", timeframe="1D"))
+    # Marked at the price of each day, though no bar is kept: that is what was recorded then.
+    assert got["equity"] == pytest.approx([100_000, 106_000, 104_500, 104_500], abs=5)
+    assert got["profit_loss"][1] == pytest.approx(1_000, abs=5)
+    assert got["profit_loss"][2] == pytest.approx(-500, abs=5)
+
+
+@pytest.mark.anyio
+async def test_performance_leaves_the_deposit_out(bench: Bench, records: Records) -> None:
+    got = await records.performance(now_of(bench), r.Performance(account="n1"))
+    expected = (106_000 / 105_000) * (104_500 / 106_000) - 1
+    assert float(got["return"]) == pytest.approx(expected, abs=2e-4)
+    assert float(got["max_drawdown"]) == pytest.approx(1 - 104_500 / 106_000, abs=2e-4)
+    assert float(got["net_deposits"]) == 105_000
