@@ -9,6 +9,7 @@ def test_a_short_soak_breaks_nothing_and_is_the_same_twice() -> None:
     runs = []
     for _ in range(2):
         soak = Soak(20261124, 24)
+        soak.bench.go("2026-08-03 09:31")
         soak.run(2_500)
         soak.turn_the_day()
         soak.look()
