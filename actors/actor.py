@@ -288,6 +288,7 @@ class Waits:
         """Arm a book that came into memory."""
         if book.contracts:
             self.world.instruments.keep(book.contracts.values())
+        self.world.know(book.positions)
         for order_no in sorted(book.orders):
             self.arm(book, order_no)
         for side in book.consumed:

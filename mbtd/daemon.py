@@ -38,6 +38,7 @@ from mbtd.gateway_child import keep_gateway
 from mbtd.interest import Interest
 from mbtd.jobs.erasure import finish_offline
 from mbtd.jobs.marks import Marks
+from mbtd.market.assets import contracts_by_symbol
 from mbtd.market.calendar import TradeDays
 from mbtd.market.reference import MetaStore, open_meta
 from mbtd.memory import give_back
@@ -184,6 +185,7 @@ class Daemon:
             rates_of(config),
         )
         engine.world.feed = feed.name
+        engine.world.describe = contracts_by_symbol(feed.calendar)
         engine.world.data_class = feed.data_class
         mailroom = Mailroom(config.engine.mailbox_max, config.engine.mailbox_reserved)
         budget = config.engine.command_budget_us + config.engine.tape_budget_us

@@ -5,7 +5,8 @@ not known waits in the book and is tried again, for ever; whatever was due has m
 reviewed once, for the newest instant that passed, and settles by the official values of its own date.
 
 Known limits: before the close prices are marks. ``closeout`` closes a group that holds longs and shorts in its whole
-ratio, one order a leg; a contract of which no reference data is left, and whose last day nobody saw, stays held.
+ratio, one order a leg; an adjusted contract of which no reference data is left, and whose last day nobody saw,
+stays held.
 """
 
 from __future__ import annotations

@@ -6,10 +6,11 @@ Invariants: every field was set by a sequenced input; ``now`` never steps back.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable, Iterable
 
 from msgspec import Struct
 
-from actors.book.instruments import Instruments
+from actors.book.instruments import Instrument, Instruments
 from actors.book.rules.money.interest import Rates
 from actors.market.board import Board, Key, Slot
 from actors.market.days import Days, TradeDay
@@ -47,6 +48,7 @@ class World:
         "board",
         "data_class",
         "days",
+        "describe",
         "feed",
         "feed_down",
         "instruments",
@@ -86,6 +88,16 @@ class World:
         self.officials: dict[str, int] = {}
         """The house's table of official values, by :func:`official_key`."""
         self._day: TradeDay | None = None
+        self.describe: Callable[[str], Instrument | None] | None = None
+        """A pure function that describes a standard contract by its symbol alone; null for none."""
+
+    def know(self, symbols: Iterable[str]) -> None:
+        """Have the records of what is held, also of contracts that no reference data lists any more."""
+        if self.describe is None:
+            return
+        known = self.instruments.by_symbol
+        missing = [symbol for symbol in symbols if symbol not in known]
+        self.instruments.keep(found for symbol in missing if (found := self.describe(symbol)) is not None)
 
     @property
     def day(self) -> TradeDay | None:

@@ -42,6 +42,7 @@ from mbtd.feeds import make_feed
 from mbtd.jobs.verify import Finding, groups_of
 from mbtd.jobs.verify import _open as open_database
 from mbtd.journal import DIRECTORY
+from mbtd.market.assets import contracts_by_symbol
 from mbtd.market.calendar import TradeDays
 from mbtd.rates import rates_of
 from mbtd.seeds import partition_seed
@@ -104,6 +105,7 @@ def _served(directory: Path) -> tuple[Engine, Iterator[tuple[int, TapeMessage]]]
     engine = Engine(
         partition_seed(seed), profiles, defaults, feed.reference(), TradeDays(feed.calendar), rates_of(config)
     )
+    engine.world.describe = contracts_by_symbol(feed.calendar)
     engine.world.feed, engine.world.data_class = feed.name, feed.data_class
     return engine, ((seq, _decoder.decode(record)) for seq, record in read_tape(directory, 1))
 
@@ -130,6 +132,7 @@ def _recorded(directory: Path, recordings: tuple[Path, ...]) -> tuple[Engine, It
         TradeDays(calendar),
         rates_of(config),
     )
+    engine.world.describe = contracts_by_symbol(calendar)
     engine.world.feed = "replay"
     _, steps = steps_of(directory)
     start = min([recording.first_at, *(step.at for step in steps[:1])])
@@ -201,7 +204,7 @@ class _Again:
         engine = Engine(old.seed, old.profiles, old.defaults, old.world.instruments.by_symbol.values())
         engine.house, engine.seq, engine.input_seq = old.house, old.seq, old.input_seq
         engine.world.feed, engine.world.data_class = old.world.feed, old.world.data_class
-        engine.world.now = old.world.now
+        engine.world.now, engine.world.describe = old.world.now, old.world.describe
         engine.books = old.books
         show(engine)
         for account_no in sorted(engine.books):

@@ -7,6 +7,7 @@ Known limits: the real deliverable of an adjusted contract (``TWX1…``) is unkn
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from hashlib import blake2b
 from uuid import UUID
 
@@ -42,6 +43,24 @@ def instrument_of(symbol: str, calendar: Calendar) -> Instrument:
     if not _STOCK.match(symbol):
         raise ValueError(f"{symbol!r} is neither a stock symbol nor an OSI option symbol")
     return Instrument(asset_id=asset_id(symbol), symbol=symbol)
+
+
+def contracts_by_symbol(calendar: Calendar) -> Callable[[str], Instrument | None]:
+    """What describes a standard contract by its symbol, when reference data does not list it any more.
+
+    ``None`` for anything else, also for adjusted contracts: a symbol does not say what they deliver.
+    """
+
+    def describe(symbol: str) -> Instrument | None:
+        option = parse_osi(symbol)
+        if option is None or option.adjusted:
+            return None
+        try:
+            return option_instrument(option, calendar)
+        except ValueError:
+            return None
+
+    return describe
 
 
 def option_instrument(option: OptionSymbol, calendar: Calendar) -> Instrument:

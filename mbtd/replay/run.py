@@ -27,6 +27,7 @@ from actors.market.messages import Quote, TapeMessage
 from mbtd.config import Config, find_config
 from mbtd.failpoints import store_type
 from mbtd.groups import GroupCutter, restore, resume_at
+from mbtd.market.assets import contracts_by_symbol
 from mbtd.market.calendar import Calendar, TradeDays
 from mbtd.market.feeds.replay import last_roll, with_sessions
 from mbtd.market.recordings import Recording, open_recordings
@@ -133,6 +134,7 @@ class Replay:
             rates_of(loaded.config),
         )
         engine.world.feed = "replay"
+        engine.world.describe = contracts_by_symbol(calendar)
         identity = Identity(
             recordings=recording.digest.hex(),
             script=script.digest.hex(),
