@@ -13,7 +13,9 @@ from actors.book import events as e
 from actors.book.contingent import accept_exits
 from actors.book.draft import Draft
 from actors.book.ids import client_key, derive_order_ids
+from actors.book.latency import kind_of
 from actors.book.latency import latency_ns as latency_ns
+from actors.book.osi import is_option_symbol
 from actors.book.outcome import Done, Outcome, Placed
 from actors.book.rules.admission.check import Need, account_refusal, check
 from actors.book.rules.admission.conflicts import (
@@ -25,7 +27,7 @@ from actors.book.rules.admission.conflicts import (
 )
 from actors.book.rules.admission.parse import Parsed, parse
 from actors.book.rules.admission.switches import exposure_refusal, trading_refusal
-from actors.book.rules.matching.profiles import Profiles
+from actors.book.rules.matching.profiles import OPTION, STOCK, Profiles
 from actors.book.rules.matrix import AUCTIONS
 from actors.book.rules.reasons import Refusal, refuse
 from actors.book.rules.trailing import stop_from
@@ -178,11 +180,13 @@ def accept(
     leg = ""
     if order.order_class:
         leg = "take_profit" if order.order_class == "oco" else "entry"
+    kind = OPTION if order.instrument.is_option else STOCK
+    wait = latency_ns(draft, profiles, profile, order_id, b"latency", kind)
     terms = e.OrderAccepted(
         order_no, order_id, client_id, key or client_key(client_id), order.fingerprint,
         order.instrument.symbol, order.instrument.asset_id, order.side, order.type, order.time_in_force,
         order.qty, order.notional, order.limit_price, order.stop_price, order.extended_hours, need.intent,
-        order.order_class, draft.at, draft.at + latency_ns(draft, profiles, profile, order_id, b"latency"),
+        order.order_class, draft.at, draft.at + wait,
         time_in_force_ends_at(order, world), need.money, need.qty, need.check_price, need.collar_price, book.profile,
         0, 0, 0, 0, order.trail_price, order.trail_ppm, order.high_water_mark, order_no if leg else 0, leg, waits_for,
     )  # fmt: skip
@@ -231,13 +235,17 @@ def ask_cancel(draft: Draft, order: Order, profiles: Profiles) -> None:
         draft.emit(
             e.OrderReplaceRejected(terms.order_no, terms.order_id, "cancel_requested", *needed_without_change(order))
         )
-    wait = latency_ns(draft, profiles, profile, terms.order_id, b"latency/cancel")
+    wait = latency_ns(draft, profiles, profile, terms.order_id, b"latency/cancel", kind_of(terms))
     draft.emit(e.OrderCancelPending(terms.order_no, draft.at + wait))
 
 
 def needed_without_change(order: Order) -> tuple[int, int]:
     """Money and quantity that an order needs when its pending replace comes to nothing."""
-    money = min(order.reserved_money, value_money(order.terms.check_price, order.leaves_qty))
+    terms = order.terms
+    if is_option_symbol(terms.symbol):
+        money = min(order.reserved_money, terms.reserved_money * order.leaves_qty // (terms.qty - terms.filled_qty))
+    else:
+        money = min(order.reserved_money, value_money(terms.check_price, order.leaves_qty))
     return money, min(order.reserved_qty, order.leaves_qty)
 
 

@@ -13,8 +13,9 @@ from actors.book import events as e
 from actors.book.decide import find_live, needed_without_change, start_trail, time_in_force_ends_at
 from actors.book.draft import Draft
 from actors.book.ids import client_key, derive_order_ids
-from actors.book.latency import latency_ns
+from actors.book.latency import kind_of, latency_ns
 from actors.book.meet import judge, place_to_keep
+from actors.book.osi import is_option_symbol
 from actors.book.outcome import Outcome, Placed
 from actors.book.rules.admission.check import Need, account_refusal, buy_stop_collar, check, stop_refusal
 from actors.book.rules.admission.conflicts import conflict
@@ -125,7 +126,7 @@ def _compare(draft: Draft, order: Order, new: Parsed, world: World) -> tuple[Par
         collar = buy_stop_collar(new.stop_price) if new.type == "stop" and new.side == "buy" else 0
         return new, Need(0, order.reserved_qty, terms.check_price, collar, terms.position_intent)
     leaves = msgspec.structs.replace(new, qty=new.qty - order.filled_qty, position_intent="")
-    need = check(book, leaves, world, order.reserved_money, order.reserved_qty)
+    need = check(book, leaves, world, order.reserved_money, order.reserved_qty, terms.order_no)
     if isinstance(need, Refusal):
         return need
     more = need.money > order.reserved_money or need.qty > order.reserved_qty
@@ -160,7 +161,7 @@ def _ask(
     order_no = book.next_order_no
     order_id, derived = derive_order_ids(book.seed, book.epoch, order_no)
     client_id = action.client_order_id if action.order_id is not None and action.client_order_id else derived
-    effective_at = draft.at + latency_ns(draft, profiles, profile, order_id, b"latency")
+    effective_at = draft.at + latency_ns(draft, profiles, profile, order_id, b"latency", kind_of(old))
     terms = msgspec.structs.replace(
         old,
         order_no=order_no,
@@ -212,7 +213,10 @@ def finish_replace(draft: Draft, order_no: int, world: World, profiles: Profiles
         draft.emit(e.OrderReplaceRejected(order_no, order.terms.order_id, reason, *needed_without_change(order)))
         return
     leaves_share = new.qty - order.filled_qty
-    money = min(order.reserved_money, value_money(new.check_price, leaves_share)) if new.reserved_money else 0
+    if is_option_symbol(new.symbol):
+        money = min(order.reserved_money, new.reserved_money)
+    else:
+        money = min(order.reserved_money, value_money(new.check_price, leaves_share)) if new.reserved_money else 0
     qty = min(new.reserved_qty, leaves_share) if new.reserved_qty else 0
     terms = msgspec.structs.replace(
         new,

@@ -14,6 +14,8 @@ from msgspec.structs import replace
 
 from actors.book import events as e
 from actors.book.ids import derive_order_ids
+from actors.book.instruments import CONTRACT_SHARES
+from actors.book.osi import is_option_symbol
 from actors.book.rules.trailing import high_water_mark, stop_now, trails
 from actors.book.state.book import Book, Order
 from actors.book.state.fold_orders import trailed
@@ -161,7 +163,8 @@ def render_order(record: OrderRecord, legs: list[OrderRecord] | None = None) -> 
     terms = record.terms
     submitted = format_time(terms.submitted_at)
     updated_at = record.updated_at or terms.submitted_at
-    average = average_price(record.filled_money, record.filled_qty)
+    shares = CONTRACT_SHARES if is_option_symbol(terms.symbol) else 1
+    average = average_price(record.filled_money, record.filled_qty * shares)
     return {
         "id": terms.order_id,
         "client_order_id": terms.client_order_id,
@@ -178,7 +181,7 @@ def render_order(record: OrderRecord, legs: list[OrderRecord] | None = None) -> 
         "replaces": record.replaces_id or None,
         "asset_id": terms.asset_id,
         "symbol": terms.symbol,
-        "asset_class": "us_equity",
+        "asset_class": "us_option" if is_option_symbol(terms.symbol) else "us_equity",
         "notional": format_money(terms.notional) if terms.notional else None,
         "qty": format_qty(terms.qty) if terms.qty else None,
         "filled_qty": format_qty(record.filled_qty),

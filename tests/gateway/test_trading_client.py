@@ -163,7 +163,6 @@ def test_an_order_of_four_legs(trading: TradingClient) -> None:
     assert trading.get_order_by_client_id(made.legs[0].client_order_id).id == made.legs[0].id
 
 
-@LATER_MLEG
 def test_a_single_option_order(trading: TradingClient, call_symbol: str) -> None:
     made = trading.submit_order(rest(symbol=call_symbol, limit_price=0.05))
     assert made.asset_class is en.AssetClass.US_OPTION

@@ -11,12 +11,13 @@ from hashlib import blake2b
 import msgspec
 from msgspec import Struct
 
-from actors.book.instruments import Instrument, Instruments
+from actors.book.instruments import Instrument, Instruments, price_step
 from actors.book.rules.matrix import (
     CLASSES,
     CLIENT_ORDER_ID_MAX,
     INTENTS,
     MIN_TRAIL_PPM,
+    OPTIONS,
     RULES,
     SIDES,
     ClassRule,
@@ -29,6 +30,7 @@ from actors.book.units import (
     PRICE_PER_DOLLAR,
     QTY_PER_SHARE,
     BadNumber,
+    format_price,
     parse_money,
     parse_price,
     parse_qty,
@@ -114,7 +116,10 @@ def parse(action: PlaceOrder, instruments: Instruments) -> Parsed | Refusal:
     if isinstance(trail, Refusal):
         return trail
     qty, notional = amount
-    refusal = _session_refusal(action, rule, kind, time_in_force)
+    if instrument.is_option:
+        refusal = _option_refusal(instrument, rule, kind, time_in_force, action.extended_hours, qty, prices[0])
+    else:
+        refusal = _session_refusal(action, rule, kind, time_in_force)
     if refusal is None and (notional or qty % QTY_PER_SHARE):
         refusal = _fraction_refusal(instrument, rule, kind, time_in_force)
     if refusal is not None:
@@ -134,15 +139,15 @@ def parse(action: PlaceOrder, instruments: Instruments) -> Parsed | Refusal:
 
 
 def find_tradable(symbol: str, instruments: Instruments) -> Instrument | Refusal:
-    """A stock that can be traded."""
+    """A stock or contract that can be traded."""
     instrument = instruments.find(symbol)
     if instrument is None:
         return refuse("asset_not_found", "symbol", symbol=symbol[:24])
-    if instrument.asset_class == "us_option":
+    if instrument.is_option and not (instrument.underlying and instrument.right and instrument.expiry_date):
         return refuse("options_not_served", "symbol", symbol=instrument.symbol)
     if not instrument.active:
         return refuse("asset_not_active", "symbol", symbol=instrument.symbol)
-    if not instrument.tradable or instrument.asset_class != "us_equity":
+    if not instrument.tradable or instrument.asset_class == "us_index":
         return refuse("asset_not_tradable", "symbol", symbol=instrument.symbol)
     return instrument
 
@@ -154,6 +159,25 @@ def _session_refusal(action: PlaceOrder, rule: OrderRule, kind: ClassRule, time_
         return refuse("extended_hours_not_simple", "extended_hours")
     if time_in_force not in rule.extended_time_in_force:
         return refuse(rule.extended_refusal, "extended_hours")
+    return None
+
+
+def _option_refusal(
+    instrument: Instrument, rule: OrderRule, kind: ClassRule, time_in_force: str, extended: bool, qty: int, limit: int
+) -> Refusal | None:
+    if kind.name != "simple":
+        return refuse("option_order_class", "order_class")
+    if rule.type not in OPTIONS.types:
+        return refuse("option_order_type", "type")
+    if time_in_force not in OPTIONS.time_in_force:
+        return refuse("option_time_in_force", "time_in_force")
+    if extended:
+        return refuse("option_extended_hours", "extended_hours")
+    if not qty or qty % QTY_PER_SHARE:
+        return refuse("option_whole_contracts", "qty")
+    step = price_step(instrument, limit)
+    if limit % step:
+        return refuse("option_price_step", "limit_price", symbol=instrument.symbol, step=format_price(step))
     return None
 
 
