@@ -196,5 +196,8 @@ class Interest:
 
 def _symbols_of(book: Book) -> Iterator[str]:
     for order in book.orders.values():
-        yield order.terms.symbol
+        if order.terms.legs:
+            yield from (leg.symbol for leg in order.terms.legs)
+        else:
+            yield order.terms.symbol
     yield from book.positions

@@ -6,7 +6,7 @@ from actors.book.draft import Draft
 from actors.book.events import OrderAccepted
 from actors.book.ids import draw_u64, uniform
 from actors.book.osi import is_option_symbol
-from actors.book.rules.matching.profiles import OPTION, STOCK, Profile, Profiles
+from actors.book.rules.matching.profiles import FOUR_LEGS, OPTION, STOCK, Profile, Profiles
 from actors.book.units import NS_PER_MS
 
 
@@ -33,6 +33,13 @@ def latency_ns(
     return base_ms * NS_PER_MS + jitter
 
 
+def unit_kind(legs: int) -> int:
+    """The column of a profile for a unit of so many legs (fill model §14)."""
+    return min(legs, FOUR_LEGS)
+
+
 def kind_of(terms: OrderAccepted) -> int:
     """The class of instrument by which an order travels and is matched."""
+    if terms.legs:
+        return unit_kind(len(terms.legs))
     return OPTION if is_option_symbol(terms.symbol) else STOCK

@@ -15,8 +15,6 @@ from alpaca.trading.models import Order
 
 from tests.gateway.running import Served, User, eventually
 
-LATER_MLEG = pytest.mark.xfail(reason="option orders are not served by the daemon yet", strict=True)
-
 
 def rest(**more: Any) -> rq.LimitOrderRequest:
     """An order that rests."""
@@ -154,7 +152,6 @@ def condor(trading: TradingClient) -> rq.LimitOrderRequest:
     )  # fmt: skip
 
 
-@LATER_MLEG
 def test_an_order_of_four_legs(trading: TradingClient) -> None:
     made = trading.submit_order(condor(trading))
     assert made.order_class is en.OrderClass.MLEG

@@ -12,7 +12,7 @@ from actors.book.osi import Right, format_osi
 from actors.book.rules.matching.profiles import Profiles
 from actors.book.state.book import Book
 from actors.book.units import QTY_PER_SHARE
-from actors.commands import CreateAccount, PlaceOrder
+from actors.commands import CreateAccount, OrderLeg, PlaceOrder
 from actors.engine import Engine
 from actors.inputs import Envelope, Issued
 from mbtd.market.assets import instrument_of
@@ -61,6 +61,19 @@ class Desk:
     def place(self, instrument: Instrument, side: str, limit: str | None = None, qty: str = "1", **more: Any) -> Any:
         kind = "market" if limit is None else "limit"
         given = {"symbol": instrument.symbol, "side": side, "qty": qty, "type": kind, "limit_price": limit, **more}
+        return self.do(PlaceOrder(**given))
+
+    def unit(self, words: str, limit: str | None = None, qty: str = "1", **more: Any) -> Any:
+        """A unit written as ``+C100 -C105 +2P95``."""
+        parts = []
+        for word in words.split():
+            letter = next(c for c in word if c in "CP")
+            ratio, strike = word[1 : word.index(letter)], word[word.index(letter) + 1 :]
+            instrument = (CALLS if letter == "C" else PUTS)[int(strike)]
+            side = "buy" if word[0] == "+" else "sell"
+            parts.append(OrderLeg(symbol=instrument.symbol, ratio_qty=ratio or "1", side=side))
+        kind = "market" if limit is None else "limit"
+        given = {"qty": qty, "type": kind, "limit_price": limit, "order_class": "mleg", "legs": tuple(parts), **more}
         return self.do(PlaceOrder(**given))
 
     def quote(self, instrument: Instrument, bid: int, ask: int, size: int = 50) -> None:

@@ -52,6 +52,7 @@ from actors.book.events.money import (
 )
 from actors.book.events.options import OptionInstructed
 from actors.book.events.orders import (
+    AcceptedLeg,
     OrderAccepted,
     OrderActivated,
     OrderAdjusted,
@@ -60,6 +61,7 @@ from actors.book.events.orders import (
     OrderCancelRejected,
     OrderExpired,
     OrderFilled,
+    OrderLegFilled,
     OrderRejected,
     OrderReplaced,
     OrderReplacePending,
@@ -80,6 +82,7 @@ Event = (
     | OrderActivated
     | OrderTriggered
     | OrderFilled
+    | OrderLegFilled
     | PositionChanged
     | OptionInstructed
     | OrderCancelPending
@@ -114,6 +117,7 @@ Event = (
 )
 
 __all__ = [
+    "AcceptedLeg",
     "AccountClosed",
     "AccountConfigured",
     "AccountCreated",
@@ -145,6 +149,7 @@ __all__ = [
     "OrderCanceled",
     "OrderExpired",
     "OrderFilled",
+    "OrderLegFilled",
     "OrderRejected",
     "OrderReplacePending",
     "OrderReplaceRejected",

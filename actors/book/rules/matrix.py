@@ -9,6 +9,8 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from actors.book.rules.matching.multileg import LEGS_MAX
+
 
 class OrderRule(Struct, frozen=True):
     """What one order type takes."""
@@ -120,6 +122,8 @@ def published() -> dict[str, Any]:
         "options": {
             "order_types": list(OPTIONS.types),
             "time_in_force": list(OPTIONS.time_in_force),
+            "order_classes": ["simple", "mleg"],
+            "legs_max": LEGS_MAX,
             "fractional": False,
             "extended_hours": False,
         },

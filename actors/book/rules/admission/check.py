@@ -50,6 +50,8 @@ class Need(Struct, frozen=True, gc=False):
     check_price: int
     collar_price: int
     intent: str
+    intents: tuple[str, ...] = ()
+    """Of each leg."""
 
 
 def account_refusal(book: Book) -> Refusal | None:

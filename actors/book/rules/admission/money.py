@@ -206,7 +206,7 @@ def _pending_requirement(book: Book, world: World) -> int:
         if not live.reserved_money or not terms.check_price:
             continue
         instrument = world.instruments.by_symbol.get(terms.symbol)
-        if instrument is not None and instrument.is_option:
+        if terms.legs or (instrument is not None and instrument.is_option):
             total += live.reserved_money
             continue
         leaves = live.leaves_qty or qty_for_money(live.reserved_money, terms.check_price)

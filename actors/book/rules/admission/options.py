@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
-from actors.book.instruments import Instrument
+from actors.book.instruments import CONTRACT_SHARES, Instrument
 from actors.book.osi import is_option_symbol
 from actors.book.rules.margin.holdings import REQUIREMENTS, holdings_of, option_position, underlying_of
 from actors.book.rules.margin.orders import UNCOVERED_LEVEL, Change, apply, cover, level_needed, reservation
@@ -102,6 +102,14 @@ def change_of(legs: Sequence[OptionLeg], cash_money: int, world: World) -> Chang
 def legs_of(order: Order, world: World) -> list[OptionLeg]:
     """What an open option order still has to do."""
     terms = order.terms
+    if terms.legs:
+        return [
+            OptionLeg(
+                world.instruments.by_symbol[leg.symbol], leg.side == "buy", order.leaves_qty * leg.ratio,
+                world.mark(leg.symbol), leg.position_intent,
+            )
+            for leg in terms.legs
+        ]  # fmt: skip
     instrument = world.instruments.by_symbol[terms.symbol]
     buying = terms.side == "buy"
     return [OptionLeg(instrument, buying, order.leaves_qty, terms.check_price, terms.position_intent)]
@@ -114,7 +122,8 @@ def open_changes(book: Book, world: World, but_not: int = 0) -> list[Change]:
     changes = []
     for no in sorted(book.orders):
         order = book.orders[no]
-        if no == but_not or not is_option_symbol(order.terms.symbol) or not order.leaves_qty:
+        optional = order.terms.legs or is_option_symbol(order.terms.symbol)
+        if no == but_not or not optional or not order.leaves_qty:
             continue
         legs = legs_of(order, world)
         found = change_of(legs, cash_of(order, legs), world)
@@ -125,6 +134,8 @@ def open_changes(book: Book, world: World, but_not: int = 0) -> list[Change]:
 
 def cash_of(order: Order, legs: Sequence[OptionLeg]) -> int:
     """Cash that the rest of an open order moves at its check price."""
+    if order.terms.legs:
+        return -value_money(order.terms.check_price, order.leaves_qty, CONTRACT_SHARES)
     return sum(_value(leg) for leg in legs)
 
 

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from actors.book.instruments import Instrument, Instruments, price_step
+from actors.book.rules.admission.units import ParsedUnit, parse_unit
 from actors.book.rules.matrix import (
     CLASSES,
     CLIENT_ORDER_ID_MAX,
@@ -75,6 +76,9 @@ class Parsed(Struct, frozen=True, gc=False):
     high_water_mark: int = 0
     """Trailing stops: set at admission, with the stop price that follows."""
 
+    unit: ParsedUnit | None = None
+    """Of several legs."""
+
     @property
     def fractional(self) -> bool:
         """By notional, or not a whole number of shares."""
@@ -83,6 +87,8 @@ class Parsed(Struct, frozen=True, gc=False):
 
 def parse(action: PlaceOrder, instruments: Instruments) -> Parsed | Refusal:
     """Read an order, or say what is wrong with it."""
+    if action.order_class == "mleg":
+        return _parse_unit(action, instruments)
     if action.client_order_id is not None and not 0 < len(action.client_order_id) <= CLIENT_ORDER_ID_MAX:
         return refuse("client_order_id_too_long", "client_order_id")
     kind = CLASSES.get(action.order_class or "simple")
@@ -135,6 +141,16 @@ def parse(action: PlaceOrder, instruments: Instruments) -> Parsed | Refusal:
         instrument, action.side, rule.type, time_in_force, qty, notional, prices[0], prices[1],
         action.extended_hours, action.position_intent or "", int.from_bytes(digest, "big") >> 7,
         kind.name if kind.exits else "", exits, *trail,
+    )  # fmt: skip
+
+
+def _parse_unit(action: PlaceOrder, instruments: Instruments) -> Parsed | Refusal:
+    unit = parse_unit(action, instruments)
+    if isinstance(unit, Refusal):
+        return unit
+    return Parsed(
+        unit.legs[0].instrument, "buy", unit.type, "day", unit.qty, 0, unit.limit_price, 0, False, "",
+        unit.fingerprint, "mleg", unit=unit,
     )  # fmt: skip
 
 
