@@ -208,7 +208,11 @@ def test_a_condor_is_placed_filled_shown_and_closed(client: Client, month: str, 
 
     def send(parts: list[dict[str, str]]) -> dict[str, Any]:
         placed = client.call("order.place", account=account, order_class="mleg", qty="2", type="market", legs=parts)
-        return ended(client, account, placed["order"]["id"])
+        try:
+            return ended(client, account, placed["order"]["id"])
+        except AssertionError:
+            print("WHY", client.call("order.why", account=account, order_id=placed["order"]["id"]))
+            raise
 
     opened = send(legs)
     assert opened["status"] == "filled"
