@@ -86,7 +86,12 @@ def fill(
 def _affordable(draft: Draft, order: Order, verdict: Verdict, world: World, s: Situation) -> int:
     """Quantity of this fill that the account can pay or deliver: all of it unless the price ran away."""
     if order.terms.position_intent.endswith("_to_close"):
-        return min(verdict.qty, order.reserved_qty)
+        qty = min(verdict.qty, order.reserved_qty)
+        if draft.book.type == "cash" and s.option and s.buying:
+            free = draft.book.cash - draft.book.reserved_money + order.reserved_money
+            most = qty_for_money(max(0, free), verdict.price * s.multiplier)
+            qty = min(qty, most - most % QTY_PER_SHARE)
+        return qty
     if order.terms.position_intent != "buy_to_open":
         return verdict.qty
     cost = value_money(verdict.price, verdict.qty, s.multiplier)

@@ -153,3 +153,19 @@ def test_replayed_events_rebuild_the_book() -> None:
     assert (again.positions, again.cash, again.reserved_money) == (
         desk.book.positions, desk.book.cash, desk.book.reserved_money,
     )  # fmt: skip
+
+
+def test_a_cash_account_buys_a_call_back_only_with_cash_it_has() -> None:
+    desk = Desk("cash", cash="10020", level=1)
+    desk.place(STOCK, "buy", qty="100")
+    desk.wait()
+    desk.quote(CALLS[105], 200, 210)
+    desk.place(CALLS[105], "sell", "2.00")
+    desk.wait()
+    desk.quote(CALLS[105], 500, 510)
+    assert reason(desk.place(CALLS[105], "buy", "5.10")) == "insufficient_buying_power"
+    desk.quote(CALLS[105], 100, 110)
+    assert isinstance(desk.place(CALLS[105], "buy", "1.10"), Placed)
+    desk.wait()
+    assert desk.held(CALLS[105]) == 0
+    assert desk.book.cash >= 0

@@ -20,6 +20,7 @@ from actors.book.rules.admission.options import (
     intent_of,
     need_money,
 )
+from actors.book.rules.admission.options import fees_money as options_fees_money
 from actors.book.rules.admission.parse import Parsed
 from actors.book.rules.margin.orders import UNCOVERED_LEVEL
 from actors.book.rules.reasons import Refusal, refuse
@@ -30,6 +31,7 @@ from actors.book.units import (
     QTY_PER_SHARE,
     BadNumber,
     divide_half_even,
+    format_money,
     format_price,
     format_qty,
     parse_scaled,
@@ -112,10 +114,23 @@ def _check_option(
             return _insufficient_qty(book, order, order.qty, free)
         if (refused := closing_refusal(book, leg, world)) is not None:
             return refused
-        return Need(0, order.qty, price, 0, intent)
+        return _closing_need(book, leg, world, freed_money)
     value = value_money(price, order.qty, instrument.multiplier)
     money = need_money(book, [leg], -value if buying else value, world, freed_money, but_not)
     return money if isinstance(money, Refusal) else Need(money, 0, price, 0, intent)
+
+
+def _closing_need(book: Book, leg: OptionLeg, world: World, freed_money: int) -> Need | Refusal:
+    """What closes needs no margin, but a cash account pays for it from its cash."""
+    if book.type != "cash" or not leg.buying:
+        return Need(0, leg.qty, leg.price, 0, leg.intent)
+    cost = value_money(leg.price, leg.qty, leg.instrument.multiplier) + options_fees_money(book, [leg], world)
+    free = book.cash - book.reserved_money + freed_money
+    if cost > free:
+        return refuse(
+            "insufficient_buying_power", "", buying_power=format_money(max(0, free)), cost_basis=format_money(cost)
+        )
+    return Need(cost, leg.qty, leg.price, 0, leg.intent)
 
 
 def stop_refusal(order: Parsed, world: World) -> Refusal | None:
