@@ -237,7 +237,11 @@ class Waits:
 
     def _arm_quote(self, order: Order, key: Key, watch: Watch | None) -> None:
         board, terms = self.world.board, order.terms
-        if order.limit_price and _is_behind(order, watch):
+        if terms.legs:
+            board.arm_unit([leg.symbol for leg in terms.legs], key)
+            if watch is not None and watch.due_at:
+                self.timers.add(watch.due_at, (*key, t.DWELL))
+        elif order.limit_price and _is_behind(order, watch):
             numbers = meet.numbers_for(order, board.slot(terms.symbol), self.profiles)
             quote, print_ = (BID_DOWN, LAST_DOWN) if terms.side == "buy" else (ASK_UP, LAST_UP)
             board.arm_far(terms.symbol, quote, order.limit_price, key, -1 if numbers.print_fills == "no" else print_)

@@ -64,15 +64,17 @@ class Interest:
         for step in steps:
             for section in step.sections:
                 for event in section.events:
-                    if isinstance(event, _NAMES_A_SYMBOL):
+                    if isinstance(event, OrderAccepted) and event.legs:
+                        fresh.update(leg.symbol for leg in event.legs)
+                    elif isinstance(event, _NAMES_A_SYMBOL):
                         fresh.add(event.symbol)
                     elif isinstance(event, OrderRejected) and event.reason == "no_market_price":
-                        self.ask(event.symbol)
+                        self.ask(event.symbol or event.numbers.get("symbol", ""))
         if fresh:
             self._since_sweep |= fresh
             fresh -= self._needed
             if fresh:
-                self._need(fresh)
+                self._need(self._with_underlyings(fresh))
 
     def ask(self, symbol: str) -> None:
         """Somebody looks at a symbol: follow it for a while."""
@@ -196,5 +198,8 @@ class Interest:
 
 def _symbols_of(book: Book) -> Iterator[str]:
     for order in book.orders.values():
-        yield order.terms.symbol
+        if order.terms.legs:
+            yield from (leg.symbol for leg in order.terms.legs)
+        else:
+            yield order.terms.symbol
     yield from book.positions

@@ -21,6 +21,7 @@ from actors.book.view import figures
 from actors.market.days import TradeDay, window_start
 from actors.market.world import World
 
+_FILLS = (e.OrderFilled, e.OrderLegFilled)
 _MONEY_MOVED = frozenset({e.PositionChanged, e.ActivityBooked})
 
 
@@ -49,7 +50,7 @@ def follow_up(draft: Draft, world: World, profiles: Profiles) -> None:
         if kind not in _MONEY_MOVED:
             continue
         moved = True
-        if kind is e.PositionChanged and index and isinstance(events[index - 1], e.OrderFilled):
+        if kind is e.PositionChanged and index and isinstance(events[index - 1], _FILLS):
             reduced = _book_trade(draft, events[index - 1], event, day, world, profiles) or reduced  # type: ignore[arg-type]
         elif isinstance(event, e.ActivityBooked) and event.activity_type == "CSW":
             reduced = True
@@ -60,7 +61,12 @@ def follow_up(draft: Draft, world: World, profiles: Profiles) -> None:
 
 
 def _book_trade(
-    draft: Draft, fill: e.OrderFilled, change: e.PositionChanged, day: TradeDay, world: World, profiles: Profiles
+    draft: Draft,
+    fill: e.OrderFilled | e.OrderLegFilled,
+    change: e.PositionChanged,
+    day: TradeDay,
+    world: World,
+    profiles: Profiles,
 ) -> bool:
     """The consequences of one fill; whether it opened something, so that the intraday level went down."""
     book = draft.book
@@ -72,7 +78,7 @@ def _book_trade(
     option = instrument.asset_class == "us_option"
     settles_on = day.option_settles_on if option else day.settles_on
     fees: tuple[Fee, ...] = ()
-    if charges_fees(profiles.get(fill.evidence.profile)):
+    if charges_fees(profiles.get(fill.profile if isinstance(fill, e.OrderLegFilled) else fill.evidence.profile)):
         before = fill.filled_qty - fill.qty
         fees = fees_of(instrument, buying, fill.qty, fill.price, day.trade_date, before)
     draws: tuple[tuple[int, int], ...] = ()
@@ -111,7 +117,9 @@ def _book_trade(
     return opened != 0
 
 
-def _sma_change(book: Book, instrument: Instrument, fill: e.OrderFilled, opened: int, closed: int) -> int:
+def _sma_change(
+    book: Book, instrument: Instrument, fill: e.OrderFilled | e.OrderLegFilled, opened: int, closed: int
+) -> int:
     """Requirement of what was opened, and release of what was closed, on Regulation T's rates (§2.6)."""
     if book.type == "cash":
         return 0
@@ -123,7 +131,7 @@ def _sma_change(book: Book, instrument: Instrument, fill: e.OrderFilled, opened:
 
 def _day_trading(
     book: Book,
-    fill: e.OrderFilled,
+    fill: e.OrderFilled | e.OrderLegFilled,
     change: e.PositionChanged,
     held_before: int,
     moved: int,

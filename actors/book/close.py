@@ -16,7 +16,7 @@ from actors.book.rules.admission.parse import parse
 from actors.book.rules.admission.switches import trading_refusal
 from actors.book.rules.matching.profiles import Profiles
 from actors.book.rules.reasons import Refusal, refuse
-from actors.book.state.book import Position
+from actors.book.state.book import Book, Position
 from actors.commands import CloseAllPositions, ClosePosition, PlaceOrder
 from actors.market.world import World
 
@@ -66,10 +66,15 @@ def _order_for(position: Position, qty: str, client_order_id: str | None) -> Pla
     )
 
 
+def _concerns(book: Book, order_no: int, symbol: str) -> bool:
+    terms = book.orders[order_no].terms
+    return terms.symbol == symbol or any(leg.symbol == symbol for leg in terms.legs)
+
+
 def _cancel_open(draft: Draft, profiles: Profiles, symbol: str = "") -> tuple[int, ...]:
     """Ask for a cancel of the open orders (of a symbol); all that are on their way out."""
     book = draft.book
-    order_nos = tuple(no for no in sorted(book.orders) if not symbol or book.orders[no].terms.symbol == symbol)
+    order_nos = tuple(no for no in sorted(book.orders) if not symbol or _concerns(book, no, symbol))
     for order_no in order_nos:
         order = book.orders[order_no]
         if order.status != "pending_cancel":

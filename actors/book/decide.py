@@ -13,7 +13,9 @@ from actors.book import events as e
 from actors.book.contingent import accept_exits
 from actors.book.draft import Draft
 from actors.book.ids import client_key, derive_order_ids
+from actors.book.latency import kind_of, unit_kind
 from actors.book.latency import latency_ns as latency_ns
+from actors.book.osi import is_option_symbol
 from actors.book.outcome import Done, Outcome, Placed
 from actors.book.rules.admission.check import Need, account_refusal, check
 from actors.book.rules.admission.conflicts import (
@@ -25,7 +27,8 @@ from actors.book.rules.admission.conflicts import (
 )
 from actors.book.rules.admission.parse import Parsed, parse
 from actors.book.rules.admission.switches import exposure_refusal, trading_refusal
-from actors.book.rules.matching.profiles import Profiles
+from actors.book.rules.admission.units import ParsedUnit, check_unit
+from actors.book.rules.matching.profiles import OPTION, STOCK, Profiles
 from actors.book.rules.matrix import AUCTIONS
 from actors.book.rules.reasons import Refusal, refuse
 from actors.book.rules.trailing import stop_from
@@ -118,6 +121,9 @@ def first_of(book: Book, client_order_id: str, key: int, fingerprint: int) -> Pl
 
 def admit(book: Book, order: Parsed, world: World) -> tuple[Parsed, Need] | Refusal:
     """Whether this account may have this order now, with what it needs and a trailing stop's first stop."""
+    if order.unit is not None:
+        found = admit_unit(book, order.unit, world)
+        return found if isinstance(found, Refusal) else (order, found)
     refusal: Refusal | None = None
     if order.time_in_force in AUCTIONS:
         refusal = window_refusal(order.time_in_force, world)
@@ -148,6 +154,24 @@ def admit(book: Book, order: Parsed, world: World) -> tuple[Parsed, Need] | Refu
     return conflict(book, order, need.intent) or (order, need)
 
 
+def admit_unit(
+    book: Book, unit: ParsedUnit, world: World, freed_money: int = 0, freed_qty: int = 0, but_not: int = 0
+) -> Need | Refusal:
+    """Whether this account may have an order of several legs now."""
+    need = check_unit(book, unit, world, freed_money, freed_qty, but_not)
+    if isinstance(need, Refusal):
+        return need
+    opening = [intent for intent in need.intents if intent.endswith("_to_open")]
+    if (
+        world.switches
+        and (refusal := exposure_refusal(world, opening[0] if opening else need.intents[0])) is not None
+    ):
+        return refusal
+    if opening and book.ledger().call.state in ("call", "liquidating"):
+        return refuse("margin_call")
+    return Need(need.money, need.qty, need.check_price, 0, "", need.intents)
+
+
 def start_trail(order: Parsed, mark: int) -> Parsed | Refusal:
     """A trailing stop with its stop at a high-water mark."""
     if not mark:
@@ -176,19 +200,38 @@ def accept(
     assert profile is not None
     client_id = client_order_id or derived_client_id
     leg = ""
-    if order.order_class:
+    if order.order_class and order.unit is None:
         leg = "take_profit" if order.order_class == "oco" else "entry"
+    kind = OPTION if order.instrument.is_option else STOCK
+    symbol, asset_id = order.instrument.symbol, order.instrument.asset_id
+    unit_legs: tuple[e.AcceptedLeg, ...] = ()
+    if order.unit is not None:
+        kind, symbol, asset_id = unit_kind(len(order.unit.legs)), "", ""
+        unit_legs = accepted_legs(order.unit, need.intents)
+    wait = latency_ns(draft, profiles, profile, order_id, b"latency", kind)
     terms = e.OrderAccepted(
         order_no, order_id, client_id, key or client_key(client_id), order.fingerprint,
-        order.instrument.symbol, order.instrument.asset_id, order.side, order.type, order.time_in_force,
+        symbol, asset_id, order.side, order.type, order.time_in_force,
         order.qty, order.notional, order.limit_price, order.stop_price, order.extended_hours, need.intent,
-        order.order_class, draft.at, draft.at + latency_ns(draft, profiles, profile, order_id, b"latency"),
+        order.order_class, draft.at, draft.at + wait,
         time_in_force_ends_at(order, world), need.money, need.qty, need.check_price, need.collar_price, book.profile,
         0, 0, 0, 0, order.trail_price, order.trail_ppm, order.high_water_mark, order_no if leg else 0, leg, waits_for,
+        unit_legs,
     )  # fmt: skip
     draft.emit(terms)
     legs = accept_exits(draft, order, terms) if leg else ()
     return Placed(terms, order_no, legs=legs)
+
+
+def accepted_legs(unit: ParsedUnit, intents: tuple[str, ...]) -> tuple[e.AcceptedLeg, ...]:
+    """The legs as the order's terms name them."""
+    return tuple(
+        e.AcceptedLeg(
+            leg.instrument.symbol, leg.instrument.asset_id, "buy" if leg.buying else "sell", leg.ratio, intent,
+            leg.instrument.multiplier,
+        )
+        for leg, intent in zip(unit.legs, intents, strict=True)
+    )  # fmt: skip
 
 
 def find_live(draft: Draft, order_id: str | None, client_order_id: str | None) -> Order | None:
@@ -231,13 +274,17 @@ def ask_cancel(draft: Draft, order: Order, profiles: Profiles) -> None:
         draft.emit(
             e.OrderReplaceRejected(terms.order_no, terms.order_id, "cancel_requested", *needed_without_change(order))
         )
-    wait = latency_ns(draft, profiles, profile, terms.order_id, b"latency/cancel")
+    wait = latency_ns(draft, profiles, profile, terms.order_id, b"latency/cancel", kind_of(terms))
     draft.emit(e.OrderCancelPending(terms.order_no, draft.at + wait))
 
 
 def needed_without_change(order: Order) -> tuple[int, int]:
     """Money and quantity that an order needs when its pending replace comes to nothing."""
-    money = min(order.reserved_money, value_money(order.terms.check_price, order.leaves_qty))
+    terms = order.terms
+    if terms.legs or is_option_symbol(terms.symbol):
+        money = min(order.reserved_money, terms.reserved_money * order.leaves_qty // (terms.qty - terms.filled_qty))
+    else:
+        money = min(order.reserved_money, value_money(terms.check_price, order.leaves_qty))
     return money, min(order.reserved_qty, order.leaves_qty)
 
 

@@ -12,7 +12,9 @@ from typing import Any
 from msgspec.structs import replace
 
 from actors.book.events import Evidence, OrderAccepted, OrderFilled
+from actors.book.instruments import CONTRACT_SHARES
 from actors.book.meet import numbers_for
+from actors.book.meet_units import SHIFT
 from actors.book.rules.matching.auctions import evaluate_auction
 from actors.book.rules.matching.market_state import classify
 from actors.book.rules.matching.model import (
@@ -43,6 +45,14 @@ def situation_of(terms: OrderAccepted, fill: OrderFilled, at: int, numbers: Numb
     by_money = terms.notional > 0
     taking = fill.liquidity == "take"
     buying = terms.side == "buy"
+    if terms.legs:
+        market = terms.type == "market"
+        return Situation(
+            True, market, 0 if market else v.acting_limit + SHIFT, v.near + SHIFT, v.far + SHIFT, v.bid_size,
+            v.ask_size, v.leaves_before, 0, False, v.consumed_before, taking, v.slice_no, v.last_fill_at,
+            v.dwell_since, v.collar_price + SHIFT if v.collar_price else 0, at, v.quote_is_new, False, v.tick, True,
+            CONTRACT_SHARES, False, 0, False, v.reserve_ppm, v.inside_since, v.inside_from_start,
+        )  # fmt: skip
     return Situation(
         buying, v.acting_limit == 0, v.acting_limit, v.bid, v.ask, v.bid_size, v.ask_size,
         0 if by_money else v.leaves_before, v.leaves_before if by_money else 0,
@@ -65,6 +75,8 @@ def recompute(terms: OrderAccepted, fill: OrderFilled, at: int, numbers: Numbers
             s.leaves_money, v.tick, s.fraction, numbers,
         )  # fmt: skip
     verdict = evaluate(s, numbers)
+    if terms.legs:
+        return replace(verdict, price=verdict.price - SHIFT) if verdict.qty else verdict
     if verdict.qty and v.draw and v.draw % PPM < numbers.partial_ppm:
         return replace(verdict, qty=random_part(verdict.qty, v.draw_size), reason="parity_partial")
     return verdict
@@ -121,7 +133,11 @@ def elsewhere(terms: OrderAccepted, fill: OrderFilled, at: int, profiles: Profil
         reserve = reservation_ppm(v.reserve_draw, numbers) if v.reserve_draw else 0
         collar = collar_of(s.buying, v.bid, v.ask, numbers) if s.market and not s.slice_no else s.collar_price
         wide = bool(numbers.wide_ppm) and (v.ask - v.bid) * 2 * PPM > numbers.wide_ppm * (v.ask + v.bid)
+        if terms.legs:
+            collar, wide = (collar_of(True, s.bid, s.ask, numbers) if s.market else 0), False
         out[name] = evaluate(replace(s, reserve_ppm=reserve, collar_price=collar, wide=wide), numbers)
+        if terms.legs and out[name].qty:
+            out[name] = replace(out[name], price=out[name].price - SHIFT)
     return out
 
 
@@ -144,6 +160,9 @@ def why_waiting(book: Book, order: Order, world: World, profiles: Profiles) -> d
         return found | {"reason": "held"}
     if world.now < order.live_at:
         return found | {"reason": "latency", "live_at": order.live_at}
+    if terms.legs:
+        found["quote_class"] = None
+        return found | {"reason": reason or "not_marketable"}
     if reason == "awaiting_print":
         return found | {"reason": reason, "until": watch.due_at if watch is not None else 0}
     if terms.stop_price and not order.triggered:

@@ -62,6 +62,8 @@ def fill(
             else max(value if s.buying else 0, value_money(terms.check_price, qty, s.multiplier))
         )
         reserved_money = max(0, order.reserved_money - used)
+        if s.option:
+            reserved_money = order.reserved_money * (order.leaves_qty - qty) // order.leaves_qty
         reserved_qty = max(0, order.reserved_qty - qty)
     used_after = _consume(draft, terms.symbol, s, verdict, qty, world, numbers)
     watch = draft.book.watch.get(terms.order_no)
@@ -84,14 +86,19 @@ def fill(
 def _affordable(draft: Draft, order: Order, verdict: Verdict, world: World, s: Situation) -> int:
     """Quantity of this fill that the account can pay or deliver: all of it unless the price ran away."""
     if order.terms.position_intent.endswith("_to_close"):
-        return min(verdict.qty, order.reserved_qty)
+        qty = min(verdict.qty, order.reserved_qty)
+        if draft.book.type == "cash" and s.option and s.buying:
+            free = draft.book.cash - draft.book.reserved_money + order.reserved_money
+            most = qty_for_money(max(0, free), verdict.price * s.multiplier)
+            qty = min(qty, most - most % QTY_PER_SHARE)
+        return qty
     if order.terms.position_intent != "buy_to_open":
         return verdict.qty
     cost = value_money(verdict.price, verdict.qty, s.multiplier)
     if cost <= order.reserved_money:
         return verdict.qty
     free = buying_power(draft.book, world) + order.reserved_money
-    if draft.book.type == "cash":
+    if draft.book.type == "cash" and not s.option:
         free = draft.book.cash - draft.book.reserved_money + order.reserved_money
     if cost <= free:
         return verdict.qty

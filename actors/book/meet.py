@@ -13,6 +13,8 @@ from actors.book.draft import Draft
 from actors.book.evidence import Trail
 from actors.book.fills import end_at_once, fill
 from actors.book.ids import draw_u64
+from actors.book.latency import kind_of
+from actors.book.meet_units import judge_unit
 from actors.book.rules.matching import queue
 from actors.book.rules.matching.ledger import side_key, used_qty
 from actors.book.rules.matching.market_state import (
@@ -47,6 +49,8 @@ _PLAIN = Trail()
 
 def numbers_for(order: Order, slot: Slot | None, profiles: Profiles) -> Numbers:
     """The profile's numbers for the order's class of instrument."""
+    if order.terms.legs:
+        return profiles.numbers(order.terms.profile, kind_of(order.terms))
     return profiles.numbers(order.terms.profile, OPTION if slot is not None and slot.option else STOCK)
 
 
@@ -75,6 +79,9 @@ def meet_change(draft: Draft, order_no: int, world: World, profiles: Profiles) -
 def judge(draft: Draft, order: Order, world: World, profiles: Profiles, taking: bool, quote_is_new: bool) -> None:
     """Evaluate a live order against the standing quote: fill it, end it, or note why it waits."""
     terms = order.terms
+    if terms.legs:
+        judge_unit(draft, order, world, profiles.numbers(terms.profile, kind_of(terms)), taking, quote_is_new)
+        return
     slot = world.board.slots.get(terms.symbol)
     numbers = numbers_for(order, slot, profiles)
     watch = draft.book.watch.get(terms.order_no)

@@ -40,7 +40,12 @@ def meet_print(
     resting = []
     for order_no in order_nos:
         order = orders.get(order_no)
-        if order is None or world.now < order.live_at or order.terms.time_in_force in ("ioc", "fok"):
+        if (
+            order is None
+            or order.terms.legs
+            or world.now < order.live_at
+            or order.terms.time_in_force in ("ioc", "fok")
+        ):
             continue
         watch = draft.book.watch.get(order_no)
         if is_waiting_outside(order, watch):

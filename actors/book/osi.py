@@ -120,3 +120,8 @@ def _is_date(day: int) -> bool:
     except ValueError:
         return False
     return True
+
+
+def is_option_symbol(symbol: str) -> bool:
+    """Whether a symbol is a contract's, by its length alone: a stock's is shorter."""
+    return len(symbol) >= 16

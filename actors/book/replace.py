@@ -10,11 +10,12 @@ from __future__ import annotations
 import msgspec
 
 from actors.book import events as e
-from actors.book.decide import find_live, needed_without_change, start_trail, time_in_force_ends_at
+from actors.book.decide import admit_unit, find_live, needed_without_change, start_trail, time_in_force_ends_at
 from actors.book.draft import Draft
 from actors.book.ids import client_key, derive_order_ids
-from actors.book.latency import latency_ns
+from actors.book.latency import kind_of, latency_ns
 from actors.book.meet import judge, place_to_keep
+from actors.book.osi import is_option_symbol
 from actors.book.outcome import Outcome, Placed
 from actors.book.rules.admission.check import Need, account_refusal, buy_stop_collar, check, stop_refusal
 from actors.book.rules.admission.conflicts import conflict
@@ -25,7 +26,7 @@ from actors.book.rules.reasons import Refusal, refuse
 from actors.book.rules.trailing import high_water_mark, stop_from, trails
 from actors.book.state.book import Book, Order
 from actors.book.units import format_price, format_qty, format_scaled, value_money
-from actors.commands import PlaceOrder, ReplaceOrder
+from actors.commands import OrderLeg, PlaceOrder, ReplaceOrder
 from actors.market.world import World
 
 
@@ -65,7 +66,7 @@ def _prepare(draft: Draft, order: Order, action: ReplaceOrder, world: World) -> 
         return refuse("qty_of_group", "qty")
     if action.trail is not None and not trails(terms):
         return refuse("trail_kind", "trail")
-    if action.limit_price is not None and not terms.limit_price:
+    if action.limit_price is not None and not terms.limit_price and not (terms.legs and terms.type == "limit"):
         return refuse("price_not_accepted", "limit_price")
     if action.stop_price is not None and (not terms.stop_price or trails(terms)):
         return refuse("price_not_accepted", "stop_price")
@@ -73,6 +74,8 @@ def _prepare(draft: Draft, order: Order, action: ReplaceOrder, world: World) -> 
     book = draft.book
     if new_client_id is not None and (client_key(new_client_id) in book.recent or new_client_id in book.by_client):
         return refuse("client_order_id_not_unique", "client_order_id")
+    if terms.legs:
+        return _compare_unit(book, order, action, new_client_id, world)
     order_new = parse(
         PlaceOrder(
             symbol=terms.symbol,
@@ -94,6 +97,40 @@ def _prepare(draft: Draft, order: Order, action: ReplaceOrder, world: World) -> 
     if terms.group_no and order_new.time_in_force != terms.time_in_force:
         return refuse("invalid_time_in_force", "time_in_force")
     return _compare(draft, order, order_new, world)
+
+
+def _compare_unit(
+    book: Book, order: Order, action: ReplaceOrder, client_id: str | None, world: World
+) -> tuple[Parsed, Need] | Refusal:
+    """A change of quantity or net limit of an order of several legs."""
+    terms = order.terms
+    limit = action.limit_price or format_price(terms.limit_price)
+    new = parse(
+        PlaceOrder(
+            qty=action.qty or format_qty(terms.qty),
+            type=terms.type,
+            time_in_force=action.time_in_force or terms.time_in_force,
+            limit_price=limit if terms.type == "limit" else None,
+            client_order_id=client_id,
+            order_class="mleg",
+            legs=tuple(OrderLeg(symbol=leg.symbol, ratio_qty=str(leg.ratio), side=leg.side) for leg in terms.legs),
+        ),
+        world.instruments,
+    )
+    if isinstance(new, Refusal):
+        return new
+    assert new.unit is not None
+    if (new.qty, new.limit_price) == (terms.qty, terms.limit_price):
+        return refuse("nothing_changed")
+    if new.qty <= order.filled_qty:
+        return refuse("qty_not_above_filled", "qty", qty=format_qty(new.qty), filled_qty=format_qty(order.filled_qty))
+    leaves = msgspec.structs.replace(new.unit, qty=new.qty - order.filled_qty)
+    need = admit_unit(book, leaves, world, order.reserved_money, order.reserved_qty, terms.order_no)
+    if isinstance(need, Refusal):
+        return need
+    if need.intents != tuple(leg.position_intent for leg in terms.legs) and order.filled_qty == 0:
+        return refuse("order_not_replaceable", "order_id", status=order.status)
+    return new, need
 
 
 def _stop_text(terms: e.OrderAccepted, action: ReplaceOrder) -> str | None:
@@ -125,7 +162,7 @@ def _compare(draft: Draft, order: Order, new: Parsed, world: World) -> tuple[Par
         collar = buy_stop_collar(new.stop_price) if new.type == "stop" and new.side == "buy" else 0
         return new, Need(0, order.reserved_qty, terms.check_price, collar, terms.position_intent)
     leaves = msgspec.structs.replace(new, qty=new.qty - order.filled_qty, position_intent="")
-    need = check(book, leaves, world, order.reserved_money, order.reserved_qty)
+    need = check(book, leaves, world, order.reserved_money, order.reserved_qty, terms.order_no)
     if isinstance(need, Refusal):
         return need
     more = need.money > order.reserved_money or need.qty > order.reserved_qty
@@ -160,7 +197,7 @@ def _ask(
     order_no = book.next_order_no
     order_id, derived = derive_order_ids(book.seed, book.epoch, order_no)
     client_id = action.client_order_id if action.order_id is not None and action.client_order_id else derived
-    effective_at = draft.at + latency_ns(draft, profiles, profile, order_id, b"latency")
+    effective_at = draft.at + latency_ns(draft, profiles, profile, order_id, b"latency", kind_of(old))
     terms = msgspec.structs.replace(
         old,
         order_no=order_no,
@@ -212,7 +249,10 @@ def finish_replace(draft: Draft, order_no: int, world: World, profiles: Profiles
         draft.emit(e.OrderReplaceRejected(order_no, order.terms.order_id, reason, *needed_without_change(order)))
         return
     leaves_share = new.qty - order.filled_qty
-    money = min(order.reserved_money, value_money(new.check_price, leaves_share)) if new.reserved_money else 0
+    if new.legs or is_option_symbol(new.symbol):
+        money = min(order.reserved_money, new.reserved_money)
+    else:
+        money = min(order.reserved_money, value_money(new.check_price, leaves_share)) if new.reserved_money else 0
     qty = min(new.reserved_qty, leaves_share) if new.reserved_qty else 0
     terms = msgspec.structs.replace(
         new,

@@ -2,8 +2,8 @@
 
 Invariants (margin-and-options §0.1): a requirement contains the whole value of what is short, the proceeds of the
 sale sit in cash; equity is cash plus marked positions less what has accrued and is not posted. All figures are
-money units. Rule sources: margin-and-options §2, alpaca-api §4.1. Known limits: options count by their premium
-only, without the pairing of legs.
+money units. Rule sources: margin-and-options §2, §3, alpaca-api §4.1. Books with options are margined by the pairing
+of their legs; while the price under a contract is not known each contract counts alone.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from actors.book.instruments import Instrument
+from actors.book.rules.margin.holdings import REQUIREMENTS, holdings_of, holds_options
 from actors.book.rules.margin.profiles import PPM, MarginProfile, profile_of
 from actors.book.rules.margin.stock import Requirement, StockTerms, maintenance_money, requirement
 from actors.book.rules.money.day_trades import EQUITY_MIN_MONEY, PDT, rule_set
@@ -159,24 +160,43 @@ def figures(book: Book, world: World) -> Figures:
         else:
             long_money += value
             largest = max(largest, (value, need.maintenance_money, need.initial_money))
-    if profile.concentration_ppm and book.cash < -CONCENTRATION_DEBIT_MONEY:
+    owed = accrued(book.money)
+    paired = _paired(book, world, owed, long_money) if holds_options(book) else None
+    if paired is not None:
+        initial, maintenance, legal = paired
+    elif profile.concentration_ppm and book.cash < -CONCENTRATION_DEBIT_MONEY:
         raised = _concentration(profile, largest, long_money - short_money)
         maintenance += raised
         initial += max(0, largest[1] + raised - largest[2])
-    owed = accrued(book.money)
     equity = book.cash + long_money + short_money - owed
     multiplier = multiplier_of(book, world, equity)
     free, day_trading = 0, 0
     if cash_account:
         free = _spendable(book, world) - owed
+        if paired is not None:
+            free = min(free, equity - short_money - initial)
     else:
         available = equity - short_money - initial
         intraday = equity - short_money - max(legal, 0)
         free, day_trading = _leveraged(book, multiplier, available, intraday, book.cash - owed, world)
+    if cash_account and paired is None:
+        initial = long_money
     return Figures(
-        long_money, short_money, owed, equity, long_money if cash_account else initial, maintenance, legal,
-        multiplier, max(0, free - book.reserved_money), day_trading,
+        long_money, short_money, owed, equity, initial, maintenance, legal, multiplier,
+        max(0, free - book.reserved_money), day_trading,
     )  # fmt: skip
+
+
+def _paired(book: Book, world: World, owed: int, long_money: int) -> tuple[int, int, int] | None:
+    """Initial, maintenance and legal requirement of a book with options, gross; None when a price is missing."""
+    held = holdings_of(book, world, trade_date(world), book.cash - owed)
+    if held is None:
+        return None
+    profile, minimum = profile_of(book.margin_profile, book.type), profile_of("finra", book.type)
+    worth = held.cash_money + long_money
+    need = REQUIREMENTS.account(profile, held)
+    legal = need if minimum is profile else REQUIREMENTS.account(minimum, held)
+    return worth - need.available_money, worth - need.excess_money, worth - legal.excess_money
 
 
 def _concentration(profile: MarginProfile, largest: tuple[int, int, int], gross: int) -> int:
@@ -215,7 +235,7 @@ def _spendable(book: Book, world: World) -> int:
 
 def buying_power(book: Book, world: World) -> int:
     """Money units that new orders may use; the quick way where there is nothing to mark."""
-    if book.type == "cash":
+    if book.type == "cash" and not holds_options(book):
         return max(0, _spendable(book, world) - accrued(book.money) - book.reserved_money)
     if not book.positions and book.money is None:
         cash = book.cash
@@ -232,6 +252,9 @@ def withdrawable(book: Book, world: World) -> int:
     free = settled - f.accrued_money - book.reserved_money
     if book.type == "margin":
         free = min(free, f.available_money, f.buying_power_money)
+    elif holds_options(book):
+        free = min(free, f.buying_power_money)
+    if book.type == "margin":
         intraday = money.intraday
         if intraday is not None:
             free -= sum(d.money for d in intraday.deficits if not d.satisfied_on)

@@ -11,6 +11,7 @@ as FAR or NEAR. Removal from a heap is lazy, so a stale best price can only cost
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from heapq import heapify, heappop, heappush
 
 from actors.book.instruments import Instrument, Instruments
@@ -123,7 +124,7 @@ class Slot:
 class Board:
     """All slots and all watches of one lane."""
 
-    __slots__ = ("_armed", "_instruments", "_ticket", "feed_epoch", "rejoins", "slots")
+    __slots__ = ("_armed", "_instruments", "_ticket", "_units", "feed_epoch", "rejoins", "slots")
 
     def __init__(self, instruments: Instruments | None = None) -> None:
         self.slots: dict[str, Slot] = {}
@@ -133,6 +134,8 @@ class Board:
         self._instruments = instruments
         self._armed: dict[Key, tuple[Slot, int, int, int]] = {}
         """Slot, kind (:data:`_NEAR`, :data:`_AUCTION`), second kind or -1, and ticket of each watch."""
+        self._units: dict[Key, tuple[Slot, ...]] = {}
+        """Further slots of orders of several legs, all of them NEAR."""
         self._ticket = 0
 
     def slot(self, symbol: str) -> Slot:
@@ -185,6 +188,16 @@ class Board:
         slot.busy = True
         self._armed[key] = (slot, _NEAR, -1, 0)
 
+    def arm_unit(self, symbols: Sequence[str], key: Key) -> None:
+        """Wake ``key`` on every quote and print of any of these symbols; replaces its watch."""
+        self.arm_near(symbols[0], key)
+        if key in self._units:
+            return
+        others = self._units[key] = tuple(self.slot(symbol) for symbol in symbols[1:])
+        for slot in others:
+            slot.near[key] = None
+            slot.busy = True
+
     def arm_auction(self, symbol: str, key: Key) -> None:
         """Wake ``key`` on the symbol's auction prints only; replaces its watch."""
         armed = self._armed.get(key)
@@ -214,6 +227,9 @@ class Board:
         if kind == _NEAR:
             slot.near.pop(key, None)
             slot.busy = bool(slot.near or slot.consumers)
+            for other in self._units.pop(key, ()) if self._units else ():
+                other.near.pop(key, None)
+                other.busy = bool(other.near or other.consumers)
         elif kind == _AUCTION:
             slot.auction.pop(key, None)
         else:

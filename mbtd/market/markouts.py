@@ -15,7 +15,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from actors.book.events import OrderFilled, PositionChanged
+from actors.book.events import OrderFilled, OrderLegFilled, PositionChanged
 from actors.book.units import NS_PER_SECOND, format_scaled
 from actors.inputs import Step
 from actors.market.messages import Quote, TapeMessage
@@ -81,6 +81,8 @@ class MarkOuts:
                 for event in section.events:
                     if isinstance(event, OrderFilled):
                         fill = event
+                    elif isinstance(event, OrderLegFilled):
+                        fill = None
                     elif fill is not None and isinstance(event, PositionChanged):
                         self._note_fill(section.account_no, fill, event, step)
                         fill = None

@@ -30,6 +30,7 @@ NAMES: dict[type, str] = {
     e.OrderActivated: "order.new",
     e.OrderTriggered: "order.triggered",
     e.OrderFilled: "order.filled",
+    e.OrderLegFilled: "order.leg_filled",
     e.PositionChanged: "position.changed",
     e.OrderCancelPending: "order.pending_cancel",
     e.OrderCanceled: "order.canceled",
@@ -168,7 +169,7 @@ def _amounts(terms: e.OrderAccepted, line: dict[str, Any]) -> None:
         line["qty"] = format_qty(terms.qty)
     else:
         line["notional"] = format_money(terms.notional)
-    if terms.limit_price:
+    if terms.limit_price or (terms.legs and terms.type == "limit"):
         line["price"] = format_price(terms.limit_price)
     if terms.stop_price:
         line["stop_price"] = format_price(terms.stop_price)
@@ -203,6 +204,9 @@ def _own_fields(event: Any, line: dict[str, Any]) -> None:
             line["qty"] = format_qty(event.qty)
         case e.OrderFilled():
             _fill_fields(event, line)
+        case e.OrderLegFilled():
+            line["symbol"], line["side"] = event.symbol, event.side
+            line["qty"], line["price"] = format_qty(event.qty), format_price(event.price)
         case e.PositionChanged():
             line["symbol"] = event.symbol
             line["qty"] = format_qty(event.qty)

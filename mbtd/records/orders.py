@@ -8,16 +8,28 @@ from __future__ import annotations
 
 from functools import lru_cache
 from typing import Any
+from uuid import UUID
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from actors.book import events as e
 from actors.book.ids import derive_order_ids
+from actors.book.instruments import CONTRACT_SHARES
+from actors.book.osi import is_option_symbol
+from actors.book.rules.matching.multileg import LEGS_MAX
 from actors.book.rules.trailing import high_water_mark, stop_now, trails
 from actors.book.state.book import Book, Order
-from actors.book.state.fold_orders import trailed
-from actors.book.units import average_price, format_money, format_price, format_qty, format_scaled, format_time
+from actors.book.state.fold_orders import trailed, with_leg
+from actors.book.units import (
+    average_price,
+    divide_half_even,
+    format_money,
+    format_price,
+    format_qty,
+    format_scaled,
+    format_time,
+)
 
 TERMINAL = ("filled", "canceled", "expired", "replaced", "rejected")
 
@@ -43,6 +55,8 @@ class OrderRecord(Struct, frozen=True, array_like=True):
     """Status to go back to when a pending replace is refused."""
     leg_nos: tuple[int, ...] = ()
     """First order of a group: ``order_no`` of every exit that ever belonged to it, replacements too."""
+    leg_fills: tuple[tuple[int, int], ...] = ()
+    """Of several legs: filled quantity of each, and the sum of price x quantity in their units."""
 
 
 def record_of(book: Book, order: Order) -> OrderRecord:
@@ -60,6 +74,7 @@ def record_of(book: Book, order: Order) -> OrderRecord:
         order.updated_at,
         replaces_id=replaces,
         triggered=order.triggered,
+        leg_fills=order.leg_fills,
     )
 
 
@@ -107,6 +122,8 @@ def follow(record: OrderRecord, event: Any, at: int) -> OrderRecord:
             return replace(record, terms=replace(record.terms, qty=event.qty), updated_at=at)
         case e.OrderFilled():
             return _filled(record, event, at)
+        case e.OrderLegFilled():
+            return replace(record, leg_fills=with_leg(record.leg_fills, record.terms, event))
         case e.OrderCancelPending():
             return replace(record, status="pending_cancel", updated_at=at)
         case e.OrderReplacePending():
@@ -159,9 +176,74 @@ _end_of_day = lru_cache(64)(format_time)
 def render_order(record: OrderRecord, legs: list[OrderRecord] | None = None) -> dict[str, Any]:
     """Alpaca's order object, with our ``reason`` beside it and its exits in ``legs``."""
     terms = record.terms
+    if terms.legs:
+        return _render_unit(record)
+    return _render(record, legs)
+
+
+def leg_id_of(order_id: str, index: int) -> str:
+    """The id of a leg: the order's own, counted on, so that a leg leads back to its order."""
+    return str(UUID(int=(UUID(order_id).int + index + 1) & ((1 << 128) - 1)))
+
+
+def parent_ids(leg_id: str) -> list[str]:
+    """Ids that the order of a leg of this id can have, nearest first; none for what is no id."""
+    try:
+        number = UUID(leg_id).int
+    except ValueError:
+        return []
+    return [str(UUID(int=(number - n) & ((1 << 128) - 1))) for n in range(1, LEGS_MAX + 1)]
+
+
+def _render_unit(record: OrderRecord) -> dict[str, Any]:
+    """An order of several legs with its legs, each under an id of its own (alpaca-api §2.13)."""
+    terms = record.terms
+    shown = _render(record, None)
+    shown |= {"symbol": None, "asset_id": None, "asset_class": None, "side": None, "position_intent": None}
+    if terms.type == "limit":
+        shown["limit_price"] = format_price(terms.limit_price)
+    shown["legs"] = [_render_leg(record, shown, index) for index in range(len(terms.legs))]
+    return shown
+
+
+def _render_leg(record: OrderRecord, parent: dict[str, Any], index: int) -> dict[str, Any]:
+    leg = record.terms.legs[index]
+    qty, weight = record.leg_fills[index] if record.leg_fills else (0, 0)
+    leg_id = leg_id_of(record.terms.order_id, index)
+    return parent | {
+        "id": leg_id,
+        "client_order_id": leg_id,
+        "symbol": leg.symbol,
+        "asset_id": leg.asset_id,
+        "asset_class": "us_option",
+        "qty": format_qty(record.terms.qty * leg.ratio),
+        "filled_qty": format_qty(qty),
+        "filled_avg_price": format_price(divide_half_even(weight, qty)) if qty else None,
+        "order_type": None,
+        "type": None,
+        "side": leg.side,
+        "position_intent": leg.position_intent,
+        "limit_price": None,
+        "ratio_qty": str(leg.ratio),
+        "legs": None,
+    }
+
+
+def render_leg(record: OrderRecord, leg_id: str) -> dict[str, Any] | None:
+    """One leg of an order by its own id; None when the order has no such leg."""
+    for index in range(len(record.terms.legs)):
+        if leg_id_of(record.terms.order_id, index) == leg_id:
+            found: dict[str, Any] = _render_unit(record)["legs"][index]
+            return found
+    return None
+
+
+def _render(record: OrderRecord, legs: list[OrderRecord] | None) -> dict[str, Any]:
+    terms = record.terms
     submitted = format_time(terms.submitted_at)
     updated_at = record.updated_at or terms.submitted_at
-    average = average_price(record.filled_money, record.filled_qty)
+    shares = CONTRACT_SHARES if terms.legs or is_option_symbol(terms.symbol) else 1
+    average = average_price(record.filled_money, record.filled_qty * shares)
     return {
         "id": terms.order_id,
         "client_order_id": terms.client_order_id,
@@ -178,7 +260,7 @@ def render_order(record: OrderRecord, legs: list[OrderRecord] | None = None) -> 
         "replaces": record.replaces_id or None,
         "asset_id": terms.asset_id,
         "symbol": terms.symbol,
-        "asset_class": "us_equity",
+        "asset_class": "us_option" if is_option_symbol(terms.symbol) else "us_equity",
         "notional": format_money(terms.notional) if terms.notional else None,
         "qty": format_qty(terms.qty) if terms.qty else None,
         "filled_qty": format_qty(record.filled_qty),

@@ -116,6 +116,8 @@ class _Run:
         if isinstance(event, e.OrderReplaced):
             self._orders[account_no, event.terms.order_no] = replacing_record(record, event, at)
             self._join(account_no, event.terms)
+        elif isinstance(event, e.OrderLegFilled):
+            self._filled = (account_no, order_no)
         elif isinstance(event, e.OrderFilled):
             self._filled = (account_no, order_no)
             fill_id = derive_fill_id(record.terms.order_id, event.fill_no)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from msgspec.structs import replace
 
 from actors.book.state.book import Book
-from mbtd.records.orders import OrderRecord, carries_legs, record_of
+from mbtd.records.orders import OrderRecord, carries_legs, parent_ids, record_of, render_leg
 from mbtd.records.projection import decode_order
+from mbtd.rpc.errors import Refusal, RpcError
 from storage.history import History
 
 _BODY = -1
@@ -22,6 +25,15 @@ async def find_order(
         rows = await history.orders_by_client_id(account_no, client_order_id or "", 1)
         row = rows[0] if rows else None
     return decode_order(row[_BODY]) if row is not None and row[0] == account_no else None
+
+
+async def find_leg(history: History, account_no: int, leg_id: str, missing: RpcError) -> dict[str, Any]:
+    """One leg of an account's order of several, by the leg's own id; Refusal when there is none."""
+    for order_id in parent_ids(leg_id):
+        record = await find_order(history, account_no, order_id, None)
+        if record is not None and (leg := render_leg(record, leg_id)) is not None:
+            return leg
+    raise Refusal(missing)
 
 
 async def past_legs(history: History, account_no: int, record: OrderRecord) -> list[OrderRecord]:

@@ -53,6 +53,8 @@ def preview(engine: Engine, account_no: int, action: PlaceOrder, at: int) -> dic
 
 def _requirements(book: Book, terms: OrderAccepted, world: World) -> dict[str, str]:
     """What the filled order would add to the account's requirements, net of the value of what is short."""
+    if terms.legs:
+        return {"initial_margin": "0", "maintenance_margin": "0"}
     opening = terms.position_intent.endswith("_to_open")
     qty = terms.qty or qty_for_money(terms.notional, terms.check_price)
     instrument = world.instruments.by_symbol[terms.symbol]
@@ -74,7 +76,7 @@ def _requirements(book: Book, terms: OrderAccepted, world: World) -> dict[str, s
 def _fees(book: Book, terms: OrderAccepted, world: World, profiles: Profiles) -> dict[str, Any]:
     """Estimated fees, rounded up to the cent as a day's total would be, and each kind's exact amount."""
     day = world.day
-    if day is None or not charges_fees(profiles.get(terms.profile)) or not terms.check_price:
+    if terms.legs or day is None or not charges_fees(profiles.get(terms.profile)) or not terms.check_price:
         return {"fees": "0", "fee_lines": {}}
     qty = terms.qty or qty_for_money(terms.notional, terms.check_price)
     instrument = world.instruments.by_symbol[terms.symbol]

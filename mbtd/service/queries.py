@@ -28,7 +28,7 @@ from mbtd.rpc.errors import Refusal, RpcError, make_error, refuse
 from mbtd.rpc.session import RequestId, Session
 from mbtd.service import reads as r
 from mbtd.service.options import OptionQueries
-from mbtd.service.order_views import as_of_now, find_order, past_legs
+from mbtd.service.order_views import as_of_now, find_leg, find_order, past_legs
 from mbtd.service.records import Present, Records, present
 from mbtd.service.turns import answered, queue_turn
 from mbtd.service.why import receipt, render_fill, why_ended, why_live
@@ -218,7 +218,8 @@ class Queries:
         async def work() -> Any:
             record = await self.find_order(book.account_no, params.order_id, params.client_order_id, 0)
             if record is None:
-                raise Refusal(_not_found(params.order_id or params.client_order_id or ""))
+                name = params.order_id or params.client_order_id or ""
+                return await find_leg(self._history, book.account_no, name, _not_found(name))
             return render_order(record, await past_legs(self._history, book.account_no, record))
 
         self._later(session, request_id, work)

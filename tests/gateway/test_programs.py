@@ -24,7 +24,6 @@ from alpaca.trading.requests import (
 )
 
 from tests.gateway.running import User
-from tests.gateway.test_trading_client import LATER_MLEG
 
 
 class MovingAverageBot:
@@ -80,7 +79,6 @@ def test_a_moving_average_bot_goes_round(own: User) -> None:
     assert float(account.cash) == pytest.approx(1_000_000 - spent, abs=5)
 
 
-@LATER_MLEG
 def test_an_iron_condor_is_sold(own: User) -> None:
     trading = TradingClient(own.key, own.secret, paper=True, url_override=own.served.url)
     data = OptionHistoricalDataClient(own.key, own.secret, url_override=own.served.url)

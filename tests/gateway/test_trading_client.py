@@ -15,8 +15,6 @@ from alpaca.trading.models import Order
 
 from tests.gateway.running import Served, User, eventually
 
-LATER_MLEG = pytest.mark.xfail(reason="option orders are not served by the daemon yet", strict=True)
-
 
 def rest(**more: Any) -> rq.LimitOrderRequest:
     """An order that rests."""
@@ -154,7 +152,6 @@ def condor(trading: TradingClient) -> rq.LimitOrderRequest:
     )  # fmt: skip
 
 
-@LATER_MLEG
 def test_an_order_of_four_legs(trading: TradingClient) -> None:
     made = trading.submit_order(condor(trading))
     assert made.order_class is en.OrderClass.MLEG
@@ -163,7 +160,6 @@ def test_an_order_of_four_legs(trading: TradingClient) -> None:
     assert trading.get_order_by_client_id(made.legs[0].client_order_id).id == made.legs[0].id
 
 
-@LATER_MLEG
 def test_a_single_option_order(trading: TradingClient, call_symbol: str) -> None:
     made = trading.submit_order(rest(symbol=call_symbol, limit_price=0.05))
     assert made.asset_class is en.AssetClass.US_OPTION

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from mbtd.rpc.client import Client
+from tests.service.conftest import ended
 from tests.service.running import Daemon, printed, refusal, until
 
 
@@ -192,3 +193,36 @@ def test_the_command_line_shows_chain_contracts_and_payoff(
     png = tmp_path / "payoff.png"
     assert daemon.cli("payoff", *legs, "--cost", "-100", "--png", str(png)).returncode == 0
     assert png.read_bytes().startswith(b"\x89PNG")
+
+
+# ── orders of several legs ───────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_condor_is_placed_filled_shown_and_closed(client: Client, month: str, account: str) -> None:
+    answer = chain(client, "AAPL", expiration_date=month)
+    wanted = [("put", -4, "buy"), ("put", -2, "sell"), ("call", 2, "sell"), ("call", 4, "buy")]
+    legs = [
+        {"symbol": near(answer, right, beside)["symbol"], "ratio_qty": "1", "side": side}
+        for right, beside, side in wanted
+    ]
+
+    def send(parts: list[dict[str, str]]) -> dict[str, Any]:
+        placed = client.call("order.place", account=account, order_class="mleg", qty="2", type="market", legs=parts)
+        return ended(client, account, placed["order"]["id"])
+
+    opened = send(legs)
+    assert opened["status"] == "filled"
+    assert float(opened["filled_avg_price"]) < 0
+    assert [leg["symbol"] for leg in opened["legs"]] == [leg["symbol"] for leg in legs]
+    net = sum(Decimal(leg["filled_avg_price"]) * (1 if leg["side"] == "buy" else -1) for leg in opened["legs"])
+    assert net == Decimal(opened["filled_avg_price"])
+    second = opened["legs"][1]
+    assert client.call("order.get", account=account, order_id=second["id"]) == second
+    assert client.call("order.get", account=account, client_order_id=second["client_order_id"]) == second
+    held = {row["symbol"]: row["qty"] for row in client.call("position.list", account=account)["items"]}
+    assert held == {leg["symbol"]: "2" if leg["side"] == "buy" else "-2" for leg in legs}
+    back = [{**leg, "side": "sell" if leg["side"] == "buy" else "buy"} for leg in legs]
+    assert send(back)["status"] == "filled"
+    assert client.call("position.list", account=account)["items"] == []
+    told = client.call("order.why", account=account, order_id=opened["id"])
+    assert told["fills"][0]["reproduced"]

@@ -33,7 +33,7 @@ ORDERS: list[tuple[str, int, int, int, str, set[str], dict[str, Any]]] = [
     ("invalid_type", 3006, 422, INVALID, "type", set(), {**MARKET, "type": "iceberg"}),
     ("invalid_side", 3007, 422, INVALID, "side", set(), {**MARKET, "side": "hold"}),
     ("invalid_time_in_force", 3008, 422, INVALID, "time_in_force", set(), {**STOP, "time_in_force": "ioc"}),
-    ("invalid_order_class", 3009, 422, INVALID, "order_class", set(), {**LIMIT, "order_class": "mleg"}),
+    ("invalid_order_class", 3009, 422, INVALID, "order_class", set(), {**LIMIT, "order_class": "ladder"}),
     ("limit_price_required", 3010, 422, INVALID, "limit_price", set(), {**LIMIT, "limit_price": None}),
     ("stop_price_required", 3011, 422, INVALID, "stop_price", set(), {**STOP, "stop_price": None}),
     ("stop_and_limit_required", 3012, 422, INVALID, "limit_price", set(), {**STOP, "type": "stop_limit"}),

@@ -60,6 +60,7 @@ from actors.book.events.options import (
     OptionWarned,
 )
 from actors.book.events.orders import (
+    AcceptedLeg,
     OrderAccepted,
     OrderActivated,
     OrderAdjusted,
@@ -68,6 +69,7 @@ from actors.book.events.orders import (
     OrderCancelRejected,
     OrderExpired,
     OrderFilled,
+    OrderLegFilled,
     OrderRejected,
     OrderReplaced,
     OrderReplacePending,
@@ -88,6 +90,7 @@ Event = (
     | OrderActivated
     | OrderTriggered
     | OrderFilled
+    | OrderLegFilled
     | PositionChanged
     | OptionInstructed
     | OrderCancelPending
@@ -128,6 +131,7 @@ Event = (
 )
 
 __all__ = [
+    "AcceptedLeg",
     "AccountClosed",
     "AccountConfigured",
     "AccountCreated",
@@ -165,6 +169,7 @@ __all__ = [
     "OrderCanceled",
     "OrderExpired",
     "OrderFilled",
+    "OrderLegFilled",
     "OrderRejected",
     "OrderReplacePending",
     "OrderReplaceRejected",

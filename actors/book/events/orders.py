@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from msgspec import field
+from msgspec import Struct, field
 
 from actors.book.events.base import Fact, Lot, LotUse
 from actors.book.events.evidence import Evidence
@@ -19,6 +19,18 @@ class OrderRejected(Fact, frozen=True, gc=False, array_like=True, tag="or"):
     """As the client wrote it, shortened."""
     reason: str
     numbers: dict[str, str] = field(default_factory=dict)
+
+
+class AcceptedLeg(Struct, frozen=True, gc=False, array_like=True):
+    """One leg of an order of several."""
+
+    symbol: str
+    asset_id: str
+    side: str
+    ratio: int
+    """Contracts of one unit."""
+    position_intent: str
+    multiplier: int
 
 
 class OrderAccepted(Fact, frozen=True, gc=False, array_like=True, tag="oa"):
@@ -72,6 +84,9 @@ class OrderAccepted(Fact, frozen=True, gc=False, array_like=True, tag="oa"):
     """What it is in its group: ``entry``, ``take_profit`` or ``stop_loss``."""
     waits_for: tuple[int, ...] = ()
     """A close that begins when all these orders have ended."""
+    legs: tuple[AcceptedLeg, ...] = ()
+    """Of an order of several legs; then ``qty`` counts units, ``symbol`` is empty, ``side`` is buy, and prices
+    are nets a share, negative for a credit."""
 
     @property
     def held_at_first(self) -> bool:
@@ -119,6 +134,30 @@ class OrderFilled(Fact, frozen=True, gc=False, array_like=True, tag="of"):
     reserved_qty: int
     fee_money: int
     evidence: Evidence
+
+
+class OrderLegFilled(Fact, frozen=True, gc=False, array_like=True, tag="ol"):
+    """What one leg traded in the fill before it; directly followed by what it does to the position."""
+
+    order_no: int
+    fill_no: int
+    leg: int
+    """Index of the leg; a leg that traded at two prices has two of these."""
+    symbol: str
+    side: str
+    qty: int
+    price: int
+    filled_qty: int
+    """Of this leg, all fills together."""
+    bid: int
+    bid_size: int
+    ask: int
+    ask_size: int
+    quote_at: int
+    quote_seq: int
+    consumed_before: int
+    consumed_after: int
+    profile: str
 
 
 class PositionChanged(Fact, frozen=True, gc=False, array_like=True, tag="pc"):

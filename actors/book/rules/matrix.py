@@ -9,6 +9,8 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from actors.book.rules.matching.multileg import LEGS_MAX
+
 
 class OrderRule(Struct, frozen=True):
     """What one order type takes."""
@@ -68,6 +70,16 @@ CLASSES: Final[dict[str, ClassRule]] = {
         ClassRule("oto", _ENTRY_TYPES, _RESTING, _EXITS, 1, 1, opens=True),
     )
 }
+
+
+class OptionRule(Struct, frozen=True):
+    """What an order in contracts takes; core session, whole contracts."""
+
+    types: tuple[str, ...] = ("market", "limit")
+    time_in_force: tuple[str, ...] = ("day",)
+
+
+OPTIONS: Final = OptionRule()
 AUCTIONS: Final = ("opg", "cls")
 SIDES: Final = ("buy", "sell")
 INTENTS: Final = ("buy_to_open", "buy_to_close", "sell_to_open", "sell_to_close")
@@ -107,6 +119,14 @@ def published() -> dict[str, Any]:
             for rule in CLASSES.values()
         },
         "position_intents": list(INTENTS),
+        "options": {
+            "order_types": list(OPTIONS.types),
+            "time_in_force": list(OPTIONS.time_in_force),
+            "order_classes": ["simple", "mleg"],
+            "legs_max": LEGS_MAX,
+            "fractional": False,
+            "extended_hours": False,
+        },
         "min_notional": str(MIN_NOTIONAL_DOLLARS),
         "min_trail_percent": "0.1",
         "client_order_id_max": CLIENT_ORDER_ID_MAX,

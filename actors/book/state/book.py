@@ -49,6 +49,8 @@ class Order(Struct, frozen=True, gc=False, array_like=True):
     replacement: OrderAccepted | None
     resume_status: str
     """Status to go back to when a pending replace is refused."""
+    leg_fills: tuple[tuple[int, int], ...] = ()
+    """Of several legs: filled quantity of each, and the sum of price x quantity in their units."""
 
     @property
     def activated(self) -> bool:

@@ -12,6 +12,13 @@ from actors.book.state.fold_account import Fold, nothing
 from actors.book.state.undo import drop, put
 
 
+def closes(terms: e.OrderAccepted) -> list[tuple[str, int]]:
+    """Symbols of which an order holds quantity for closing, each with how much a unit of reserved quantity is."""
+    if not terms.legs:
+        return [(terms.symbol, 1)]
+    return [(leg.symbol, leg.ratio) for leg in terms.legs if leg.position_intent.endswith("_to_close")]
+
+
 def _hold(book: Book, symbol: str, change: int, undo: Undo | None) -> None:
     if change:
         held = book.held.get(symbol, 0) + change
@@ -30,11 +37,19 @@ def _hold_order(book: Book, terms: e.OrderAccepted, old: int, new: int, undo: Un
         others = [book.orders[no].reserved_qty for no in group.members if no != terms.order_no]
         most = max(others, default=0)
         old, new = max(old, most), max(new, most)
+    if terms.legs:
+        for symbol, ratio in closes(terms):
+            _hold(book, symbol, (new - old) * ratio, undo)
+        return
     _hold(book, terms.symbol, new - old, undo)
 
 
 def _count_side(book: Book, terms: e.OrderAccepted, change: int, undo: Undo | None) -> None:
-    key = ("+" if terms.side == "buy" else "-") + terms.symbol
+    for leg in terms.legs or (terms,):
+        _count(book, ("+" if leg.side == "buy" else "-") + leg.symbol, change, undo)
+
+
+def _count(book: Book, key: str, change: int, undo: Undo | None) -> None:
     count = book.open_sides.get(key, 0) + change
     if count > 0:
         put(book.open_sides, key, count, undo)
@@ -180,6 +195,7 @@ def _activated(book: Book, v: e.OrderActivated, at: int, undo: Undo | None) -> N
         o.replace_at,
         o.replacement,
         resume,
+        o.leg_fills,
     )
     put(book.orders, v.order_no, order, undo)
 
@@ -250,10 +266,27 @@ def _filled(book: Book, v: e.OrderFilled, at: int, undo: Undo | None) -> None:
         o.replace_at,
         o.replacement,
         "partially_filled" if pending else o.resume_status,
+        o.leg_fills,
     )
     put(book.orders, v.order_no, order, undo)
     book.reserved_money += v.reserved_money - o.reserved_money
     _hold_order(book, o.terms, o.reserved_qty, v.reserved_qty, undo)
+
+
+def _leg_filled(book: Book, v: e.OrderLegFilled, at: int, undo: Undo | None) -> None:
+    o = book.orders.get(v.order_no)
+    if o is not None:
+        put(book.orders, v.order_no, _with(o, leg_fills=with_leg(o.leg_fills, o.terms, v)), undo)
+
+
+def with_leg(
+    fills: tuple[tuple[int, int], ...], terms: e.OrderAccepted, v: e.OrderLegFilled
+) -> tuple[tuple[int, int], ...]:
+    """Quantity and price times quantity of each leg after one more line."""
+    done = list(fills or ((0, 0),) * len(terms.legs))
+    qty, weight = done[v.leg]
+    done[v.leg] = (qty + v.qty, weight + v.price * v.qty)
+    return tuple(done)
 
 
 def _cancel_pending(book: Book, v: e.OrderCancelPending, at: int, undo: Undo | None) -> None:
@@ -321,6 +354,7 @@ ORDER_FOLDS: dict[type, Fold] = {
     e.OrderActivated: _activated,
     e.OrderTriggered: _triggered,
     e.OrderFilled: _filled,
+    e.OrderLegFilled: _leg_filled,
     e.OrderCancelPending: _cancel_pending,
     e.OrderCanceled: _ended,
     e.OrderCancelRejected: nothing,

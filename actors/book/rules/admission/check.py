@@ -11,7 +11,18 @@ from __future__ import annotations
 from msgspec import Struct
 
 from actors.book.rules.admission.money import affordable, borrow_refusal, fees_money, leverage_weight, restriction
+from actors.book.rules.admission.options import (
+    OptionLeg,
+    closing_refusal,
+    covering_refusal,
+    date_refusal,
+    free_contracts,
+    intent_of,
+    need_money,
+)
+from actors.book.rules.admission.options import fees_money as options_fees_money
 from actors.book.rules.admission.parse import Parsed
+from actors.book.rules.margin.orders import UNCOVERED_LEVEL
 from actors.book.rules.reasons import Refusal, refuse
 from actors.book.state.book import Book
 from actors.book.units import (
@@ -20,6 +31,7 @@ from actors.book.units import (
     QTY_PER_SHARE,
     BadNumber,
     divide_half_even,
+    format_money,
     format_price,
     format_qty,
     parse_scaled,
@@ -40,6 +52,8 @@ class Need(Struct, frozen=True, gc=False):
     check_price: int
     collar_price: int
     intent: str
+    intents: tuple[str, ...] = ()
+    """Of each leg."""
 
 
 def account_refusal(book: Book) -> Refusal | None:
@@ -53,10 +67,12 @@ def account_refusal(book: Book) -> Refusal | None:
     return None
 
 
-def check(book: Book, order: Parsed, world: World, freed_money: int = 0, freed_qty: int = 0) -> Need | Refusal:
+def check(
+    book: Book, order: Parsed, world: World, freed_money: int = 0, freed_qty: int = 0, but_not: int = 0
+) -> Need | Refusal:
     """What the order reserves, or why it is refused.
 
-    ``freed_money`` and ``freed_qty`` are what a replaced order holds and the new one may use.
+    ``freed_money`` and ``freed_qty`` are what a replaced order (``but_not``) holds and the new one may use.
     """
     if order.fractional and not book.fractional_trading:
         return refuse("fractional_disabled", "qty")
@@ -68,9 +84,53 @@ def check(book: Book, order: Parsed, world: World, freed_money: int = 0, freed_q
         return refusal
     if (refused := restriction(book, order, world)) is not None:
         return refused
+    if order.instrument.is_option:
+        return _check_option(book, order, world, freed_money, freed_qty, but_not)
     if order.side == "buy":
         return _check_buy(book, order, world, freed_money, freed_qty)
     return _check_sell(book, order, world, freed_money, freed_qty)
+
+
+def _check_option(
+    book: Book, order: Parsed, world: World, freed_money: int, freed_qty: int, but_not: int
+) -> Need | Refusal:
+    instrument, buying = order.instrument, order.side == "buy"
+    intent = intent_of(book, instrument.symbol, buying)
+    if order.position_intent and order.position_intent != intent:
+        return refuse("position_intent_mismatch", "position_intent", inferred=intent, specified=order.position_intent)
+    if (refused := date_refusal(book, instrument, intent, world)) is not None:
+        return refused
+    if order.type == "market" and world.session is not None and world.phase != "core":
+        return refuse("option_market_closed", "type")
+    price = order.limit_price or market_price(instrument.symbol, world, buying)
+    if not price:
+        return refuse("no_market_price", "symbol", symbol=instrument.symbol)
+    if value_money(price, order.qty, instrument.multiplier) > MAX_VALUE:
+        return refuse("number_too_large", "qty")
+    leg = OptionLeg(instrument, buying, order.qty, price, intent)
+    if intent.endswith("_to_close"):
+        free = free_contracts(book, leg) + freed_qty
+        if order.qty > free:
+            return _insufficient_qty(book, order, order.qty, free)
+        if (refused := closing_refusal(book, leg, world)) is not None:
+            return refused
+        return _closing_need(book, leg, world, freed_money)
+    value = value_money(price, order.qty, instrument.multiplier)
+    money = need_money(book, [leg], -value if buying else value, world, freed_money, but_not)
+    return money if isinstance(money, Refusal) else Need(money, 0, price, 0, intent)
+
+
+def _closing_need(book: Book, leg: OptionLeg, world: World, freed_money: int) -> Need | Refusal:
+    """What closes needs no margin, but a cash account pays for it from its cash."""
+    if book.type != "cash" or not leg.buying:
+        return Need(0, leg.qty, leg.price, 0, leg.intent)
+    cost = value_money(leg.price, leg.qty, leg.instrument.multiplier) + options_fees_money(book, [leg], world)
+    free = book.cash - book.reserved_money + freed_money
+    if cost > free:
+        return refuse(
+            "insufficient_buying_power", "", buying_power=format_money(max(0, free)), cost_basis=format_money(cost)
+        )
+    return Need(cost, leg.qty, leg.price, 0, leg.intent)
 
 
 def stop_refusal(order: Parsed, world: World) -> Refusal | None:
@@ -182,6 +242,10 @@ def _check_sell(book: Book, order: Parsed, world: World, freed_money: int, freed
     qty = order.qty or min(_notional_qty(order, price), free)
     if qty > free or qty <= 0:
         return _insufficient_qty(book, order, qty, free)
+    if (book.options_level < UNCOVERED_LEVEL or book.type == "cash") and (
+        refused := covering_refusal(book, symbol, qty, world)
+    ) is not None:
+        return refused
     if order.notional and value_money(price, free) < order.notional:
         return _insufficient_qty(book, order, _notional_qty(order, price) * 10 // 11, free)
     return Need(0, qty, price, 0, intent)

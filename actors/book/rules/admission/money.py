@@ -67,7 +67,8 @@ def _adds_debt(book: Book, order: Parsed) -> bool:
     """A freeze leaves purchases alone that are paid in cash (rules §8.2)."""
     if order.side == "sell":
         return True
-    cost = order.notional or value_money(order.limit_price or order.stop_price, order.qty)
+    price = order.limit_price or order.stop_price
+    cost = order.notional or value_money(price, order.qty, order.instrument.multiplier)
     return not cost or book.cash - book.reserved_money < cost
 
 
@@ -205,6 +206,9 @@ def _pending_requirement(book: Book, world: World) -> int:
         if not live.reserved_money or not terms.check_price:
             continue
         instrument = world.instruments.by_symbol.get(terms.symbol)
+        if terms.legs or (instrument is not None and instrument.is_option):
+            total += live.reserved_money
+            continue
         leaves = live.leaves_qty or qty_for_money(live.reserved_money, terms.check_price)
         buying = terms.side == "buy"
         need = requirement(profile, stock_terms(instrument, terms.check_price), leaves if buying else -leaves)

@@ -11,12 +11,14 @@ from hashlib import blake2b
 import msgspec
 from msgspec import Struct
 
-from actors.book.instruments import Instrument, Instruments
+from actors.book.instruments import Instrument, Instruments, price_step
+from actors.book.rules.admission.units import ParsedUnit, parse_unit
 from actors.book.rules.matrix import (
     CLASSES,
     CLIENT_ORDER_ID_MAX,
     INTENTS,
     MIN_TRAIL_PPM,
+    OPTIONS,
     RULES,
     SIDES,
     ClassRule,
@@ -29,6 +31,7 @@ from actors.book.units import (
     PRICE_PER_DOLLAR,
     QTY_PER_SHARE,
     BadNumber,
+    format_price,
     parse_money,
     parse_price,
     parse_qty,
@@ -73,6 +76,9 @@ class Parsed(Struct, frozen=True, gc=False):
     high_water_mark: int = 0
     """Trailing stops: set at admission, with the stop price that follows."""
 
+    unit: ParsedUnit | None = None
+    """Of several legs."""
+
     @property
     def fractional(self) -> bool:
         """By notional, or not a whole number of shares."""
@@ -81,6 +87,8 @@ class Parsed(Struct, frozen=True, gc=False):
 
 def parse(action: PlaceOrder, instruments: Instruments) -> Parsed | Refusal:
     """Read an order, or say what is wrong with it."""
+    if action.order_class == "mleg":
+        return _parse_unit(action, instruments)
     if action.client_order_id is not None and not 0 < len(action.client_order_id) <= CLIENT_ORDER_ID_MAX:
         return refuse("client_order_id_too_long", "client_order_id")
     kind = CLASSES.get(action.order_class or "simple")
@@ -114,7 +122,10 @@ def parse(action: PlaceOrder, instruments: Instruments) -> Parsed | Refusal:
     if isinstance(trail, Refusal):
         return trail
     qty, notional = amount
-    refusal = _session_refusal(action, rule, kind, time_in_force)
+    if instrument.is_option:
+        refusal = _option_refusal(instrument, rule, kind, time_in_force, action.extended_hours, qty, prices[0])
+    else:
+        refusal = _session_refusal(action, rule, kind, time_in_force)
     if refusal is None and (notional or qty % QTY_PER_SHARE):
         refusal = _fraction_refusal(instrument, rule, kind, time_in_force)
     if refusal is not None:
@@ -133,16 +144,26 @@ def parse(action: PlaceOrder, instruments: Instruments) -> Parsed | Refusal:
     )  # fmt: skip
 
 
+def _parse_unit(action: PlaceOrder, instruments: Instruments) -> Parsed | Refusal:
+    unit = parse_unit(action, instruments)
+    if isinstance(unit, Refusal):
+        return unit
+    return Parsed(
+        unit.legs[0].instrument, "buy", unit.type, "day", unit.qty, 0, unit.limit_price, 0, False, "",
+        unit.fingerprint, "mleg", unit=unit,
+    )  # fmt: skip
+
+
 def find_tradable(symbol: str, instruments: Instruments) -> Instrument | Refusal:
-    """A stock that can be traded."""
+    """A stock or contract that can be traded."""
     instrument = instruments.find(symbol)
     if instrument is None:
         return refuse("asset_not_found", "symbol", symbol=symbol[:24])
-    if instrument.asset_class == "us_option":
+    if instrument.is_option and not (instrument.underlying and instrument.right and instrument.expiry_date):
         return refuse("options_not_served", "symbol", symbol=instrument.symbol)
     if not instrument.active:
         return refuse("asset_not_active", "symbol", symbol=instrument.symbol)
-    if not instrument.tradable or instrument.asset_class != "us_equity":
+    if not instrument.tradable or instrument.asset_class == "us_index":
         return refuse("asset_not_tradable", "symbol", symbol=instrument.symbol)
     return instrument
 
@@ -154,6 +175,25 @@ def _session_refusal(action: PlaceOrder, rule: OrderRule, kind: ClassRule, time_
         return refuse("extended_hours_not_simple", "extended_hours")
     if time_in_force not in rule.extended_time_in_force:
         return refuse(rule.extended_refusal, "extended_hours")
+    return None
+
+
+def _option_refusal(
+    instrument: Instrument, rule: OrderRule, kind: ClassRule, time_in_force: str, extended: bool, qty: int, limit: int
+) -> Refusal | None:
+    if kind.name != "simple":
+        return refuse("option_order_class", "order_class")
+    if rule.type not in OPTIONS.types:
+        return refuse("option_order_type", "type")
+    if time_in_force not in OPTIONS.time_in_force:
+        return refuse("option_time_in_force", "time_in_force")
+    if extended:
+        return refuse("option_extended_hours", "extended_hours")
+    if not qty or qty % QTY_PER_SHARE:
+        return refuse("option_whole_contracts", "qty")
+    step = price_step(instrument, limit)
+    if limit % step:
+        return refuse("option_price_step", "limit_price", symbol=instrument.symbol, step=format_price(step))
     return None
 
 

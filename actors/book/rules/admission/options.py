@@ -1,0 +1,233 @@
+"""May this account have this order in contracts now: dates, level, cover and what it does to buying power.
+
+Invariants: an order is judged as the book with it filled, beside the account's open option orders; what only closes
+is never refused for level or margin and reserves the contracts it closes. Money is reserved as buying power used:
+what the order takes of the account's own free equity, times the account's multiplier. Rule sources:
+margin-and-options §4, §5.4, alpaca-api §2.13.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from msgspec import Struct
+
+from actors.book.instruments import CONTRACT_SHARES, Instrument
+from actors.book.osi import is_option_symbol
+from actors.book.rules.margin.holdings import REQUIREMENTS, holdings_of, option_position, underlying_of
+from actors.book.rules.margin.orders import UNCOVERED_LEVEL, Change, apply, cover, level_needed, reservation
+from actors.book.rules.margin.profiles import profile_of
+from actors.book.rules.margin.requirement import Holdings
+from actors.book.rules.money.fees import ceil_cents, fees_of
+from actors.book.rules.reasons import Refusal, refuse
+from actors.book.state.book import Book, Order
+from actors.book.units import NS_PER_SECOND, QTY_PER_SHARE, format_money, format_qty, value_money
+from actors.book.view import accrued, available_qty, figures, trade_date
+from actors.market.world import World
+
+CUTOFF_NS = 30 * 60 * NS_PER_SECOND
+"""So long before the close of its last day a contract can no longer be opened under ``closeout`` (§5.4)."""
+_FREE_PROFILES = frozenset({"alpaca-parity"})
+_CLOSEOUT_PROFILES = frozenset({"alpaca-parity"})
+_SPREAD_LEVEL = 3
+
+
+class OptionLeg(Struct, frozen=True, gc=False):
+    """One contract of an order: what is bought or sold, at the price at which it is checked."""
+
+    instrument: Instrument
+    buying: bool
+    qty: int
+    """Quantity units, positive."""
+    price: int
+    intent: str
+
+
+def intent_of(book: Book, symbol: str, buying: bool) -> str:
+    """What an order of this side does to the position."""
+    position = book.positions.get(symbol)
+    held = position.qty if position is not None else 0
+    if buying:
+        return "buy_to_close" if held < 0 else "buy_to_open"
+    return "sell_to_close" if held > 0 else "sell_to_open"
+
+
+def date_refusal(book: Book, instrument: Instrument, intent: str, world: World) -> Refusal | None:
+    """Why a contract cannot be traded, or not opened any more, today (§5.4)."""
+    today = trade_date(world)
+    day = instrument.expiry_date
+    expiry = f"{day // 10_000:04d}-{day // 100 % 100:02d}-{day % 100:02d}"
+    session = world.session
+    closed = session is not None and day == today and world.now >= session.core_closes_at
+    if day < today or (closed and not instrument.trades_late):
+        return refuse("contract_expired", "symbol", symbol=instrument.symbol, expiry=expiry)
+    late = session is not None and world.now >= session.core_closes_at - CUTOFF_NS
+    if late and day == today and intent.endswith("_to_open") and book.profile in _CLOSEOUT_PROFILES:
+        return refuse("expiry_day_cutoff", "symbol", symbol=instrument.symbol, expiry=expiry)
+    return None
+
+
+def fees_money(book: Book, legs: Iterable[OptionLeg], world: World) -> int:
+    """What the fees of an order will come to at most (§4.6)."""
+    today = trade_date(world)
+    if not today or world.days is None or book.profile in _FREE_PROFILES:
+        return 0
+    return ceil_cents(
+        sum(fee.pico for leg in legs for fee in fees_of(leg.instrument, leg.buying, leg.qty, leg.price, today))
+    )
+
+
+def change_of(legs: Sequence[OptionLeg], cash_money: int, world: World) -> Change | Refusal:
+    """The legs as if they were filled, with their cash."""
+    options, stock, under = [], [], {}
+    for leg in legs:
+        signed = leg.qty if leg.buying else -leg.qty
+        if not leg.instrument.is_option:
+            stock.append((leg.instrument.symbol, signed))
+            symbol = leg.instrument.symbol
+        else:
+            mark = world.mark(leg.instrument.symbol) or leg.price
+            option = option_position(leg.instrument, signed // QTY_PER_SHARE, mark)
+            if option is None:
+                return refuse("options_not_served", "symbol", symbol=leg.instrument.symbol)
+            options.append(option)
+            symbol = leg.instrument.underlying
+        found = underlying_of(symbol, world)
+        if found is None:
+            return refuse("no_market_price", "symbol", symbol=symbol)
+        under[symbol] = found
+    return Change(cash_money, tuple(options), tuple(stock), tuple(under.values()))
+
+
+def legs_of(order: Order, world: World) -> list[OptionLeg]:
+    """What an open option order still has to do."""
+    terms = order.terms
+    if terms.legs:
+        return [
+            OptionLeg(
+                world.instruments.by_symbol[leg.symbol], leg.side == "buy", order.leaves_qty * leg.ratio,
+                world.mark(leg.symbol), leg.position_intent,
+            )
+            for leg in terms.legs
+        ]  # fmt: skip
+    instrument = world.instruments.by_symbol[terms.symbol]
+    buying = terms.side == "buy"
+    return [OptionLeg(instrument, buying, order.leaves_qty, terms.check_price, terms.position_intent)]
+
+
+def open_changes(book: Book, world: World, but_not: int = 0) -> list[Change]:
+    """Every open option order as if it were filled."""
+    if not any(is_option_symbol(key[1:]) for key in book.open_sides):
+        return []
+    changes = []
+    for no in sorted(book.orders):
+        order = book.orders[no]
+        optional = order.terms.legs or is_option_symbol(order.terms.symbol)
+        if no == but_not or not optional or not order.leaves_qty:
+            continue
+        legs = legs_of(order, world)
+        found = change_of(legs, cash_of(order, legs), world)
+        if isinstance(found, Change):
+            changes.append(found)
+    return changes
+
+
+def cash_of(order: Order, legs: Sequence[OptionLeg]) -> int:
+    """Cash that the rest of an open order moves at its check price."""
+    if order.terms.legs:
+        return -value_money(order.terms.check_price, order.leaves_qty, CONTRACT_SHARES)
+    return sum(_value(leg) for leg in legs)
+
+
+def _value(leg: OptionLeg) -> int:
+    value = value_money(leg.price, leg.qty, leg.instrument.multiplier)
+    return -value if leg.buying else value
+
+
+def free_contracts(book: Book, leg: OptionLeg) -> int:
+    """Quantity that a closing leg may close."""
+    return abs(available_qty(book, leg.instrument.symbol))
+
+
+def need_money(
+    book: Book, legs: Sequence[OptionLeg], cash_money: int, world: World, freed_money: int, but_not: int = 0
+) -> int | Refusal:
+    """Buying power that an opening order reserves, or why level, cover or money do not allow it."""
+    cash_money -= fees_money(book, legs, world)
+    change = change_of(legs, cash_money, world)
+    if isinstance(change, Refusal):
+        return change
+    f = figures(book, world)
+    held = holdings_of(book, world, trade_date(world), book.cash - accrued(book.money))
+    if held is None:
+        return refuse("no_market_price", "symbol", symbol=legs[0].instrument.underlying)
+    others = open_changes(book, world, but_not)
+    with_others = held
+    for other in others:
+        with_others = apply(with_others, Change(0, other.options, other.stock, other.underlyings))
+    if (refused := _level_refusal(book, held, with_others, change)) is not None:
+        return refused
+    profile = profile_of(book.margin_profile, book.type)
+    needed = reservation(REQUIREMENTS, profile, book.options_level, held, others, change)
+    used = needed * f.multiplier
+    own = f.available_money if book.type == "margin" else f.buying_power_money + book.reserved_money
+    free = min(
+        f.buying_power_money + freed_money,
+        own * f.multiplier - book.reserved_money + freed_money,
+    )
+    if used > max(0, free):
+        return refuse(
+            "insufficient_buying_power", "qty",
+            buying_power=format_money(max(0, free) // f.multiplier), cost_basis=format_money(needed),
+        )  # fmt: skip
+    return used
+
+
+def _level_refusal(book: Book, held: Holdings, with_others: Holdings, change: Change) -> Refusal | None:
+    """Why the option level does not allow an order; judged beside the account's open orders (§4.7)."""
+    needed = max(level_needed(held, change), level_needed(with_others, change))
+    if book.type == "cash" and needed == UNCOVERED_LEVEL:
+        return refuse("uncovered_short", "position_intent")
+    if needed <= book.options_level:
+        if needed == UNCOVERED_LEVEL and not profile_of(book.margin_profile, book.type).uncovered_allowed:
+            return refuse("uncovered_short", "position_intent")
+        return None
+    if needed == UNCOVERED_LEVEL and book.options_level >= _SPREAD_LEVEL:
+        return refuse("uncovered_short", "position_intent")
+    return refuse("option_level", "", needed=str(needed), level=str(book.options_level))
+
+
+def closing_refusal(book: Book, leg: OptionLeg, world: World) -> Refusal | None:
+    """Why a long contract cannot be sold: a short one beside it would be left uncovered (alpaca-api §2.13)."""
+    held = None if leg.buying else holdings_of(book, world, trade_date(world), book.cash)
+    change = change_of([leg], 0, world)
+    if held is None or isinstance(change, Refusal):
+        return None
+    needed = level_needed(held, change)
+    if needed == UNCOVERED_LEVEL and (book.options_level < needed or book.type == "cash"):
+        return refuse("uncovered_short", "position_intent")
+    return None
+
+
+def covering_refusal(book: Book, symbol: str, qty: int, world: World) -> Refusal | None:
+    """Why shares cannot be sold: they cover short calls, held or on order (alpaca-api §2.13)."""
+    if book.options_level >= UNCOVERED_LEVEL and book.type == "margin":
+        return None
+    orders = any(is_option_symbol(key[1:]) for key in book.open_sides)
+    if not orders and not any(is_option_symbol(held) for held in book.positions):
+        return None
+    held = holdings_of(book, world, trade_date(world), book.cash)
+    if held is None:
+        return None
+    for other in open_changes(book, world):
+        held = apply(held, Change(0, other.options, other.stock, other.underlyings))
+    free = held.stock.get(symbol, 0) - book.held.get(symbol, 0)
+    before = cover(held).uncovered_calls
+    left = apply(held, Change(0, (), ((symbol, -qty - book.held.get(symbol, 0)),)))
+    if cover(left).uncovered_calls <= before:
+        return None
+    while free > 0 and cover(apply(held, Change(0, (), ((symbol, -free),)))).uncovered_calls > before:
+        free -= min(free, 100 * QTY_PER_SHARE)
+    return refuse(
+        "shares_cover_calls", "qty", symbol=symbol, requested=format_qty(qty), available=format_qty(max(0, free))
+    )
