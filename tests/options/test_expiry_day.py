@@ -173,9 +173,10 @@ def test_a_cash_account_without_the_means_is_settled_and_told() -> None:
 
 def test_shares_that_are_called_away_take_their_orders_with_them() -> None:
     stage = Stage()
-    account = stage.account(100_000, (STOCK, 100), (CALL, -1), kind="cash")
+    account = stage.account(100_000, (STOCK, 100), kind="cash")
     order = PlaceOrder(symbol="XYZ", qty="100", side="sell", type="limit", time_in_force="gtc", limit_price="150")
     stage.do(account, order)
+    stage.give(account, (CALL, -1))
     stage.go("2026-12-18 16:01")
     stage.auction("XYZ", 106)
     stage.go(SETTLED)
