@@ -169,3 +169,17 @@ def test_a_cash_account_buys_a_call_back_only_with_cash_it_has() -> None:
     desk.wait()
     assert desk.held(CALLS[105]) == 0
     assert desk.book.cash >= 0
+
+
+def test_two_sales_do_not_both_rely_on_the_same_cover() -> None:
+    desk = Desk()
+    for strike in (100, 105, 110):
+        desk.quote(CALLS[strike], 200, 210)
+    for long in (105, 110):
+        desk.place(CALLS[long], "buy", "2.10")
+        desk.wait()
+    desk.place(CALLS[100], "sell", "2.00")
+    desk.wait()
+    assert [desk.held(CALLS[strike]) for strike in (100, 105, 110)] == [-1, 1, 1]
+    assert isinstance(desk.place(CALLS[105], "sell", "3.00"), Placed)
+    assert reason(desk.place(CALLS[110], "sell", "3.00")) == "uncovered_short"

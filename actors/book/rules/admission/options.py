@@ -198,11 +198,17 @@ def _level_refusal(book: Book, held: Holdings, with_others: Holdings, change: Ch
 
 
 def closing_refusal(book: Book, leg: OptionLeg, world: World) -> Refusal | None:
-    """Why a long contract cannot be sold: a short one beside it would be left uncovered (alpaca-api §2.13)."""
+    """Why a long contract cannot be sold: a short one beside it would be left uncovered (alpaca-api §2.13).
+
+    What other open orders already promise to sell covers nothing any more.
+    """
     held = None if leg.buying else holdings_of(book, world, trade_date(world), book.cash)
     change = change_of([leg], 0, world)
     if held is None or isinstance(change, Refusal):
         return None
+    for other in open_changes(book, world):
+        sold = tuple(option for option in other.options if option.qty < 0)
+        held = apply(held, Change(0, sold, (), other.underlyings))
     needed = level_needed(held, change)
     if needed == UNCOVERED_LEVEL and (book.options_level < needed or book.type == "cash"):
         return refuse("uncovered_short", "position_intent")
