@@ -234,7 +234,7 @@ class Market(Turns):
                 for order_no in order_nos:
                     self._forget_measured(draft, order_no)
 
-            self.turn(self.books[account_no], restart)
+            self.turn(self.books[account_no], restart, order_nos)
 
     def _forget_measured(self, draft: Draft, order_no: int) -> None:
         """Whatever an order was measuring on the tape is void; a fill later on says that there was a gap."""
