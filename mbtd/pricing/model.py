@@ -66,6 +66,10 @@ class Greeks(Struct, frozen=True):
     """Dollars for a point of interest."""
 
 
+_NOTHING_A_YEAR: Final = 1e-9
+"""A yearly rate that moves no price; smaller ones upset the engine for early exercise."""
+
+
 class Model:
     """Computes worths; keep one for each thread."""
 
@@ -162,8 +166,8 @@ class Model:
 def early_exercise_is_idle(terms: Terms, market: Market) -> bool:
     """Whether exercising early is worth nothing: a call without income on its stock, a put without interest."""
     if terms.call:
-        return market.dividend_yield == 0.0 and not market.dividends
-    return market.rate == 0.0
+        return abs(market.dividend_yield) < _NOTHING_A_YEAR and not market.dividends
+    return abs(market.rate) < _NOTHING_A_YEAR
 
 
 def escrowed_spot(market: Market) -> float:
