@@ -215,6 +215,9 @@ class Waits:
                 terms.time_in_force in AUCTION_TIMES and self.world.session is not None
             ):
                 self.timers.add(self.world.now, (*key, t.LIVE))
+            elif watch is None and not order.activated:
+                # Its instant passed while a sweep was cut off: it still has to note that it waits for a session.
+                self.timers.add(self.world.now, (*key, t.LIVE))
             else:
                 self.phase_waiters[key] = None
             return

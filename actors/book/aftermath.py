@@ -27,12 +27,7 @@ _MONEY_MOVED = frozenset({e.PositionChanged, e.ActivityBooked})
 
 def charges_fees(profile: Profile | None) -> bool:
     """Whether fills under a fill profile are charged fees (fill model §14)."""
-    if profile is None:
-        return False
-    told = getattr(profile, "fees", None)
-    if told is None:
-        return not profile.fill_at_quote
-    return bool(told) and told != "none"
+    return profile is not None and profile.fees != "none"
 
 
 def follow_up(draft: Draft, world: World, profiles: Profiles) -> None:

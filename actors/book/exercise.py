@@ -17,6 +17,7 @@ from actors.book.draft import Draft
 from actors.book.instruments import Instrument
 from actors.book.option_life import book_outcomes
 from actors.book.outcome import Done, Outcome
+from actors.book.rules.admission.switches import trading_refusal
 from actors.book.rules.matching.profiles import Profiles
 from actors.book.rules.options.exercise import Moment, check_request, exercise_early
 from actors.book.rules.options.expiry import CLOSEOUT, SETTLE, ExpiryPolicy
@@ -30,8 +31,6 @@ from actors.book.view import available_qty, figures
 from actors.commands import DoNotExercisePosition, ExercisePosition
 from actors.market.world import World
 
-_CLOSEOUT_PROFILES = ("alpaca-parity",)
-"""Fill profiles whose accounts have the expiry policy ``closeout`` (fill model §14)."""
 Kind = Literal["exercise", "do_not_exercise"]
 
 
@@ -43,7 +42,7 @@ def exercise_position(draft: Draft, action: ExercisePosition, world: World, prof
     instrument, qty = found
     prices = _prices(instrument, world)
     touch = _touch(instrument, world)
-    policy = expiry_policy(draft.book)
+    policy = expiry_policy(draft.book, world)
     done = exercise_early(Holding(instrument, qty), prices, touch, judge_of(draft.book, world, prices), policy)
     if isinstance(done, Refusal):
         return _refused(draft, "position.exercise", done)
@@ -63,9 +62,9 @@ def do_not_exercise_position(
     return Done()
 
 
-def expiry_policy(book: Book) -> ExpiryPolicy:
-    """How the account's expiring contracts are dealt with; by default its profile says."""
-    return CLOSEOUT if book.profile in _CLOSEOUT_PROFILES else SETTLE
+def expiry_policy(book: Book, world: World) -> ExpiryPolicy:
+    """How the account's expiring contracts are dealt with: its fill profile says (fill model §14)."""
+    return CLOSEOUT if book.profile in world.closeouts else SETTLE
 
 
 def judge_of(book: Book, world: World, prices: Prices) -> Judge:
@@ -90,6 +89,8 @@ def _requested(
     book: Book, symbol: str, qty: str | None, kind: Kind, world: World
 ) -> tuple[Instrument, int] | Refusal:
     """The contract and the quantity that a request means, or why it cannot be taken."""
+    if world.switches and kind == "exercise" and (refused := trading_refusal(world)) is not None:
+        return refused
     session = world.session
     instrument = world.instruments.find(symbol)
     position = book.positions.get(instrument.symbol) if instrument is not None else None
@@ -104,7 +105,7 @@ def _requested(
     if session is None:
         return refuse("exercise_unpriced", "symbol", missing=symbol[:24])
     moment = Moment(world.now, session.trade_date, session.core_opens_at, session.core_closes_at)
-    closeout = expiry_policy(book) is CLOSEOUT
+    closeout = expiry_policy(book, world) is CLOSEOUT
     refusal = check_request(instrument, free if held > 0 else held, wanted, kind, moment, closeout=closeout)
     if refusal is not None:
         return refusal

@@ -37,7 +37,6 @@ from actors.book.rules.options.precheck import Precheck, Touch, Unit, UnitLeg, p
 from actors.book.rules.options.warnings import expiry_warnings
 from actors.book.state.book import Book, Expiring
 from actors.book.units import NS_PER_SECOND, QTY_PER_SHARE, format_money
-from actors.market.days import Days
 from actors.market.world import World
 
 _MINUTE_NS: Final = 60 * NS_PER_SECOND
@@ -83,7 +82,7 @@ def _next_at(book: Book, instrument: Instrument, world: World) -> int:
     state = book.expiring.get(instrument.symbol, _NEW)
     try:
         settles_at = _settles_at(book, instrument, world)
-        reviews = _review_instants(book, instrument, world.days)
+        reviews = _review_instants(book, instrument, world)
     except ValueError:
         return 0
     for stage, at in enumerate(reviews, 1):
@@ -98,13 +97,14 @@ def _settles_at(book: Book, instrument: Instrument, world: World) -> int:
     day = world.days.day(instrument.settlement_date)
     if instrument.settles == "am":
         return day.core_opens_at
-    return decision_ends_at(day.core_closes_at, expiry_policy(book) is CLOSEOUT)
+    return decision_ends_at(day.core_closes_at, expiry_policy(book, world) is CLOSEOUT)
 
 
-def _review_instants(book: Book, instrument: Instrument, days: Days) -> tuple[int, ...]:
-    last = days.day(instrument.expiry_date)
+def _review_instants(book: Book, instrument: Instrument, world: World) -> tuple[int, ...]:
+    assert world.days is not None
+    last = world.days.day(instrument.expiry_date)
     instants = (last.core_opens_at, last.core_closes_at - 60 * _MINUTE_NS)
-    if expiry_policy(book) is CLOSEOUT:
+    if expiry_policy(book, world) is CLOSEOUT:
         return (*instants, last.core_closes_at - 30 * _MINUTE_NS)
     return instants
 
@@ -117,7 +117,7 @@ def _review(draft: Draft, group: Group, world: World, profiles: Profiles) -> Non
     assert world.days is not None
     book = draft.book
     contracts = tuple(holding.instrument for holding in group.holdings)
-    instants = _review_instants(book, contracts[0], world.days)
+    instants = _review_instants(book, contracts[0], world)
     stage = sum(at <= world.now for at in instants)
     if world.now < world.days.day(contracts[0].expiry_date).core_closes_at:
         _warn(draft, group, world)
@@ -130,7 +130,7 @@ def _warn(draft: Draft, group: Group, world: World) -> None:
     book = draft.book
     prices = _marks(group, world)
     said = {kind for holding in group.holdings for kind in _state(book, holding).warned}
-    for warning in expiry_warnings(group, prices, judge_of(book, world, prices), expiry_policy(book)):
+    for warning in expiry_warnings(group, prices, judge_of(book, world, prices), expiry_policy(book, world)):
         if warning.kind not in said:
             draft.emit(e.OptionWarned(group.underlying, warning.kind, warning.symbols, warning.numbers))
 
@@ -159,7 +159,7 @@ def _close_out(draft: Draft, group: Group, world: World, profiles: Profiles) -> 
         if slot is not None and slot.quote is not None:
             quotes[symbol] = Touch(slot.quote.bid, slot.quote.ask)
     judge = judge_of(book, world, prices)
-    found = precheck(_units(group), prices, quotes, judge, expiry_policy(book))
+    found = precheck(_units(group), prices, quotes, judge, expiry_policy(book, world))
     if not isinstance(found, Precheck):
         return
     for closing in found.closings:
@@ -191,7 +191,7 @@ def _settle(draft: Draft, group: Group, at: int, world: World) -> None:
     names = {name for holding in group.holdings for name in holding.instrument.priced_by}
     prices = {name: price for name in sorted(names) if (price := world.official(name, group.settles_on, kind))}
     judge = judge_of(book, world, prices)
-    found = resolve_within_means(group, prices, judge, expiry_policy(book), _instructions(book, group))
+    found = resolve_within_means(group, prices, judge, expiry_policy(book, world), _instructions(book, group))
     if isinstance(found, Settled):
         found = _deliverable(found, world)
     if isinstance(found, Waiting):

@@ -46,6 +46,7 @@ class World:
     __slots__ = (
         "_day",
         "board",
+        "closeouts",
         "data_class",
         "days",
         "describe",
@@ -60,6 +61,7 @@ class World:
         "switches",
         "tape_seq",
         "traces",
+        "without_fees",
     )
 
     def __init__(
@@ -80,6 +82,10 @@ class World:
         self.feed = ""
         self.feed_down = False
         self.data_class = "real_time"
+        self.closeouts: frozenset[str] = frozenset()
+        """Fill profiles whose accounts close out what expires instead of settling it."""
+        self.without_fees: frozenset[str] = frozenset()
+        """Fill profiles whose fills are charged nothing."""
         self.switches: frozenset[str] = frozenset()
         """Kill switches that are thrown (architecture §11)."""
         self.days = days

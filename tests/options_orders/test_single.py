@@ -8,10 +8,12 @@ import pytest
 
 from actors.book import events as e
 from actors.book.outcome import Placed
+from actors.book.rules.matching.profiles import Profiles
 from actors.book.rules.reasons import Refusal
 from actors.book.state.book import Book
 from actors.book.state.fold import fold
 from actors.book.view import figures
+from actors.engine import Engine
 from tests.options_orders.rig import CALLS, PAST, PUTS, STOCK, Desk
 
 
@@ -183,3 +185,9 @@ def test_two_sales_do_not_both_rely_on_the_same_cover() -> None:
     assert [desk.held(CALLS[strike]) for strike in (100, 105, 110)] == [-1, 1, 1]
     assert isinstance(desk.place(CALLS[105], "sell", "3.00"), Placed)
     assert reason(desk.place(CALLS[110], "sell", "3.00")) == "uncovered_short"
+
+
+def test_profiles_by_their_numbers_close_out_and_charge_nothing() -> None:
+    numbers = {"base": "realistic", "expiry_policy": "closeout", "fees": "none"}
+    world = Engine(b"s" * 32, Profiles({"mine": numbers, "plain": {"base": "realistic"}})).world
+    assert world.closeouts == {"alpaca-parity", "mine"} == world.without_fees

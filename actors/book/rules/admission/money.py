@@ -26,7 +26,6 @@ from actors.book.view import Figures, buying_power, figures, multiplier_of, stoc
 from actors.market.days import window_start
 from actors.market.world import World
 
-_FREE_PROFILES = frozenset({"alpaca-parity"})
 _ORDINARY_LONG_PRICE, _ORDINARY_SHORT_PRICE = 60_000, 100_000
 """At these prices and above, plain stock is lent on by halves under every profile."""
 
@@ -107,7 +106,7 @@ def _day_trade_refusal(book: Book, order: Parsed, world: World, opening: bool, t
 def fees_money(book: Book, order: Parsed, price: int, value: int, world: World) -> int:
     """What the order's fees will come to at most, rounded up to the cent (margin-and-options §4.6)."""
     today = trade_date(world)
-    if not today or world.days is None or book.profile in _FREE_PROFILES:
+    if not today or world.days is None or book.profile in world.without_fees:
         return 0
     qty = order.qty or qty_for_money(value, price)
     pico = sum(fee.pico for fee in fees_of(order.instrument, order.side == "buy", qty, price, today))

@@ -27,8 +27,6 @@ from actors.market.world import World
 
 CUTOFF_NS = 30 * 60 * NS_PER_SECOND
 """So long before the close of its last day a contract can no longer be opened under ``closeout`` (§5.4)."""
-_FREE_PROFILES = frozenset({"alpaca-parity"})
-_CLOSEOUT_PROFILES = frozenset({"alpaca-parity"})
 _SPREAD_LEVEL = 3
 
 
@@ -62,7 +60,7 @@ def date_refusal(book: Book, instrument: Instrument, intent: str, world: World) 
     if day < today or (closed and not instrument.trades_late):
         return refuse("contract_expired", "symbol", symbol=instrument.symbol, expiry=expiry)
     late = session is not None and world.now >= session.core_closes_at - CUTOFF_NS
-    if late and day == today and intent.endswith("_to_open") and book.profile in _CLOSEOUT_PROFILES:
+    if late and day == today and intent.endswith("_to_open") and book.profile in world.closeouts:
         return refuse("expiry_day_cutoff", "symbol", symbol=instrument.symbol, expiry=expiry)
     return None
 
@@ -70,7 +68,7 @@ def date_refusal(book: Book, instrument: Instrument, intent: str, world: World) 
 def fees_money(book: Book, legs: Iterable[OptionLeg], world: World) -> int:
     """What the fees of an order will come to at most (§4.6)."""
     today = trade_date(world)
-    if not today or world.days is None or book.profile in _FREE_PROFILES:
+    if not today or world.days is None or book.profile in world.without_fees:
         return 0
     return ceil_cents(
         sum(fee.pico for leg in legs for fee in fees_of(leg.instrument, leg.buying, leg.qty, leg.price, today))
