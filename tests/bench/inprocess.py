@@ -73,9 +73,7 @@ class Desk:
         names = [symbol_of(i) for i in range(symbols)]
         calendar = Calendar(always_open=True)
         feed = BenchFeed(symbols)
-        self.engine = engine = Engine(
-            partition_seed(7), instruments=feed.reference(), days=TradeDays(calendar)
-        )
+        self.engine = engine = Engine(partition_seed(7), instruments=feed.reference(), days=TradeDays(calendar))
         assert engine.world.instruments.by_symbol[names[0]].asset_id == asset_id(names[0])
         self.core = core = Core(
             engine, Mailroom(), now=self._now, monotonic=time.monotonic_ns, slice_ns=10**9, tape_max=10**6
@@ -84,9 +82,7 @@ class Desk:
         core._journal = cast(Journal, self.journal)
         core._cutter = GroupCutter(engine, Head(1, 0, 0, 0, 0, b"", b"", ""))
         core.residency = Residency(engine, cast(Any, None), chunk=200)
-        core.interest = Interest(
-            engine, feed, tuple, time.monotonic_ns, max_symbols=10_000, max_contracts=10_000
-        )
+        core.interest = Interest(engine, feed, tuple, time.monotonic_ns, max_symbols=10_000, max_contracts=10_000)
         self._at = START
         engine.tape(calendar.session_at(START))
         engine.tape(FeedState("up", START, "bench", received_at=START))
