@@ -287,8 +287,10 @@ class Market(Turns):
 
     def run_timers_through(self, until: int) -> None:
         """Run every timer due at or before ``until`` and move the time there."""
-        self.run_timers(until + 1)
-        self.world.now = max(self.world.now, until)
+        if self.waits.timers.next_due <= until:
+            self.run_timers(until + 1)
+        if until > self.world.now:
+            self.world.now = until
 
     def run_due(self, until: int, most: int) -> bool:
         """Run up to ``most`` timers due at or before ``until``; whether more are left.

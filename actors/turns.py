@@ -69,11 +69,8 @@ class Turns:
             draft.discard()
             draft = Draft(book, self.world.now)
             self._quarantine(draft, error)
-        events = draft.events
+        events: list[Any] = draft.events
         account_no = book.account_no
-        if events:
-            self.seq += len(events)
-            self._sections.append(Section(account_no, first, tuple(events)))
         for symbol in draft.consumers:
             self.world.board.add_consumer(symbol, account_no)
             sides = self._moved_sides.setdefault(account_no, {})
@@ -85,19 +82,24 @@ class Turns:
         arm = self.waits.arm
         for order_no in touched:
             arm(book, order_no)
+        if not events:
+            return good
+        self.seq += len(events)
+        self._sections.append(Section(account_no, first, tuple(events)))
         armed = 0
         moved_position = False
         for event in events:
+            kind = type(event)
+            if kind is e.PositionChanged:
+                moved_position = True
+                continue
             order_no = getattr(event, "order_no", 0)
             if order_no and order_no != armed:
                 arm(book, order_no)
                 armed = order_no
-            if type(event) is e.PositionChanged:
-                moved_position = True
-            elif type(event) is e.OrderReplaced:
+            if kind is e.OrderReplaced:
                 arm(book, event.terms.order_no)
-        if events:
-            self.waits.arm_account(book, anew=moved_position)
+        self.waits.arm_account(book, anew=moved_position)
         return good
 
     def _quarantine(self, draft: Draft, error: Exception) -> None:
@@ -111,7 +113,7 @@ class Turns:
         if not self._sections:
             return
         sections = tuple(self._sections)
-        self._sections.clear()
+        self._sections = []
         count = 0
         for section in sections:
             count += len(section.events)

@@ -149,9 +149,7 @@ class Core:
         self.residency.recovered(covered, 1)
         self.lines.names = HouseNames(self.engine.house)
         for account_no in sorted(self.engine.books):
-            book = self.engine.books[account_no]
-            self.lines.prime(book)
-            self.engine.waits.arm_all(book)
+            self.engine.waits.arm_all(self.engine.books[account_no])
         if head.seq:
             self.gap("restart")
         return recovered

@@ -13,7 +13,7 @@ Known limit: positions of accounts that are not in memory are followed once thei
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
-from typing import Final
+from typing import Any, Final
 
 import anyio
 import anyio.lowlevel
@@ -27,7 +27,7 @@ from mbtd.market.feed import Feed
 SWEEP_EVERY_S: Final = 5.0
 RELEASE_AFTER_NS: Final = 60_000_000_000
 _ACCOUNTS_PER_SLICE: Final = 500
-_NAMES_A_SYMBOL: Final = (OrderAccepted, PositionChanged)
+_NAMES_A_SYMBOL: Final = frozenset({OrderAccepted, PositionChanged})
 
 
 class Interest:
@@ -63,12 +63,14 @@ class Interest:
         fresh: set[str] = set()
         for step in steps:
             for section in step.sections:
-                for event in section.events:
-                    if isinstance(event, OrderAccepted) and event.legs:
+                events: tuple[Any, ...] = section.events
+                for event in events:
+                    kind = type(event)
+                    if kind is OrderAccepted and event.legs:
                         fresh.update(leg.symbol for leg in event.legs)
-                    elif isinstance(event, _NAMES_A_SYMBOL):
+                    elif kind in _NAMES_A_SYMBOL:
                         fresh.add(event.symbol)
-                    elif isinstance(event, OrderRejected) and event.reason == "no_market_price":
+                    elif kind is OrderRejected and event.reason == "no_market_price":
                         self.ask(event.symbol or event.numbers.get("symbol", ""))
         if fresh:
             self._since_sweep |= fresh

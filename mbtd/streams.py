@@ -1,7 +1,8 @@
 """Account and quote streams: who listens to what, and what they are told (operations §4).
 
 Invariants: account events are numbered by the account's own ``n`` without a gap; an event leaves only when it is
-durable, after the reply of its own step on the same connection; quotes may be merged and say so.
+durable, after the reply of its own step on the same connection; quotes may be merged and say so. Lines are followed
+and made only for accounts that somebody listens to: whoever subscribes has handed the engine's steps on before.
 """
 
 from __future__ import annotations
@@ -32,7 +33,12 @@ class Hub:
 
     def subscribe_account(self, session: Session, account_no: int, topic: str) -> None:
         """Have a session hear an account's events, under the topic it asked for."""
-        self._accounts.setdefault(account_no, {})[session] = topic
+        listeners = self._accounts.get(account_no)
+        if listeners is None:
+            listeners = self._accounts[account_no] = {}
+            if (book := self._engine.books.get(account_no)) is not None:
+                self._lines.prime(book)
+        listeners[session] = topic
         self._of_session.setdefault(session, []).append(("account", account_no))
 
     def subscribe_quotes(self, session: Session, symbol: str, topic: str) -> None:
@@ -53,13 +59,13 @@ class Hub:
                 listeners.pop(session, None)
                 if not listeners:
                     del table[key]
+                    if kind == "account":
+                        self._lines.forget((key,))
 
     def publish(self, steps: list[Step]) -> None:
         """Queue the steps' events for whoever listens."""
         accounts = self._accounts
         if not accounts:
-            for step in steps:
-                self._lines.follow(step)
             return
         for step in steps:
             seq = step.seq_first
@@ -67,8 +73,6 @@ class Hub:
                 listeners = accounts.get(section.account_no)
                 if listeners:
                     self._publish_section(step, section, seq, listeners)
-                else:
-                    self._lines.follow_section(section)
                 seq += len(section.events)
 
     def _publish_section(self, step: Step, section: Section, seq: int, listeners: dict[Session, str]) -> None:

@@ -33,23 +33,21 @@ def charges_fees(profile: Profile | None) -> bool:
 def follow_up(draft: Draft, world: World, profiles: Profiles) -> None:
     """Emit what follows from the events of this turn."""
     events = draft.events
-    if not events or world.days is None:
+    if _MONEY_MOVED.isdisjoint(map(type, events)) or world.days is None:
         return
     day = world.day
     if day is None:
         return
-    moved = reduced = False
+    reduced = False
     for index in range(len(events)):
         event = events[index]
         kind = type(event)
-        if kind not in _MONEY_MOVED:
-            continue
-        moved = True
-        if kind is e.PositionChanged and index and isinstance(events[index - 1], _FILLS):
-            reduced = _book_trade(draft, events[index - 1], event, day, world, profiles) or reduced  # type: ignore[arg-type]
-        elif isinstance(event, e.ActivityBooked) and event.activity_type == "CSW":
+        if kind is e.PositionChanged:
+            if index and isinstance(before := events[index - 1], _FILLS):
+                reduced = _book_trade(draft, before, event, day, world, profiles) or reduced  # type: ignore[arg-type]
+        elif kind is e.ActivityBooked and event.activity_type == "CSW":  # type: ignore[union-attr]
             reduced = True
-    if moved and draft.book.type == "margin":
+    if draft.book.type == "margin":
         if reduced:
             _note_level(draft, day, world)
         margin_call.look(draft, world, profiles)
@@ -67,7 +65,7 @@ def _book_trade(
     book = draft.book
     instrument = world.instruments.by_symbol[change.symbol]
     opened = change.opened.qty if change.opened is not None else 0
-    closed = sum(use.qty for use in change.closed)
+    closed = sum([use.qty for use in change.closed])
     moved = opened - closed
     buying = moved > 0
     option = instrument.asset_class == "us_option"
@@ -97,7 +95,7 @@ def _book_trade(
             settling,
             draws,
             unpaid_lot,
-            max((until for until, _ in draws), default=0),
+            max([until for until, _ in draws], default=0),
             fees,
             _sma_change(book, instrument, fill, opened, closed),
             short,
@@ -118,8 +116,8 @@ def _sma_change(
     """Requirement of what was opened, and release of what was closed, on Regulation T's rates (§2.6)."""
     if book.type == "cash":
         return 0
-    opening = value_money(fill.price, abs(opened), instrument.multiplier)
-    closing = value_money(fill.price, abs(closed), instrument.multiplier)
+    opening = value_money(fill.price, abs(opened), instrument.multiplier) if opened else 0
+    closing = value_money(fill.price, abs(closed), instrument.multiplier) if closed else 0
     change = closing - opening
     return divide_half_even(change, 2) if instrument.marginable and instrument.multiplier == 1 else change
 

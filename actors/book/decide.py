@@ -195,10 +195,9 @@ def accept(
     """The order exists from now on, and so do the exits of its group."""
     book = draft.book
     order_no = book.next_order_no
-    order_id, derived_client_id = derive_order_ids(book.seed, book.epoch, order_no)
+    order_id, client_id = derive_order_ids(book.seed, book.epoch, order_no, client_order_id)
     profile = profiles.get(book.profile)
     assert profile is not None
-    client_id = client_order_id or derived_client_id
     leg = ""
     if order.order_class and order.unit is None:
         leg = "take_profit" if order.order_class == "oco" else "entry"

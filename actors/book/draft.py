@@ -11,7 +11,7 @@ from typing import Any
 
 from actors.book.events import Event, PositionChanged
 from actors.book.state.book import Book, Undo, Watch
-from actors.book.state.fold import SCALARS, fold
+from actors.book.state.fold import FOLDS, SCALARS
 from actors.book.state.undo import drop, put, take_back
 
 _save = attrgetter(*SCALARS)
@@ -42,7 +42,9 @@ class Draft:
     def emit(self, event: Any) -> None:
         """Record a fact and fold it."""
         self.events.append(event)
-        fold(self.book, event, self.at, self.undo)
+        book = self.book
+        FOLDS[type(event)](book, event, self.at, self.undo)
+        book.n += 1
 
     def watch(self, order_no: int, watch: Watch | None) -> None:
         """Set or drop what an order remembers of the tape; it can be taken back and is named as moved."""
@@ -68,15 +70,16 @@ class Draft:
         overdrawn = book.type == "cash" and book.cash < 0
         if overdrawn and any(type(event) is PositionChanged and event.net_money < 0 for event in self.events):
             raise BrokenInvariant(f"cash account with cash {book.cash}")
+        orders, positions, held = book.orders, book.positions, book.held
         for table, key, _ in self.undo:
-            if table is book.held and table.get(key, 0) < 0:
+            if table is held and table.get(key, 0) < 0:
                 raise BrokenInvariant(f"held quantity of {key} {table[key]}")
-            if table is book.positions and (position := table.get(key)) is not None:
-                if position.qty != sum(lot.qty for lot in position.lots):
+            if table is positions and (position := table.get(key)) is not None:
+                if position.qty != sum([lot.qty for lot in position.lots]):
                     raise BrokenInvariant(f"lots of {key} do not add up")
-                if position.basis_money != sum(lot.basis_money for lot in position.lots):
+                if position.basis_money != sum([lot.basis_money for lot in position.lots]):
                     raise BrokenInvariant(f"basis of {key} does not add up")
-            elif table is book.orders and (order := table.get(key)) is not None:
+            elif table is orders and (order := table.get(key)) is not None:
                 terms = order.terms
                 if terms.qty and order.filled_qty > terms.qty:
                     raise BrokenInvariant(f"order {key} overfilled")

@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from actors.book import assignments, days, expiries, margin_call, recalls
 from actors.book.draft import BrokenInvariant, Draft
+from actors.book.rules.margin.holdings import holds_options
 from actors.book.rules.matching.profiles import Profiles
 from actors.book.state.book import Book
 from actors.market.world import World
@@ -31,16 +32,19 @@ class Due(Struct, frozen=True):
     """Nanoseconds UTC; 0 when nothing of the kind is due."""
     run: Callable[[Draft, int, World, Profiles], None]
     """Does what is due at the given instant; ``world.now`` may be later."""
+    of_options: bool = False
+    """Only an account that holds contracts has anything of the kind."""
 
 
 DUES: Final[tuple[Due, ...]] = (
     Due("margin_call", margin_call.call_due_at, margin_call.fall_due),
     Due("borrow_recall", recalls.recall_due_at, recalls.buy_in),
-    Due("expiry", expiries.expiry_at, expiries.run_expiry),
-    Due("assignment", assignments.assignment_at, assignments.draw_assignments),
+    Due("expiry", expiries.expiry_at, expiries.run_expiry, of_options=True),
+    Due("assignment", assignments.assignment_at, assignments.draw_assignments, of_options=True),
     Due("end_of_day", days.end_of_day_at, days.end_day),
 )
 """In the order in which they happen at one instant."""
+_WITHOUT_OPTIONS: Final = tuple(due for due in DUES if not due.of_options)
 
 
 def next_due(book: Book, world: World) -> int:
@@ -48,7 +52,7 @@ def next_due(book: Book, world: World) -> int:
     if (book.money is None and not book.positions) or world.days is None or book.quarantined:
         return NEVER
     found = NEVER
-    for due in DUES:
+    for due in DUES if holds_options(book) else _WITHOUT_OPTIONS:
         at = due.next_at(book, world)
         if 0 < at < found:
             found = at

@@ -9,7 +9,7 @@ from __future__ import annotations
 from actors.book import events as e
 from actors.book.draft import Draft
 from actors.book.evidence import Trail, evidence
-from actors.book.rules.booking import book_fill
+from actors.book.rules.booking import book_value
 from actors.book.rules.matching.ledger import side_key
 from actors.book.rules.matching.model import Situation, Verdict
 from actors.book.rules.matching.profiles import Numbers
@@ -76,7 +76,7 @@ def fill(
             evidence(order, slot, s, verdict, world, numbers, trail, used_after, watch),
         )
     )  # fmt: skip
-    draft.emit(book_fill(draft.book, instrument, s.buying, qty, price, 0, draft.at, terms.order_no))
+    draft.emit(book_value(draft.book, instrument, s.buying, qty, value, 0, draft.at, terms.order_no))
     if not complete and qty < verdict.qty:
         cancel(draft, order, "buying_power")
     elif complete:

@@ -21,11 +21,11 @@ def derive_uuid(seed: bytes, kind: bytes, number: int) -> str:
     return _uuid(blake2b(kind + number.to_bytes(8, "big"), digest_size=16, key=seed, person=_PERSON_IDS).hexdigest())
 
 
-def derive_order_ids(seed: bytes, epoch: int, order_no: int) -> tuple[str, str]:
-    """Order id, and the client order id used when the client gives none."""
+def derive_order_ids(seed: bytes, epoch: int, order_no: int, given: str | None = None) -> tuple[str, str]:
+    """Order id, and the client order id: the given one, or what is used when the client gives none."""
     data = b"order" + epoch.to_bytes(4, "big") + order_no.to_bytes(8, "big")
     digest = blake2b(data, digest_size=32, key=seed, person=_PERSON_IDS).hexdigest()
-    return _uuid(digest[:32]), _uuid(digest[32:])
+    return _uuid(digest), given or _uuid(digest[32:])
 
 
 def derive_fill_id(order_id: str, fill_no: int) -> str:

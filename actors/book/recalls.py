@@ -16,7 +16,8 @@ from actors.market.world import World
 
 def recall_due_at(book: Book, world: World) -> int:
     """When the next recall falls due; 0 for none."""
-    return min((recall.due_at for recall in book.ledger().recalls), default=0)
+    recalls = book.ledger().recalls
+    return min([recall.due_at for recall in recalls]) if recalls else 0
 
 
 def buy_in(draft: Draft, at: int, world: World, profiles: Profiles) -> None:

@@ -237,10 +237,10 @@ def buying_power(book: Book, world: World) -> int:
     """Money units that new orders may use; the quick way where there is nothing to mark."""
     if book.type == "cash" and not holds_options(book):
         return max(0, _spendable(book, world) - accrued(book.money) - book.reserved_money)
-    if not book.positions and book.money is None:
-        cash = book.cash
-        multiplier = multiplier_of(book, world, cash)
-        return max(0, multiplier * max(0, cash) - book.reserved_money)
+    if not book.positions:
+        equity = book.cash - accrued(book.money)
+        free, _ = _leveraged(book, multiplier_of(book, world, equity), equity, equity, equity, world)
+        return max(0, free - book.reserved_money)
     return figures(book, world).buying_power_money
 
 

@@ -45,6 +45,7 @@ class World:
 
     __slots__ = (
         "_day",
+        "_session",
         "board",
         "closeouts",
         "data_class",
@@ -55,9 +56,9 @@ class World:
         "instruments",
         "now",
         "officials",
+        "phase",
         "profile_hashes",
         "rates",
-        "session",
         "switches",
         "tape_seq",
         "traces",
@@ -78,7 +79,9 @@ class World:
         """The last evaluations of each live order that did not fill: for explanations, not kept over a restart."""
         self.now = 0
         self.tape_seq = 0
-        self.session: Session | None = None
+        self._session: Session | None = None
+        self.phase: str = "closed"
+        """The market's phase; closed before the first session message."""
         self.feed = ""
         self.feed_down = False
         self.data_class = "real_time"
@@ -117,9 +120,14 @@ class World:
         return day
 
     @property
-    def phase(self) -> str:
-        """The market's phase; closed before the first session message."""
-        return self.session.phase if self.session is not None else "closed"
+    def session(self) -> Session | None:
+        """The last session message; its phase is the market's."""
+        return self._session
+
+    @session.setter
+    def session(self, session: Session | None) -> None:
+        self._session = session
+        self.phase = session.phase if session is not None else "closed"
 
     def is_bar_tape(self, slot: Slot) -> bool:
         """Whether the prints of a symbol are whole bars, of which an account may have only a part."""

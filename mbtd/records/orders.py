@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from msgspec import Struct
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from actors.book import events as e
 from actors.book.ids import derive_order_ids
@@ -57,6 +57,47 @@ class OrderRecord(Struct, frozen=True, array_like=True):
     """First order of a group: ``order_no`` of every exit that ever belonged to it, replacements too."""
     leg_fills: tuple[tuple[int, int], ...] = ()
     """Of several legs: filled quantity of each, and the sum of price x quantity in their units."""
+
+
+class OrderView(Struct, frozen=True, gc=False):
+    """Alpaca's order object, with our ``reason`` and ``profile`` beside it. The names are the wire's."""
+
+    id: str
+    client_order_id: str
+    created_at: str
+    updated_at: str
+    submitted_at: str
+    filled_at: str | None
+    expired_at: str | None
+    expires_at: str | None
+    canceled_at: str | None
+    failed_at: str | None
+    replaced_at: str | None
+    replaced_by: str | None
+    replaces: str | None
+    asset_id: str
+    symbol: str
+    asset_class: str
+    notional: str | None
+    qty: str | None
+    filled_qty: str
+    filled_avg_price: str | None
+    order_class: str
+    order_type: str
+    type: str
+    side: str
+    position_intent: str
+    time_in_force: str
+    limit_price: str | None
+    stop_price: str | None
+    trail_percent: str | None
+    trail_price: str | None
+    hwm: str | None
+    extended_hours: bool
+    legs: list[dict[str, Any]] | None
+    status: str
+    reason: str | None
+    profile: str
 
 
 def record_of(book: Book, order: Order) -> OrderRecord:
@@ -165,10 +206,6 @@ def _filled(record: OrderRecord, event: e.OrderFilled, at: int) -> OrderRecord:
     )
 
 
-def _time(at: int) -> str | None:
-    return format_time(at) if at else None
-
-
 _end_of_day = lru_cache(64)(format_time)
 """Very many orders end at the same few instants."""
 
@@ -239,46 +276,54 @@ def render_leg(record: OrderRecord, leg_id: str) -> dict[str, Any] | None:
 
 
 def _render(record: OrderRecord, legs: list[OrderRecord] | None) -> dict[str, Any]:
+    return asdict(view_order(record, legs))
+
+
+def view_order(record: OrderRecord, legs: list[OrderRecord] | None) -> OrderView:
+    """An order of one instrument in Alpaca's shape; :func:`render_order` serves every order."""
     terms = record.terms
-    submitted = format_time(terms.submitted_at)
-    updated_at = record.updated_at or terms.submitted_at
-    shares = CONTRACT_SHARES if terms.legs or is_option_symbol(terms.symbol) else 1
-    average = average_price(record.filled_money, record.filled_qty * shares)
-    return {
-        "id": terms.order_id,
-        "client_order_id": terms.client_order_id,
-        "created_at": submitted,
-        "updated_at": submitted if updated_at == terms.submitted_at else format_time(updated_at),
-        "submitted_at": submitted,
-        "filled_at": _time(record.filled_at),
-        "expired_at": _time(record.expired_at),
-        "expires_at": _end_of_day(terms.expires_at) if terms.expires_at else None,
-        "canceled_at": _time(record.canceled_at),
-        "failed_at": None,
-        "replaced_at": _time(record.replaced_at),
-        "replaced_by": record.replaced_by or None,
-        "replaces": record.replaces_id or None,
-        "asset_id": terms.asset_id,
-        "symbol": terms.symbol,
-        "asset_class": "us_option" if is_option_symbol(terms.symbol) else "us_equity",
-        "notional": format_money(terms.notional) if terms.notional else None,
-        "qty": format_qty(terms.qty) if terms.qty else None,
-        "filled_qty": format_qty(record.filled_qty),
-        "filled_avg_price": format_price(average) if record.filled_qty else None,
-        "order_class": terms.order_class,
-        "order_type": terms.type,
-        "type": terms.type,
-        "side": terms.side,
-        "position_intent": terms.position_intent,
-        "time_in_force": terms.time_in_force,
-        "limit_price": format_price(terms.limit_price) if terms.limit_price else None,
-        "stop_price": format_price(terms.stop_price) if terms.stop_price else None,
-        "trail_percent": format_scaled(terms.trail_ppm, 4) if terms.trail_ppm else None,
-        "trail_price": format_price(terms.trail_price) if terms.trail_price else None,
-        "hwm": format_price(terms.high_water_mark) if terms.high_water_mark else None,
-        "extended_hours": terms.extended_hours,
-        "legs": [render_order(leg) for leg in legs] if legs else None,
-        "status": record.status,
-        "reason": record.reason or None,
-        "profile": terms.profile,
-    }
+    submitted_at, updated_at = terms.submitted_at, record.updated_at
+    submitted = format_time(submitted_at)
+    option = is_option_symbol(terms.symbol)
+    average = None
+    if record.filled_qty:
+        shares = CONTRACT_SHARES if option or terms.legs else 1
+        average = format_price(average_price(record.filled_money, record.filled_qty * shares))
+    return OrderView(
+        terms.order_id,
+        terms.client_order_id,
+        submitted,
+        format_time(updated_at) if updated_at and updated_at != submitted_at else submitted,
+        submitted,
+        format_time(record.filled_at) if record.filled_at else None,
+        format_time(record.expired_at) if record.expired_at else None,
+        _end_of_day(terms.expires_at) if terms.expires_at else None,
+        format_time(record.canceled_at) if record.canceled_at else None,
+        None,
+        format_time(record.replaced_at) if record.replaced_at else None,
+        record.replaced_by or None,
+        record.replaces_id or None,
+        terms.asset_id,
+        terms.symbol,
+        "us_option" if option else "us_equity",
+        format_money(terms.notional) if terms.notional else None,
+        format_qty(terms.qty) if terms.qty else None,
+        format_qty(record.filled_qty) if record.filled_qty else "0",
+        average,
+        terms.order_class,
+        terms.type,
+        terms.type,
+        terms.side,
+        terms.position_intent,
+        terms.time_in_force,
+        format_price(terms.limit_price) if terms.limit_price else None,
+        format_price(terms.stop_price) if terms.stop_price else None,
+        format_scaled(terms.trail_ppm, 4) if terms.trail_ppm else None,
+        format_price(terms.trail_price) if terms.trail_price else None,
+        format_price(terms.high_water_mark) if terms.high_water_mark else None,
+        terms.extended_hours,
+        [render_order(leg) for leg in legs] if legs else None,
+        record.status,
+        record.reason or None,
+        terms.profile,
+    )

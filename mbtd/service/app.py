@@ -8,9 +8,11 @@ take effect in the order sent; an answer leaves when what it shows is durable; w
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, Protocol
 
 import msgspec
+from msgspec import Struct
 
 from actors.book.ids import derive_order_ids
 from actors.book.outcome import Closed, Placed
@@ -25,7 +27,15 @@ from mbtd.failpoints import reach
 from mbtd.keys import IssuedKey, issue_key
 from mbtd.methods import DECODERS
 from mbtd.records.accounts import render_account
-from mbtd.records.orders import TERMINAL, accepted_record, live_legs, record_of, render_order
+from mbtd.records.orders import (
+    TERMINAL,
+    OrderView,
+    accepted_record,
+    live_legs,
+    record_of,
+    render_order,
+    view_order,
+)
 from mbtd.rpc.errors import make_error, refuse
 from mbtd.rpc.session import RequestId, Session
 from mbtd.service.preview import preview
@@ -38,6 +48,14 @@ PRIVILEGED = frozenset({"order.cancel", "order.cancel_all"})
 """May use the reserved places of a mailbox."""
 OPERATORS_ONLY = frozenset({"account.recall_borrow"})
 """What the market does to an account, and no trader to itself."""
+
+
+class _PlacedReply(Struct, frozen=True, gc=False):
+    """The answer to ``order.place``."""
+
+    order: OrderView | dict[str, Any]
+    seq: int
+    duplicate: bool
 
 
 class Reader(Protocol):
@@ -130,7 +148,7 @@ class App:
             session,
             request_id,
             account_no,
-            lambda: self._run(session, request_id, method, account_no, action),
+            partial(self._run, session, request_id, method, account_no, action),
             deadline_ms,
             privileged=method in PRIVILEGED,
         )
@@ -170,7 +188,9 @@ class App:
                 self._refuse_gone(session, request_id, account_no, action, outcome, seq)
                 return
             error = rpc_error(outcome)
-            core.outbox.put(seq, lambda: session.refuse(request_id, error), _unknown(session, request_id))
+            core.outbox.put(
+                seq, partial(session.refuse, request_id, error), partial(_tell_unknown, session, request_id)
+            )
             return
         if isinstance(outcome, Created) and key is not None:
             body = _encode(
@@ -183,7 +203,7 @@ class App:
             )
         else:
             body = self._done_body(account_no, method, outcome)
-        core.outbox.put(seq, lambda: session.reply(request_id, body), _unknown(session, request_id))
+        core.outbox.put(seq, partial(session.reply, request_id, body), partial(_tell_unknown, session, request_id))
 
     def _answer_placed(
         self, session: Session, request_id: RequestId, account_no: int, placed: Placed, method: str, seq: int
@@ -196,14 +216,16 @@ class App:
         record = accepted_record(placed.terms, placed.terms.submitted_at)
         if placed.duplicate and (live := book.orders.get(placed.order_no)) is not None:
             record = record_of(book, live)
-        legs = [accepted_record(leg, leg.submitted_at) for leg in placed.legs] or live_legs(book, placed.terms)
-        order = render_order(record, legs)
+        legs = None
+        if placed.terms.group_no:
+            legs = [accepted_record(leg, leg.submitted_at) for leg in placed.legs] or live_legs(book, placed.terms)
         if method == "order.replace":
-            result: Any = {**order, "replaces": derive_order_ids(book.seed, book.epoch, placed.terms.replaces)[0]}
+            replaced = derive_order_ids(book.seed, book.epoch, placed.terms.replaces)[0]
+            body = _encode({**render_order(record, legs), "replaces": replaced})
         else:
-            result = {"order": order, "seq": seq, "duplicate": placed.duplicate}
-        body = _encode(result)
-        core.outbox.put(seq, lambda: session.reply(request_id, body), _unknown(session, request_id))
+            order = render_order(record, legs) if placed.terms.legs else view_order(record, legs)
+            body = _encode(_PlacedReply(order, seq, placed.duplicate))
+        core.outbox.put(seq, partial(session.reply, request_id, body), partial(_tell_unknown, session, request_id))
 
     def _answer_old(self, session: Session, request_id: RequestId, account_no: int, order_no: int, seq: int) -> None:
         """A repeat of an order that has ended: its record comes from history."""
@@ -295,5 +317,5 @@ def _closed_item(symbol: str, item: Placed | RuleRefusal) -> dict[str, Any]:
     return {"symbol": symbol, "status": 200, "order_id": item.terms.order_id, "body": order}
 
 
-def _unknown(session: Session, request_id: RequestId) -> Callable[[], None]:
-    return lambda: session.refuse(request_id, make_error("outcome_unknown"))
+def _tell_unknown(session: Session, request_id: RequestId) -> None:
+    session.refuse(request_id, make_error("outcome_unknown"))

@@ -152,7 +152,6 @@ class Subscriber:
                 for body in missed:
                     session.event(body)
                 held.release()
-                core.hub.drop(held)  # type: ignore[arg-type]
                 if session.close_reason is None:
                     core.hub.subscribe_account(session, account_no, topic)
             finally:

@@ -37,10 +37,10 @@ SCALARS = (
 )
 """Fields that a fold may assign; what a draft must save beside its undo list."""
 
-_FOLDS: dict[type, Fold] = {**ACCOUNT_FOLDS, **ORDER_FOLDS, **MONEY_FOLDS, **OPTION_FOLDS}
+FOLDS: dict[type, Fold] = {**ACCOUNT_FOLDS, **ORDER_FOLDS, **MONEY_FOLDS, **OPTION_FOLDS}
 
 
 def fold(book: Book, event: Any, at: int, undo: Undo | None = None) -> None:
     """Apply one event that happened at ``at``. Raises ``KeyError`` if it does not fit the book."""
-    _FOLDS[type(event)](book, event, at, undo)
+    FOLDS[type(event)](book, event, at, undo)
     book.n += 1

@@ -81,8 +81,8 @@ def _trade(book: Book, v: e.TradeBooked, at: int, undo: Undo | None) -> None:
         unpaid = (*unpaid, (v.unpaid_lot, v.unpaid_until, v.settles_on))
     fresh = book.money is None
     cash_before = book.cash - v.net_money
-    set_money(
-        book,
+    book.money = replace(
+        money,
         open_date=money.open_date or v.trade_date,
         last_equity=cash_before if fresh else money.last_equity,
         sma=first_sma(book, cash_before) if fresh else money.sma,

@@ -45,16 +45,14 @@ def _hold_order(book: Book, terms: e.OrderAccepted, old: int, new: int, undo: Un
 
 
 def _count_side(book: Book, terms: e.OrderAccepted, change: int, undo: Undo | None) -> None:
+    sides = book.open_sides
     for leg in terms.legs or (terms,):
-        _count(book, ("+" if leg.side == "buy" else "-") + leg.symbol, change, undo)
-
-
-def _count(book: Book, key: str, change: int, undo: Undo | None) -> None:
-    count = book.open_sides.get(key, 0) + change
-    if count > 0:
-        put(book.open_sides, key, count, undo)
-    else:
-        drop(book.open_sides, key, undo)
+        key = ("+" if leg.side == "buy" else "-") + leg.symbol
+        count = sides.get(key, 0) + change
+        if count > 0:
+            put(sides, key, count, undo)
+        else:
+            drop(sides, key, undo)
 
 
 def _join(book: Book, terms: e.OrderAccepted, undo: Undo | None) -> None:

@@ -52,6 +52,7 @@ class Exits(Struct, frozen=True, gc=False):
 
 
 NO_EXITS = Exits()
+_NO_TRAIL = (0, 0)
 
 
 class Parsed(Struct, frozen=True, gc=False):
@@ -112,20 +113,26 @@ def parse(action: PlaceOrder, instruments: Instruments) -> Parsed | Refusal:
     amount = _amount(action)
     if isinstance(amount, Refusal):
         return amount
-    exits = _exits(action, kind) if kind.exits else _no_exits(action)
+    exits: Exits | Refusal = NO_EXITS
+    if kind.exits:
+        exits = _exits(action, kind)
+    elif action.take_profit is not None or action.stop_loss is not None:
+        return refuse("not_supported", "take_profit" if action.take_profit is not None else "stop_loss")
     if isinstance(exits, Refusal):
         return exits
     prices = (exits.take_profit, 0) if kind.name == "oco" else _prices(action, rule)
     if isinstance(prices, Refusal):
         return prices
-    trail = _trail(action, rule) if rule.trail or _has_trail(action) else (0, 0)
+    trail: tuple[int, int] | Refusal = _NO_TRAIL
+    if rule.trail or action.trail_price is not None or action.trail_percent is not None:
+        trail = _trail(action, rule)
     if isinstance(trail, Refusal):
         return trail
     qty, notional = amount
     if instrument.is_option:
         refusal = _option_refusal(instrument, rule, kind, time_in_force, action.extended_hours, qty, prices[0])
     else:
-        refusal = _session_refusal(action, rule, kind, time_in_force)
+        refusal = _session_refusal(rule, kind, time_in_force) if action.extended_hours else None
     if refusal is None and (notional or qty % QTY_PER_SHARE):
         refusal = _fraction_refusal(instrument, rule, kind, time_in_force)
     if refusal is not None:
@@ -168,9 +175,7 @@ def find_tradable(symbol: str, instruments: Instruments) -> Instrument | Refusal
     return instrument
 
 
-def _session_refusal(action: PlaceOrder, rule: OrderRule, kind: ClassRule, time_in_force: str) -> Refusal | None:
-    if not action.extended_hours:
-        return None
+def _session_refusal(rule: OrderRule, kind: ClassRule, time_in_force: str) -> Refusal | None:
     if not kind.extended_hours:
         return refuse("extended_hours_not_simple", "extended_hours")
     if time_in_force not in rule.extended_time_in_force:
@@ -207,14 +212,6 @@ def _fraction_refusal(instrument: Instrument, rule: OrderRule, kind: ClassRule, 
     if not instrument.fractionable:
         return refuse("asset_not_fractionable", "qty", symbol=instrument.symbol)
     return None
-
-
-def _no_exits(action: PlaceOrder) -> Exits | Refusal:
-    if action.take_profit is not None:
-        return refuse("not_supported", "take_profit")
-    if action.stop_loss is not None:
-        return refuse("not_supported", "stop_loss")
-    return NO_EXITS
 
 
 def _exits(action: PlaceOrder, kind: ClassRule) -> Exits | Refusal:
@@ -254,10 +251,6 @@ def _exits(action: PlaceOrder, kind: ClassRule) -> Exits | Refusal:
     if take_profit and stop_loss and (take_profit <= stop_loss if above else take_profit >= stop_loss):
         return refuse("exits_crossed", "take_profit.limit_price", relation=">" if above else "<")
     return Exits(take_profit, stop_loss, stop_loss_limit)
-
-
-def _has_trail(action: PlaceOrder) -> bool:
-    return action.trail_price is not None or action.trail_percent is not None
 
 
 def _trail(action: PlaceOrder, rule: OrderRule) -> tuple[int, int] | Refusal:

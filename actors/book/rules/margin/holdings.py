@@ -23,7 +23,8 @@ REQUIREMENTS: Final = Requirements()
 
 def holds_options(book: Book) -> bool:
     """Whether any position is a contract."""
-    return any(is_option_symbol(symbol) for symbol in book.positions)
+    positions = book.positions
+    return bool(positions) and any(map(is_option_symbol, positions))
 
 
 def option_position(instrument: Instrument, contracts: int, price: int) -> OptionPosition | None:
