@@ -30,6 +30,7 @@ from mbtd.rpc.errors import make_error, refuse
 from mbtd.rpc.session import RequestId, Session
 from mbtd.service.preview import preview
 from mbtd.service.refusals import rpc_error
+from mbtd.service.structures import structure_body, structure_words
 from mbtd.service.turns import answered, queue_turn
 
 _encode = msgspec.json.Encoder().encode
@@ -182,7 +183,7 @@ class App:
                 }
             )
         else:
-            body = self._done_body(account_no, method, outcome)
+            body = self._done_body(account_no, method, outcome, getattr(action, "structure_id", ""))
         core.outbox.put(seq, lambda: session.reply(request_id, body), _unknown(session, request_id))
 
     def _answer_placed(
@@ -202,6 +203,7 @@ class App:
             result: Any = {**order, "replaces": derive_order_ids(book.seed, book.epoch, placed.terms.replaces)[0]}
         else:
             result = {"order": order, "seq": seq, "duplicate": placed.duplicate}
+            result |= structure_words(book, placed)
         body = _encode(result)
         core.outbox.put(seq, lambda: session.reply(request_id, body), _unknown(session, request_id))
 
@@ -246,7 +248,7 @@ class App:
         self._core_history = lookup
         self._find_order = find
 
-    def _done_body(self, account_no: int, method: str, outcome: Any) -> bytes:
+    def _done_body(self, account_no: int, method: str, outcome: Any, structure_id: str = "") -> bytes:
         engine = self._core.engine
         if method == "order.cancel_all":
             book = engine.books[account_no]
@@ -254,6 +256,8 @@ class App:
             return _encode([{"id": order_id, "status": 200} for order_id in ids])
         if isinstance(outcome, Closed):
             return _encode([_closed_item(symbol, item) for symbol, item in outcome.items])
+        if method.startswith("structure."):
+            return _encode(structure_body(engine.books[account_no], structure_id, engine.world, self._core.now()))
         if method.startswith("account."):
             book = engine.books[account_no]
             user = engine.house.users.get(book.user_id)
