@@ -36,13 +36,17 @@ from actors.book.rules.reasons import Refusal, refuse
 from actors.book.rules.trailing import trails
 from actors.book.state.book import Book, Order, Watch
 from actors.book.state.money import Money
+from actors.book.structures import exits as structure_exits
+from actors.book.structures import orders as structure_orders
 from actors.book.units import NS_PER_SECOND
 from actors.commands import (
     CancelAll,
     CancelOrder,
+    ClearStructureExit,
     CloseAccount,
     CloseAllPositions,
     ClosePosition,
+    CloseStructure,
     ConfigureAccount,
     Deposit,
     DoNotExercisePosition,
@@ -52,6 +56,8 @@ from actors.commands import (
     RecallBorrow,
     ReplaceOrder,
     ResetAccount,
+    RollStructure,
+    SetStructureExit,
     Withdraw,
 )
 from actors.market.board import ASK_UP, BID_DOWN, LAST_DOWN, LAST_UP, Key
@@ -75,6 +81,10 @@ HANDLERS: dict[type, Handler] = {
     ResetAccount: life.reset,
     LocateShares: borrow.locate,
     RecallBorrow: borrow.recall,
+    CloseStructure: structure_orders.close,
+    RollStructure: structure_orders.roll,
+    SetStructureExit: structure_exits.set_exit,
+    ClearStructureExit: structure_exits.clear_exit,
 }
 MARGIN_LOOK_NS = 30 * NS_PER_SECOND
 """How often the margin of an account is looked at that prices alone can bring into a call."""
@@ -121,8 +131,10 @@ def settle_now(draft: Draft, order_no: int, world: World, profiles: Profiles) ->
 
 
 def fall_due(draft: Draft, order_no: int, purpose: int, world: World, profiles: Profiles) -> None:
-    """A timer of one order, or of the account."""
-    if purpose == t.DUE:
+    """A timer of one order, of a structure (its number, negative), or of the account."""
+    if order_no < 0:
+        structure_exits.fall_due(draft, -order_no, world, profiles)
+    elif purpose == t.DUE:
         dues.run_dues(draft, world, profiles)
     elif purpose == t.MARGIN:
         margin_call.look(draft, world, profiles)
@@ -175,6 +187,9 @@ class Waits:
         key = (book.account_no, order_no)
         board = self.world.board
         order = book.orders.get(order_no)
+        if order_no < 0 and -order_no in book.exits and not book.quarantined:
+            self._arm_exit(book, key)
+            return
         if order is None or book.quarantined:
             board.disarm(key)
             self.phase_waiters.pop(key, None)
@@ -196,6 +211,14 @@ class Waits:
             self.phase_waiters.pop(key, None)
         else:
             self._arm_market(book, order, key)
+
+    def _arm_exit(self, book: Book, key: Key) -> None:
+        """A structure with exits is looked at with every quote of its legs, and when a level has held long enough."""
+        structure = book.structures[-key[1]]
+        self.world.board.arm_unit([leg.symbol for leg in structure.legs], key)
+        watch = book.watch.get(key[1])
+        if watch is not None and watch.due_at:
+            self.timers.add(watch.due_at, (*key, t.DWELL))
 
     def _arm_market(self, book: Book, order: Order, key: Key) -> None:
         board, terms = self.world.board, order.terms
@@ -298,6 +321,8 @@ class Waits:
         self.world.know(book.positions)
         for order_no in sorted(book.orders):
             self.arm(book, order_no)
+        for structure_no in sorted(book.exits):
+            self.arm(book, -structure_no)
         for side in book.consumed:
             self.world.board.add_consumer(side[:-2], book.account_no)
         self.arm_account(book)

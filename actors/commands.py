@@ -193,6 +193,55 @@ class DoNotExercisePosition(Action, tag="position.do_not_exercise", frozen=True,
     qty: str | None = None
 
 
+class CloseStructure(Action, tag="structure.close", frozen=True, kw_only=True):
+    """Close a structure, or some of its units, with one order of all its legs."""
+
+    structure_id: str
+    qty: str | None = None
+    """Units; all of them when absent."""
+    type: Literal["market", "limit"] | None = None
+    """A limit order when ``limit_price`` is given, else a market order."""
+    limit_price: str | None = None
+    """Net a share of one unit: positive is paid, negative is received. Of a single leg the sign may be left out."""
+    client_order_id: str | None = None
+
+
+class RollStructure(Action, tag="structure.roll", frozen=True, kw_only=True):
+    """Close legs of a structure and open others in their place with one order; it stays the same structure."""
+
+    structure_id: str
+    legs: tuple[OrderLeg, ...] | None = None
+    """What is opened: contracts for each unit, with a side."""
+    expiration_date: str | None = None
+    """Instead of ``legs``: the same contracts at this expiry, YYYY-MM-DD."""
+    close: tuple[str, ...] | None = None
+    """Symbols of the legs that are closed; all contracts when absent."""
+    qty: str | None = None
+    type: Literal["market", "limit"] | None = None
+    limit_price: str | None = None
+    client_order_id: str | None = None
+
+
+class SetStructureExit(Action, tag="structure.exit_set", frozen=True, kw_only=True):
+    """Have a structure closed when its net reaches a level; it replaces what was set before.
+
+    Nets are a share of one unit as in the order that closes it: positive is paid, negative is received. Percents are
+    of what the structure cost or brought.
+    """
+
+    structure_id: str
+    take_profit: TakeProfit | None = None
+    stop_loss: StopLoss | None = None
+    take_profit_percent: str | None = None
+    stop_loss_percent: str | None = None
+
+
+class ClearStructureExit(Action, tag="structure.exit_clear", frozen=True, kw_only=True):
+    """Take a structure's exits off."""
+
+    structure_id: str
+
+
 AccountAction = (
     ConfigureAccount
     | Deposit
@@ -209,6 +258,10 @@ AccountAction = (
     | CloseAllPositions
     | ExercisePosition
     | DoNotExercisePosition
+    | CloseStructure
+    | RollStructure
+    | SetStructureExit
+    | ClearStructureExit
 )
 HouseAction = CreateAccount
 AnyAction = CreateAccount | AccountAction

@@ -190,7 +190,7 @@ class Engine(Market):
         if book is None:
             return
         for order_no, watch in moved.watches.items():
-            if watch is None or order_no not in book.orders:
+            if watch is None or (order_no not in book.orders and -order_no not in book.exits):
                 book.watch.pop(order_no, None)
             else:
                 book.watch[order_no] = watch

@@ -17,6 +17,7 @@ from actors.book.draft import Draft
 from actors.book.rules.matching.ledger import follow
 from actors.book.rules.matching.prints import is_eligible
 from actors.book.state.book import Watch
+from actors.book.structures import exits
 from actors.inputs import TapeInput, TimerInput
 from actors.market.board import Slot
 from actors.market.messages import Auction, FeedState, Quote, Session, Status, TapeMessage, Trade
@@ -104,6 +105,9 @@ class Market(Turns):
             self.close_step(_TAPE)
 
     def _meet_quote(self, draft: Draft, order_no: int, slot: Slot) -> None:
+        if order_no < 0:
+            exits.meet(draft, -order_no, self.world, self.profiles)
+            return
         order = draft.book.orders.get(order_no)
         if order is not None and order.terms.stop_price and not order.triggered:
             trade.meet_stop_quote(draft, order, slot, self.world, self.profiles)
@@ -227,6 +231,9 @@ class Market(Turns):
             for order_no in sorted(book.orders):
                 if not symbols or book.orders[order_no].terms.symbol in symbols:
                     touched.setdefault(account_no, []).append(order_no)
+            for structure_no in sorted(book.exits):
+                if not symbols or any(leg.symbol in symbols for leg in book.structures[structure_no].legs):
+                    touched.setdefault(account_no, []).append(-structure_no)
         for account_no, order_nos in touched.items():
 
             def restart(draft: Draft, order_nos: list[int] = order_nos) -> None:
@@ -238,6 +245,9 @@ class Market(Turns):
 
     def _forget_measured(self, draft: Draft, order_no: int) -> None:
         """Whatever an order was measuring on the tape is void; a fill later on says that there was a gap."""
+        if order_no < 0:
+            draft.watch(order_no, None)
+            return
         order, watch = draft.book.orders[order_no], draft.book.watch.get(order_no)
         if watch is None:
             if not order.activated or (order.terms.stop_price and not order.triggered):

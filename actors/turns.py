@@ -16,6 +16,7 @@ from actors.book.aftermath import follow_up
 from actors.book.draft import Draft
 from actors.book.rules.matching.profiles import Profiles
 from actors.book.state.book import Book
+from actors.book.structures import follow
 from actors.house.state import HOUSE_NO, House
 from actors.inputs import Input, Moved, Section, Step
 from actors.market.board import Key
@@ -61,6 +62,7 @@ class Turns:
         try:
             run(draft)
             contingent.follow_up(draft, self.world, self.profiles)
+            follow.follow_up(draft, self.world)
             follow_up(draft, self.world, self.profiles)
             contingent.follow_up(draft, self.world, self.profiles)
             draft.check()

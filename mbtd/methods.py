@@ -14,9 +14,11 @@ from actors.commands import (
     AnyAction,
     CancelAll,
     CancelOrder,
+    ClearStructureExit,
     CloseAccount,
     CloseAllPositions,
     ClosePosition,
+    CloseStructure,
     ConfigureAccount,
     CreateAccount,
     Deposit,
@@ -27,6 +29,8 @@ from actors.commands import (
     RecallBorrow,
     ReplaceOrder,
     ResetAccount,
+    RollStructure,
+    SetStructureExit,
     Withdraw,
 )
 
@@ -47,6 +51,10 @@ COMMANDS: dict[str, type[Any]] = {
     "position.close_all": CloseAllPositions,
     "position.exercise": ExercisePosition,
     "position.do_not_exercise": DoNotExercisePosition,
+    "structure.close": CloseStructure,
+    "structure.roll": RollStructure,
+    "structure.exit_set": SetStructureExit,
+    "structure.exit_clear": ClearStructureExit,
 }
 """Method name to the typed parameters."""
 

@@ -46,7 +46,7 @@ FETCH_MAX_ROWS = 200
 def snapshot_of(book: Book, seq: int, world: World | None = None) -> Snapshot:
     """The account as a stored row; ``seq`` is an event number that it covers."""
     due = next_due(book, world) if world is not None else NEVER
-    live = bool(book.orders) or is_leveraged(book)
+    live = bool(book.orders or book.exits) or is_leveraged(book)
     return Snapshot(book.account_no, book.n, seq, due if due != NEVER else 0, live, _encode(book))
 
 
@@ -203,6 +203,7 @@ class Residency:
             if (
                 book is not None
                 and not book.orders
+                and not book.exits
                 and not is_leveraged(book)
                 and next_due(book, self._engine.world) > self._engine.world.now + 2 * FETCH_AHEAD_NS
                 and account_no not in self._dirty

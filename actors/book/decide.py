@@ -33,6 +33,7 @@ from actors.book.rules.matrix import AUCTIONS
 from actors.book.rules.reasons import Refusal, refuse
 from actors.book.rules.trailing import stop_from
 from actors.book.state.book import Book, Order
+from actors.book.structures.address import addressed, legs_alone
 from actors.book.units import MONEY_PER_DOLLAR, value_money
 from actors.commands import CancelAll, CancelOrder, PlaceOrder
 from actors.market.world import World
@@ -191,6 +192,7 @@ def accept(
     world: World,
     profiles: Profiles,
     waits_for: tuple[int, ...] = (),
+    structure_no: int = 0,
 ) -> Placed:
     """The order exists from now on, and so do the exits of its group."""
     book = draft.book
@@ -207,6 +209,8 @@ def accept(
     if order.unit is not None:
         kind, symbol, asset_id = unit_kind(len(order.unit.legs)), "", ""
         unit_legs = accepted_legs(order.unit, need.intents)
+        if book.structures and not structure_no:
+            structure_no = addressed(book, unit_legs, order.qty)
     wait = latency_ns(draft, profiles, profile, order_id, b"latency", kind)
     terms = e.OrderAccepted(
         order_no, order_id, client_id, key or client_key(client_id), order.fingerprint,
@@ -215,11 +219,11 @@ def accept(
         order.order_class, draft.at, draft.at + wait,
         time_in_force_ends_at(order, world), need.money, need.qty, need.check_price, need.collar_price, book.profile,
         0, 0, 0, 0, order.trail_price, order.trail_ppm, order.high_water_mark, order_no if leg else 0, leg, waits_for,
-        unit_legs,
+        unit_legs, structure_no,
     )  # fmt: skip
     draft.emit(terms)
     legs = accept_exits(draft, order, terms) if leg else ()
-    return Placed(terms, order_no, legs=legs)
+    return Placed(terms, order_no, legs=legs, warnings=legs_alone(book, terms) if book.structures else ())
 
 
 def accepted_legs(unit: ParsedUnit, intents: tuple[str, ...]) -> tuple[e.AcceptedLeg, ...]:

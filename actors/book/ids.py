@@ -34,6 +34,11 @@ def derive_fill_id(order_id: str, fill_no: int) -> str:
     return _uuid(blake2b(data, digest_size=16, person=_PERSON_IDS).hexdigest())
 
 
+def derive_structure_id(order_id: str) -> str:
+    """A structure's id: hash of the id of the order that opened it."""
+    return _uuid(blake2b(order_id.encode() + b"/structure", digest_size=16, person=_PERSON_IDS).hexdigest())
+
+
 def derive_account_id(partition_seed: bytes, account_no: int) -> str:
     """The id of the ``account_no``-th account of a partition."""
     return derive_uuid(partition_seed, b"account", account_no)

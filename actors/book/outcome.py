@@ -8,6 +8,17 @@ from actors.book import events as e
 from actors.book.rules.reasons import Refusal
 
 
+class LegAlone(Struct, frozen=True):
+    """A warning: an order takes one leg out of a structure, which names no longer what is left."""
+
+    structure_id: str
+    name: str
+    symbol: str
+    qty: int
+    exits: bool
+    """Its exits are taken off when that happens."""
+
+
 class Placed(Struct, frozen=True):
     """An order is accepted, or was accepted before (``duplicate``)."""
 
@@ -16,6 +27,7 @@ class Placed(Struct, frozen=True):
     duplicate: bool = False
     legs: tuple[e.OrderAccepted, ...] = ()
     """The exits that were accepted with it."""
+    warnings: tuple[LegAlone, ...] = ()
 
 
 class Done(Struct, frozen=True):

@@ -261,6 +261,7 @@ def finish_replace(draft: Draft, order_no: int, world: World, profiles: Profiles
         fill_count=order.fill_count,
         reserved_money=money,
         reserved_qty=qty,
+        structure_no=new.structure_no or (order_no if order_no in draft.book.structures else 0),
     )
     if trails(terms):
         mark = high_water_mark(order, draft.book.watch.get(order_no))

@@ -22,6 +22,7 @@ from mbtd.cli.operations import add_operation_commands
 from mbtd.cli.orders import add_order_commands
 from mbtd.cli.processes import add_process_commands
 from mbtd.cli.records import add_record_commands
+from mbtd.cli.structures import add_structure_commands
 from mbtd.cli.users import add_user_commands
 from mbtd.rpc.wire import ConnectionLost, NoDaemon, ProtocolFault, RpcRefusal
 
@@ -37,6 +38,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_position_commands(commands)
     add_market_commands(commands)
     add_chain_commands(commands)
+    add_structure_commands(commands)
     add_operation_commands(commands)
     add_record_commands(commands)
     add_user_commands(commands)

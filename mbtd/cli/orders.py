@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from typing import Any, Final
 
 from mbtd.cli import exits, output
@@ -115,6 +116,7 @@ def _place(args: argparse.Namespace) -> int:
         output.put_json(answer)
     else:
         output.put(describe(answer["order"], duplicate=bool(answer.get("duplicate"))))
+        warn(answer)
     return status
 
 
@@ -146,6 +148,14 @@ def _ends(message: StreamMessage, order_id: str) -> bool:
     about = order if isinstance(order, dict) else message.data
     found = about.get("id") if about is order else about.get("order_id")
     return found == order_id and about.get("status") in _TERMINAL
+
+
+def warn(answer: dict[str, Any]) -> None:
+    """Say which structure an order is part of, and what it does to others."""
+    if answer.get("structure_id"):
+        output.put(f"  structure        {output.plain(answer['structure_id'])}")
+    for warning in answer.get("warnings") or ():
+        output.say(f"{output.paint('warning', 'yellow', sys.stderr)}: {output.plain(warning['message'])}")
 
 
 def describe(order: dict[str, Any], *, duplicate: bool = False) -> str:

@@ -87,17 +87,17 @@ def payoff(
         at_end = Curve(
             "at expiry", first, prices, tuple(profit_at(legs, cost_money, p) for p in prices), theoretical=False
         )
-        breakevens = tuple(roots(corners, _last_slope(legs)))
-        gain, loss = extremes(corners, _last_slope(legs))
+        breakevens = tuple(roots(corners, last_slope(legs)))
+        gain, loss = extremes(corners, last_slope(legs))
     else:
         corners, gain, loss = (), None, None
         at_end = _theoretical(
             "at first expiry", first, legs, cost_money, underlying, prices, inputs, model or Model()
         )
         breakevens = tuple(_crossings(at_end))
-        if _last_slope(legs) >= 0:
+        if last_slope(legs) >= 0:
             loss = _cents(-min(at_end.profits))
-        if _last_slope(legs) <= 0:
+        if last_slope(legs) <= 0:
             gain = _cents(max(at_end.profits))
     curves.append(at_end)
     for label, moment in dates:
@@ -165,7 +165,7 @@ def grid(legs: Sequence[Leg], spot: float, points: int) -> tuple[float, ...]:
     return tuple(sorted({*even, *strikes, spot}))
 
 
-def _last_slope(legs: Sequence[Leg]) -> int:
+def last_slope(legs: Sequence[Leg]) -> int:
     """Units that gain with the price beyond the last strike."""
     return sum(leg.units for leg in legs if not leg.strike or leg.call)
 

@@ -17,6 +17,7 @@ from actors.house.state import HOUSE_NO, House
 from actors.inputs import Section, Step
 from mbtd.records.money_lines import MONEY_NAMES, money_fields
 from mbtd.records.option_lines import OPTION_NAMES, option_fields
+from mbtd.records.structure_lines import STRUCTURE_NAMES, structure_fields
 
 NAMES: dict[type, str] = {
     e.AccountCreated: "account.created",
@@ -43,6 +44,7 @@ NAMES: dict[type, str] = {
     e.MarketGapped: "market.gap",
     **MONEY_NAMES,
     **OPTION_NAMES,
+    **STRUCTURE_NAMES,
 }
 
 
@@ -258,6 +260,8 @@ def _other_fields(event: Any, line: dict[str, Any]) -> None:
             line["method"] = event.method
         case e.AccountQuarantined() | e.MarketGapped():
             line["reason"] = event.reason
+        case e.StructureChanged() | e.StructureExitSet() | e.StructureExitTriggered():
+            structure_fields(event, line)
         case _:
             money_fields(event, line)
 

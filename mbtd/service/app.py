@@ -40,6 +40,7 @@ from mbtd.rpc.errors import make_error, refuse
 from mbtd.rpc.session import RequestId, Session
 from mbtd.service.preview import preview
 from mbtd.service.refusals import rpc_error
+from mbtd.service.structures import structure_body, structure_words
 from mbtd.service.turns import answered, queue_turn
 
 _encode = msgspec.json.Encoder().encode
@@ -50,12 +51,15 @@ OPERATORS_ONLY = frozenset({"account.recall_borrow"})
 """What the market does to an account, and no trader to itself."""
 
 
-class _PlacedReply(Struct, frozen=True, gc=False):
+class _PlacedReply(Struct, frozen=True, gc=False, omit_defaults=True):
     """The answer to ``order.place``."""
 
     order: OrderView | dict[str, Any]
     seq: int
     duplicate: bool
+    structure_id: str | None = None
+    """The structure that the order opens or is part of."""
+    warnings: list[dict[str, Any]] | None = None
 
 
 class Reader(Protocol):
@@ -202,7 +206,7 @@ class App:
                 }
             )
         else:
-            body = self._done_body(account_no, method, outcome)
+            body = self._done_body(account_no, method, outcome, getattr(action, "structure_id", ""))
         core.outbox.put(seq, partial(session.reply, request_id, body), partial(_tell_unknown, session, request_id))
 
     def _answer_placed(
@@ -224,7 +228,7 @@ class App:
             body = _encode({**render_order(record, legs), "replaces": replaced})
         else:
             order = render_order(record, legs) if placed.terms.legs else view_order(record, legs)
-            body = _encode(_PlacedReply(order, seq, placed.duplicate))
+            body = _encode(_PlacedReply(order, seq, placed.duplicate, **structure_words(book, placed)))
         core.outbox.put(seq, partial(session.reply, request_id, body), partial(_tell_unknown, session, request_id))
 
     def _answer_old(self, session: Session, request_id: RequestId, account_no: int, order_no: int, seq: int) -> None:
@@ -268,7 +272,7 @@ class App:
         self._core_history = lookup
         self._find_order = find
 
-    def _done_body(self, account_no: int, method: str, outcome: Any) -> bytes:
+    def _done_body(self, account_no: int, method: str, outcome: Any, structure_id: str = "") -> bytes:
         engine = self._core.engine
         if method == "order.cancel_all":
             book = engine.books[account_no]
@@ -276,6 +280,8 @@ class App:
             return _encode([{"id": order_id, "status": 200} for order_id in ids])
         if isinstance(outcome, Closed):
             return _encode([_closed_item(symbol, item) for symbol, item in outcome.items])
+        if method.startswith("structure."):
+            return _encode(structure_body(engine.books[account_no], structure_id, engine.world, self._core.now()))
         if method.startswith("account."):
             book = engine.books[account_no]
             user = engine.house.users.get(book.user_id)

@@ -22,7 +22,7 @@ from actors.book.units import MONEY_PER_DOLLAR, PRICE_PER_DOLLAR, BadNumber, par
 from mbtd.core import Core
 from mbtd.market.calendar import Calendar, CalendarError, new_york_date, to_date, to_int
 from mbtd.market.feed import Feed
-from mbtd.pricing.chain import ChainPrices, Quoted, price_chain
+from mbtd.pricing.chain import ChainPrices, Priced, Quoted, price_chain
 from mbtd.pricing.inputs import PricingInputs
 from mbtd.pricing.model import Model
 from mbtd.pricing.payoff import Leg, Payoff, payoff
@@ -164,6 +164,18 @@ class OptionQueries:
     async def payoff(self, params: r.OptionPayoff) -> Any:
         """What a set of legs brings at every price: at its end, now, and half-way."""
         contracts = [self._leg_instrument(leg, place) for place, leg in enumerate(params.legs)]
+        return await self.payoff_of(
+            contracts, [leg.qty for leg in params.legs], lambda: self._cost(params, contracts)
+        )
+
+    async def payoff_of(
+        self,
+        contracts: Sequence[Instrument],
+        counts: Sequence[int],
+        cost_of: Callable[[], int],
+        moments: Sequence[tuple[str, int]] | None = None,
+    ) -> Any:
+        """The payoff of contracts or shares, at their end and at ``moments`` (label, instant): now and half-way."""
         names = {contract.underlying or contract.symbol for contract in contracts}
         if len(names) != 1:
             refuse("invalid_params", "All legs must have one underlying", field="legs")
@@ -173,20 +185,43 @@ class OptionQueries:
             refuse("no_quote", field="legs")
         at, inputs = self._core.now(), self._inputs()
         quotes = [self._quoted(contract) for contract in contracts if contract.is_option]
-        cost = self._cost(params, contracts)
+        cost = cost_of()
 
         def compute() -> Payoff:
             model = self._own_model()
             prices = price_chain(model, quotes, underlying, spot, inputs, at).contracts
             legs = [
-                _leg(contract, leg.qty, self._feed.calendar, _volatility(prices, contract.symbol))
-                for contract, leg in zip(contracts, params.legs, strict=True)
+                _leg(contract, count, self._feed.calendar, _volatility(prices, contract.symbol))
+                for contract, count in zip(contracts, counts, strict=True)
             ]
             ends = [leg.expires_at for leg in legs if leg.strike]
-            dates = [("now", at), ("half-way", at + (min(ends) - at) // 2)] if ends and min(ends) > at else []
+            dates = list(moments or ())
+            if moments is None and ends and min(ends) > at:
+                dates = [("now", at), ("half-way", at + (min(ends) - at) // 2)]
             return payoff(legs, cost, underlying, spot, inputs, at, dates, model)
 
         return render_payoff(await self._work(compute), underlying, spot)
+
+    async def greeks_of(self, contracts: Sequence[Instrument]) -> dict[str, Priced]:
+        """Volatility and Greeks of contracts of any underlyings, by symbol; those without a price are left out."""
+        at, inputs = self._core.now(), self._inputs()
+        by_underlying: dict[str, list[Quoted]] = {}
+        for contract in contracts:
+            by_underlying.setdefault(contract.underlying, []).append(self._quoted(contract))
+        spots = {name: self.spot(name) for name in by_underlying}
+
+        def compute() -> dict[str, Priced]:
+            found: dict[str, Priced] = {}
+            for name, quotes in sorted(by_underlying.items()):
+                if spots[name]:
+                    found |= price_chain(self._own_model(), quotes, name, spots[name], inputs, at).contracts
+            return found
+
+        return await self._work(compute)  # type: ignore[no-any-return]
+
+    def spot(self, symbol: str) -> float:
+        """The latest price of an underlying in dollars; 0 when nothing is known."""
+        return self._spot(symbol)
 
     def _leg_instrument(self, leg: r.PayoffLeg, place: int) -> Instrument:
         contract = self._core.engine.world.instruments.by_symbol.get(leg.symbol)

@@ -29,6 +29,8 @@ from mbtd.service import reads as r
 from mbtd.service.options import OptionQueries
 from mbtd.service.order_views import as_of_now, find_leg, find_order, past_legs
 from mbtd.service.records import Present, Records, present
+from mbtd.service.refusals import rule_error
+from mbtd.service.structures import STRUCTURE_READS, StructureQueries
 from mbtd.service.times import instant
 from mbtd.service.turns import answered, queue_turn
 from mbtd.service.why import receipt, render_fill, why_ended, why_live
@@ -80,6 +82,9 @@ class Queries:
             "history.portfolio": self._past(self._records.portfolio),
             "performance.get": self._past(self._records.performance),
         }
+        structures = StructureQueries(self, core, history, feed, self._options)
+        self._decoders |= {name: msgspec.json.Decoder(kind) for name, kind in STRUCTURE_READS.items()}
+        self._on_account |= structures.methods
         self._at_once: dict[str, Callable[[Session, Any], Any]] = {
             "session.hello": self._hello,
             "order.rules": lambda session, params: _rules(),
@@ -115,7 +120,7 @@ class Queries:
             if not self.sees_present(session):
                 refuse("not_entitled", "Computed from quotes in real time; ask option.snapshots")
             work = self._options.chain if method == "option.chain" else self._options.payoff
-            self._later(session, request_id, lambda: work(decoded))
+            self.answer_later(session, request_id, lambda: work(decoded))
         elif method == "fill.why":
             self._fill_why(session, request_id, decoded)
         else:
@@ -141,11 +146,11 @@ class Queries:
 
         queue_turn(core, session, request_id, account_no, work, deadline_ms)
 
-    def _now(self, session: Session, request_id: RequestId, result: Any) -> None:
+    def answer(self, session: Session, request_id: RequestId, result: Any) -> None:
         body = _encode(result)
         self._core.outbox.put(self._core.engine.seq, lambda: session.reply(request_id, body))
 
-    def _later(self, session: Session, request_id: RequestId, work: Callable[[], Awaitable[Any]]) -> None:
+    def answer_later(self, session: Session, request_id: RequestId, work: Callable[[], Awaitable[Any]]) -> None:
         """Answer from history once it shows everything up to now."""
         seq = self._core.engine.seq
 
@@ -174,7 +179,7 @@ class Queries:
         engine = self._core.engine
         user = engine.house.users.get(book.user_id)
         name = self._core.lines.names.get(book.account_no, "")
-        self._now(session, request_id, render_account(book, name, user.tier if user else "free", engine.world))
+        self.answer(session, request_id, render_account(book, name, user.tier if user else "free", engine.world))
 
     def _account_list(self, session: Session, request_id: RequestId, params: r.Page) -> None:
         after = _number(params.page_token)
@@ -198,7 +203,7 @@ class Queries:
                 )
             return {"items": items, "next_page_token": str(rows[-1][0]) if more else None}
 
-        self._later(session, request_id, work)
+        self.answer_later(session, request_id, work)
 
     async def _own_accounts(self, session: Session) -> list[Any]:
         """A trader's accounts."""
@@ -212,7 +217,7 @@ class Queries:
         live = _find_live(book, params)
         if live is not None:
             legs = live_legs(book, live.terms)
-            self._now(session, request_id, render_order(record_of(book, live), legs))
+            self.answer(session, request_id, render_order(record_of(book, live), legs))
             return
 
         async def work() -> Any:
@@ -222,7 +227,7 @@ class Queries:
                 return await find_leg(self._history, book.account_no, name, _not_found(name))
             return render_order(record, await past_legs(self._history, book.account_no, record))
 
-        self._later(session, request_id, work)
+        self.answer_later(session, request_id, work)
 
     def _order_list(self, session: Session, request_id: RequestId, book: Book, params: r.OrderList) -> None:
         descending = params.direction == "desc"
@@ -253,7 +258,7 @@ class Queries:
                 items = [render_order(record) for record in records]
             return {"items": items, "next_page_token": str(rows[-1][1]) if more else None}
 
-        self._later(session, request_id, work)
+        self.answer_later(session, request_id, work)
 
     def _order_why(self, session: Session, request_id: RequestId, params: r.OrderWhy) -> None:
         async def work() -> Any:
@@ -273,7 +278,7 @@ class Queries:
                 found = why_live(book, order, record_of(book, order), engine.world, engine.profiles)
             return found | {"fills": fills}
 
-        self._later(session, request_id, work)
+        self.answer_later(session, request_id, work)
 
     def _check_owner(self, session: Session, account_no: int, account: str | None) -> None:
         name = account or self._core.lines.names.get(account_no, "")
@@ -288,13 +293,13 @@ class Queries:
         page = symbols[: params.limit]
         items = [render_position(book, book.positions[symbol], world) for symbol in page]
         more = page[-1] if len(symbols) > len(page) else None
-        self._now(session, request_id, {"items": items, "next_page_token": more})
+        self.answer(session, request_id, {"items": items, "next_page_token": more})
 
     def _position_get(self, session: Session, request_id: RequestId, book: Book, params: r.SymbolOf) -> None:
         position = book.positions.get(params.symbol)
         if position is None:
-            raise Refusal(_rule_error("position_not_found"))
-        self._now(session, request_id, render_position(book, position, self._core.engine.world))
+            raise Refusal(rule_error("position_not_found"))
+        self.answer(session, request_id, render_position(book, position, self._core.engine.world))
 
     def _fill_list(self, session: Session, request_id: RequestId, book: Book, params: r.FillList) -> None:
         async def work() -> Any:
@@ -312,7 +317,7 @@ class Queries:
             items = [render_fill(decode_fill(row[_BODY])) for row in rows]
             return {"items": items, "next_page_token": str(rows[-1][1]) if more else None}
 
-        self._later(session, request_id, work)
+        self.answer_later(session, request_id, work)
 
     def _fill_why(self, session: Session, request_id: RequestId, params: r.FillWhy) -> None:
         async def work() -> Any:
@@ -324,7 +329,7 @@ class Queries:
             key = (row[0], record.terms.order_no, record.fill.fill_no)
             return receipt(record, self._core.engine.profiles) | {"mark_outs": self._core.markouts.render(key)}
 
-        self._later(session, request_id, work)
+        self.answer_later(session, request_id, work)
 
     def _past(
         self, method: Callable[[Present, Any], Awaitable[Any]]
@@ -333,7 +338,7 @@ class Queries:
 
         def answer(session: Session, request_id: RequestId, book: Book, params: Any) -> None:
             now = present(book, self._core.engine.world, self._core.now())
-            self._later(session, request_id, lambda: method(now, params))
+            self.answer_later(session, request_id, lambda: method(now, params))
 
         return answer
 
@@ -361,7 +366,7 @@ class Queries:
     def _asset(self, session: Session, params: r.Symbol) -> Any:
         instrument = self._core.engine.world.instruments.find(params.symbol)
         if instrument is None:
-            raise Refusal(_rule_error("asset_not_found", symbol=params.symbol[:24]))
+            raise Refusal(rule_error("asset_not_found", symbol=params.symbol[:24]))
         return render_asset(instrument)
 
     def _assets(self, session: Session, params: r.AssetList) -> Any:
@@ -430,12 +435,5 @@ def _rules() -> Any:
     }
 
 
-def _rule_error(reason: str, **numbers: str) -> RpcError:
-    from actors.book.rules.reasons import refuse as refusal_of
-    from mbtd.service.refusals import rpc_error
-
-    return rpc_error(refusal_of(reason, **numbers))
-
-
 def _not_found(order_id: str) -> RpcError:
-    return _rule_error("order_not_found", order_id=order_id[:64])
+    return rule_error("order_not_found", order_id=order_id[:64])

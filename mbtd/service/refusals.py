@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from actors.book.rules.reasons import REASONS, Refusal, advice_text, alpaca_text
+from actors.book.rules.reasons import REASONS, Refusal, advice_text, alpaca_text, refuse
 from mbtd.rpc.errors import AlpacaError, RpcError, order_refusal
 
 
@@ -20,3 +20,8 @@ def rpc_error(refusal: Refusal) -> RpcError:
         retryable=reason.retryable,
         remedy=advice_text(refusal),
     )
+
+
+def rule_error(reason: str, field: str = "", /, **numbers: str) -> RpcError:
+    """The error of a reason of the rules."""
+    return rpc_error(refuse(reason, field, **numbers))

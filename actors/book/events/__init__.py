@@ -77,6 +77,14 @@ from actors.book.events.orders import (
     OrderTriggered,
     PositionChanged,
 )
+from actors.book.events.structures import (
+    HeldLeg,
+    LegSeen,
+    StructureChanged,
+    StructureExit,
+    StructureExitSet,
+    StructureExitTriggered,
+)
 
 Event = (
     AccountCreated
@@ -128,6 +136,9 @@ Event = (
     | WebSessionClosed
     | WatchlistSaved
     | WatchlistDeleted
+    | StructureChanged
+    | StructureExitSet
+    | StructureExitTriggered
 )
 
 __all__ = [
@@ -150,8 +161,10 @@ __all__ = [
     "Evidence",
     "ExpiryReviewed",
     "Fact",
+    "HeldLeg",
     "HouseEvent",
     "IntradayLow",
+    "LegSeen",
     "Lot",
     "LotUse",
     "MarginChanged",
@@ -178,6 +191,10 @@ __all__ = [
     "PositionChanged",
     "SettingsChanged",
     "SharesLocated",
+    "StructureChanged",
+    "StructureExit",
+    "StructureExitSet",
+    "StructureExitTriggered",
     "SwitchSet",
     "TierSet",
     "TradeBooked",

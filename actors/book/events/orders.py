@@ -87,6 +87,8 @@ class OrderAccepted(Fact, frozen=True, gc=False, array_like=True, tag="oa"):
     legs: tuple[AcceptedLeg, ...] = ()
     """Of an order of several legs; then ``qty`` counts units, ``symbol`` is empty, ``side`` is buy, and prices
     are nets a share, negative for a credit."""
+    structure_no: int = 0
+    """The structure whose legs it closes, rolls or adds to; 0 for none, and for one that opens a new one."""
 
     @property
     def held_at_first(self) -> bool:

@@ -348,6 +348,26 @@ REASONS: Final[dict[str, Reason]] = dict(
            "The other shares cover short calls; close those first."),
         _r(3642, "option_market_closed", 422, _UNPROCESSABLE,
            "options market orders are only allowed during market hours", "Send a limit order; it waits.", True),
+        _r(3660, "structure_not_found", 404, _NOT_FOUND, "structure not found: {structure_id}",
+           "structure.list names the open structures; this one has ended or never was."),
+        _r(3661, "structure_qty", 422, _UNPROCESSABLE,
+           "qty must be whole units (requested: {requested}, held: {held})",
+           "Give a whole number of units, at most the {held} that the structure has."),
+        _r(3662, "roll_opens_nothing", 422, _UNPROCESSABLE, "a roll must open at least one leg",
+           "Give legs or expiration_date; to close without opening use structure.close."),
+        _r(3663, "roll_leg_not_held", 422, _UNPROCESSABLE, "the structure does not hold {symbol}",
+           "close names legs of the structure; structure.get lists them."),
+        _r(3664, "structure_exit_required", 422, _UNPROCESSABLE, "take_profit or stop_loss is required",
+           "Give a level or a percent for one of them; structure.exit_clear takes exits off."),
+        _r(3665, "structure_exits_crossed", 422, _UNPROCESSABLE, "take_profit must be < stop_loss",
+           "Nets are those of the closing order: {take_profit} to take the profit must be below {stop_loss}."),
+        _r(3666, "structure_exit_reached", 422, _UNPROCESSABLE, "{exit} would act at once (net: {net})",
+           "Closing stands at {net} now (positive is paid, negative received), beyond the level {level}; check its "
+           "sign, or use structure.close."),
+        _r(3667, "structure_shares", 422, _UNPROCESSABLE, "the structure's shares are not whole lots",
+           "It holds shares that no unit order can close; close them with position.close."),
+        _r(3668, "structure_exit_percent", 422, _UNPROCESSABLE, "invalid percent: {percent}",
+           "A positive number; above 100 is a profit only of what was bought and a loss only of what was sold."),
     )
 )  # fmt: skip
 

@@ -13,10 +13,11 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from actors.book.events import Lot, OrderAccepted
+from actors.book.events import Lot, OrderAccepted, StructureExit
 from actors.book.events.parts import Settings
 from actors.book.instruments import Instrument
 from actors.book.state.money import NOTHING, Money
+from actors.book.state.structures import Structure
 
 OPEN_STATUSES = ("accepted", "new", "partially_filled", "pending_cancel", "pending_replace", "held")
 DAY_NS = 86_400 * 1_000_000_000
@@ -229,6 +230,11 @@ class Book(Struct, array_like=True):
     """The same contracts by value: reference data may not list them any more."""
     assigned_on: int = 0
     """Trade date of the last draw for early assignment; 0 for none."""
+    structures: dict[int, Structure] = field(default_factory=dict)
+    """Open structures, by number."""
+    exits: dict[int, StructureExit] = field(default_factory=dict)
+    """Of structures that have any, by structure number; what they remember of the tape is in ``watch``, under minus
+    that number."""
 
     def ledger(self) -> Money:
         """The money record; an empty one for an account that has none."""

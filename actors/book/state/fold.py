@@ -13,6 +13,7 @@ from actors.book.state.fold_account import ACCOUNT_FOLDS, Fold
 from actors.book.state.fold_money import MONEY_FOLDS
 from actors.book.state.fold_options import OPTION_FOLDS
 from actors.book.state.fold_orders import ORDER_FOLDS
+from actors.book.state.fold_structures import STRUCTURE_FOLDS
 
 SCALARS = (
     "n",
@@ -37,7 +38,7 @@ SCALARS = (
 )
 """Fields that a fold may assign; what a draft must save beside its undo list."""
 
-FOLDS: dict[type, Fold] = {**ACCOUNT_FOLDS, **ORDER_FOLDS, **MONEY_FOLDS, **OPTION_FOLDS}
+FOLDS: dict[type, Fold] = {**ACCOUNTFOLDS, **ORDERFOLDS, **MONEYFOLDS, **OPTIONFOLDS, **STRUCTUREFOLDS}
 
 
 def fold(book: Book, event: Any, at: int, undo: Undo | None = None) -> None:

@@ -13,6 +13,7 @@ from actors.book import events as e
 from actors.book.events.parts import Call, Fee, Intraday, Locate, Recall
 from actors.book.state.book import Book, Undo
 from actors.book.state.fold_account import Fold, first_sma
+from actors.book.state.fold_structures import drop_structures
 from actors.book.state.money import NOTHING, Money
 from actors.book.state.undo import drop
 
@@ -153,6 +154,7 @@ def _reset(book: Book, v: e.AccountReset, at: int, undo: Undo | None) -> None:
     for table in (book.consumed, book.recent, book.first_of_day):
         for key in list(table):
             drop(table, key, undo)
+    drop_structures(book, undo)
 
 
 def _settings(book: Book, v: e.SettingsChanged, at: int, undo: Undo | None) -> None:

@@ -1,0 +1,302 @@
+"""``mbtd structure list|show|close|roll|exit|payoff``."""
+
+from __future__ import annotations
+
+import argparse
+from base64 import b64decode
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from mbtd.cli import exits, output
+from mbtd.cli.base import UsageError, add_account, add_shared, connect, flags, take_words
+from mbtd.cli.chains import add_payoff_flags, parse_leg, show_payoff
+from mbtd.cli.orders import describe, warn
+from mbtd.rpc.client import new_client_order_id
+
+_STRUCTURES: Final = [
+    ("no", "number"),
+    ("underlying", "underlying"),
+    ("structure", "title"),
+    ("qty", "qty"),
+    ("expires", "expires"),
+    ("days", "days_in_trade"),
+    ("opened for", "entry"),
+    ("closes for", "close"),
+    ("P/L", "total_pl"),
+    ("max loss", "max_loss"),
+    ("rolls", "rolls"),
+    ("state", "state"),
+]
+_LEGS: Final = [
+    ("side", "side"),
+    ("qty", "qty"),
+    ("contract", "symbol"),
+    ("entry", "avg_entry_price"),
+    ("now", "current_price"),
+    ("value", "market_value"),
+    ("P/L", "unrealized_pl"),
+    ("delta", "delta"),
+]
+
+
+def title(name: str) -> str:
+    """A structure's name for people."""
+    return output.plain(name.replace("_", " "))
+
+
+def net_words(net: str | None) -> str:
+    """A net, positive when it is paid, as a debit or credit."""
+    if net is None:
+        return "-"
+    return f"{net.removeprefix('-')} {'credit' if net.startswith('-') else 'debit'}"
+
+
+def _row(item: Mapping[str, Any]) -> dict[str, Any]:
+    state = item["status"]
+    if item.get("broken"):
+        state += ", a leg went alone"
+    if item.get("exit"):
+        state += ", exits set"
+    return {
+        **item,
+        "title": title(item["name"]),
+        "expires": " ".join(item.get("expiration_dates") or ()),
+        "entry": net_words(item.get("entry_net")),
+        "close": net_words(item.get("close_net")),
+        "rolls": item["campaign"]["rolls"] or None,
+        "state": state,
+    }
+
+
+def _list(args: argparse.Namespace) -> int:
+    params = {**take_words(args, "account"), **flags(args, "status", "underlying", "limit")}
+    with connect(args) as client:
+        answer = client.call("structure.list", **params)
+    if args.json:
+        output.put_json(answer)
+    elif answer["items"]:
+        output.put(output.table([_row(item) for item in answer["items"]], _STRUCTURES))
+        if answer.get("next_page_token"):
+            output.say("(there are more; raise --limit)")
+    else:
+        output.say("no structures; an option order opens one (mbtd order place --leg …)")
+    return exits.DONE
+
+
+def _show(args: argparse.Namespace) -> int:
+    with connect(args) as client:
+        answer = client.call("structure.get", **_which(args))
+    if args.json:
+        output.put_json(answer)
+    else:
+        output.put(card(answer))
+    return exits.DONE
+
+
+def card(item: Mapping[str, Any]) -> str:
+    """Everything about one structure, for reading."""
+    units = f"{item['qty']} × " if item.get("qty") else ""
+    lines = [f"{units}{title(item['name'])} on {item['underlying']}, {item['status']}, structure {item['number']}"]
+    rolls = item["campaign"]["rolls"]
+    if item["status"] != "open":
+        lines.append(f"  closed    {item['closed_at']} by {item['closed_by']}, after {item['days_in_trade']} days")
+        lines.append(f"  result    {output.money(item['total_pl'])} before fees, {rolls} rolls")
+        return "\n".join([*lines, f"  id        {item['id']}"])
+    if item["broken"]:
+        lines.append("  warning   one of its legs was traded alone; what is left is not what was opened")
+    for leg in item["legs"]:
+        leg["delta"] = (leg.get("greeks") or {}).get("delta")
+    table = output.table(item["legs"], _LEGS)
+    lines += [f"  {line}" for line in table.splitlines()]
+    lines.append(
+        f"  opened    for {net_words(item['entry_net'])} a share; closing stands at {net_words(item['close_net'])}"
+    )
+    lines.append(
+        f"  P/L       {output.money(item['total_pl'])} before fees: {output.money(item['unrealized_pl'])} open, "
+        f"{output.money(item['realized_pl'])} realised"
+    )
+    if item.get("bounded") is not None:
+        between = ", ".join(item["breakevens"]) or "none"
+        lines.append(
+            f"  at expiry max profit {output.money(item['max_profit'])}, max loss {output.money(item['max_loss'])}, "
+            f"breakeven {between}"
+        )
+    if item.get("cover"):
+        lines.append(f"  covered   by {item['cover']['qty']} {item['cover']['symbol']}, counted in the figures above")
+    lines.append(
+        f"  campaign  {item['days_in_trade']} days, {rolls} rolls, premium "
+        f"{output.money(item['campaign']['net_premium'])} in all"
+    )
+    if item.get("greeks"):
+        greeks = item["greeks"]
+        lines.append(
+            f"  Greeks    delta {greeks['delta']} shares, gamma {greeks['gamma']}, theta {greeks['theta']} $ a day, "
+            f"vega {greeks['vega']} $ a point"
+        )
+        if greeks["unpriced"]:
+            lines.append(f"            without {', '.join(greeks['unpriced'])}: no price")
+    lines += exit_lines(item.get("exit"))
+    lines.append(f"  id        {item['id']}")
+    return "\n".join(lines)
+
+
+def exit_lines(found: Mapping[str, Any] | None) -> list[str]:
+    """What a structure's exits are and what they wait for."""
+    if not found:
+        return ["  exits     none"]
+    words = []
+    if found["take_profit"]:
+        words.append(f"take profit when it closes for {net_words(found['take_profit']['limit_price'])}")
+    if found["stop_loss"]:
+        words.append(f"stop when it closes for {net_words(found['stop_loss']['stop_price'])}")
+        if found["stop_loss"].get("limit_price"):
+            words[-1] += f" (at worst {net_words(found['stop_loss']['limit_price'])})"
+    waits = {
+        "order": f"order {found['order_id']} is at work",
+        "quote": "waiting for the next quote",
+        "not_reached": "not reached",
+        "dwell": "reached, held for two seconds before it acts",
+        "refused": "its order was refused; tried again in a minute",
+    }
+    reason = str(found["waits_for"])
+    told = waits.get(reason, f"a leg has no good quote ({reason})")
+    return [f"  exits     {'; '.join(words)}", f"            {told}"]
+
+
+def _which(args: argparse.Namespace) -> dict[str, Any]:
+    return take_words(args, "account", "structure_id")
+
+
+def _close(args: argparse.Namespace) -> int:
+    params = {**_which(args), **flags(args, "qty", "limit_price", "client_order_id")}
+    return _order(args, "structure.close", params)
+
+
+def _roll(args: argparse.Namespace) -> int:
+    params = {**_which(args), **flags(args, "qty", "limit_price", "client_order_id")}
+    if (args.expiry is None) == (not args.open):
+        raise UsageError("give --expiry YYYY-MM-DD, or --open SYMBOL:QTY for each new leg (negative: sold)")
+    if args.expiry is not None:
+        params["expiration_date"] = args.expiry
+    else:
+        params["legs"] = [_new_leg(word) for word in args.open]
+    if args.close:
+        params["close"] = args.close
+    return _order(args, "structure.roll", params)
+
+
+def _new_leg(word: str) -> dict[str, str]:
+    leg = parse_leg(word)
+    if not leg["qty"]:
+        raise UsageError(f"{word!r} opens nothing")
+    return {
+        "symbol": leg["symbol"],
+        "ratio_qty": str(abs(leg["qty"])),
+        "side": "buy" if leg["qty"] > 0 else "sell",
+    }
+
+
+def _order(args: argparse.Namespace, method: str, params: dict[str, Any]) -> int:
+    params.setdefault("client_order_id", new_client_order_id())
+    with connect(args) as client:
+        answer = client.call(method, **params)
+    if args.json:
+        output.put_json(answer)
+    else:
+        output.put(describe(answer["order"], duplicate=bool(answer.get("duplicate"))))
+        warn(answer)
+    return exits.REFUSED if answer["order"].get("status") == "rejected" else exits.DONE
+
+
+def _exit(args: argparse.Namespace) -> int:
+    given = flags(args, "take_profit", "stop_loss", "stop_limit")
+    if args.clear == bool(given):
+        raise UsageError("give --take-profit or --stop-loss (a net, or a percent such as 50%), or --clear")
+    which = _which(args)
+    with connect(args) as client:
+        if args.clear:
+            answer = client.call("structure.exit_clear", **which)
+        else:
+            answer = client.call("structure.exit_set", **which, **_levels(given))
+    if args.json:
+        output.put_json(answer)
+    else:
+        output.put("\n".join(exit_lines(answer.get("exit"))))
+    return exits.DONE
+
+
+def _levels(given: Mapping[str, str]) -> dict[str, Any]:
+    out: dict[str, Any] = {}
+    for name, key in (("take_profit", "limit_price"), ("stop_loss", "stop_price")):
+        text = given.get(name)
+        if text is None:
+            continue
+        if text.endswith("%"):
+            out[f"{name}_percent"] = text.removesuffix("%")
+        else:
+            out[name] = {key: text}
+    if "stop_limit" in given:
+        out.setdefault("stop_loss", {})["limit_price"] = given["stop_limit"]
+    return out
+
+
+def _payoff(args: argparse.Namespace) -> int:
+    params = _which(args)
+    if args.date:
+        params["dates"] = args.date
+    drawn = args.png is not None and not args.json
+    with connect(args) as client:
+        answer = client.call("structure.payoff", **params, png=drawn)
+    if not drawn:
+        if not args.json:
+            output.put(f"{title(answer['name'])} on {answer['underlying']}")
+        return show_payoff(args, answer)
+    Path(args.png).write_bytes(b64decode(answer["png"]))
+    output.put(str(args.png))
+    return exits.DONE
+
+
+def add_structure_commands(commands: Any) -> None:
+    """Declare ``mbtd structure``."""
+    verbs = commands.add_parser(
+        "structure", help="contracts opened together: look at them, close, roll and guard them as one"
+    ).add_subparsers(dest="verb", required=True, metavar="VERB")
+    listing = verbs.add_parser("list", help="structures of an account; open ones if not told otherwise")
+    add_account(listing)
+    listing.add_argument("--status", choices=["open", "closed", "all"])
+    listing.add_argument("--underlying", metavar="SYMBOL")
+    listing.add_argument("--limit", type=int, metavar="N", help="at most so many ended ones")
+    listing.set_defaults(run=_list)
+    show = verbs.add_parser("show", help="one structure: legs, profit and loss, limits, Greeks, exits")
+    show.set_defaults(run=_show)
+    close = verbs.add_parser("close", help="close it, or some of its units, with one order of all legs")
+    close.set_defaults(run=_close)
+    roll = verbs.add_parser("roll", help="close legs and open others with one order")
+    roll.add_argument("--expiry", metavar="YYYY-MM-DD", help="the same strikes at this expiry")
+    roll.add_argument("--open", action="append", metavar="SYMBOL:QTY", help="a new leg for each unit; -1 sells one")
+    roll.add_argument("--close", action="append", metavar="SYMBOL", help="only these legs; all if not given")
+    roll.set_defaults(run=_roll)
+    for parser in (close, roll):
+        parser.add_argument("--qty", metavar="UNITS", help="all units if not given")
+        parser.add_argument(
+            "--limit-price",
+            "--limit",
+            metavar="NET",
+            help="a share of a unit; negative: received. Else at market",
+        )
+        parser.add_argument("--client-order-id", metavar="ID", help="repeating an id never orders twice")
+    exit_ = verbs.add_parser("exit", help="profit target and stop on the net of all legs, held until cancelled")
+    exit_.add_argument("--take-profit", metavar="NET", help="what closing costs then (negative: brings), or 50%%")
+    exit_.add_argument("--stop-loss", metavar="NET", help="likewise, or a loss of 200%% of the credit")
+    exit_.add_argument("--stop-limit", metavar="NET", help="worst net of its order; a market order if not given")
+    exit_.add_argument("--clear", action="store_true", help="take both off")
+    exit_.set_defaults(run=_exit)
+    payoff = verbs.add_parser("payoff", help="profit and loss at every price, as a picture")
+    payoff.add_argument("--date", action="append", metavar="YYYY-MM-DD", help="a curve for this day; repeatable")
+    add_payoff_flags(payoff)
+    payoff.set_defaults(run=_payoff)
+    for parser in (show, close, roll, exit_, payoff):
+        add_account(parser, "STRUCTURE")
+    for parser in (listing, show, close, roll, exit_, payoff):
+        add_shared(parser)

@@ -1,0 +1,216 @@
+"""Structures for the outside: one profit and loss, one largest loss, breakevens, campaign, exits (contracts §3).
+
+Invariants: money is exact and without fees, which are the account's; value is at the marks by which positions are
+valued, so that structures and what is loose add up to the account; bounds and breakevens are those at expiry of what
+is open, at its own cost, and null where legs end on different days. Nets are a share of one unit as in the order that
+closes it: positive is paid, negative is received.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from actors.book import events as e
+from actors.book.instruments import Instrument
+from actors.book.state.book import Book
+from actors.book.state.structures import Structure
+from actors.book.structures.exits import middle_doubled
+from actors.book.structures.shape import entry_net, unit_of
+from actors.book.units import (
+    QTY_PER_SHARE,
+    average_price,
+    divide_half_even,
+    format_money,
+    format_price,
+    format_qty,
+    format_time,
+    value_money,
+)
+from actors.market.world import World
+from mbtd.market.calendar import new_york_date
+from mbtd.pricing.payoff import Leg, corner_points, extremes, last_slope, roots
+from mbtd.records.options import format_day
+
+
+def days_in_trade(opened_at: int, now: int) -> int:
+    """Calendar days in New York between two instants."""
+    return (new_york_date(now) - new_york_date(opened_at)).days
+
+
+def render_structure(book: Book, structure: Structure, world: World, now: int) -> dict[str, Any]:
+    """An open structure at present marks."""
+    unit = unit_of(structure.legs)
+    legs = [_leg(leg, world) for leg in structure.legs]
+    cost = sum(leg.basis_money for leg in structure.legs)
+    worth = sum(_worth(leg, world) for leg in structure.legs)
+    middle = middle_doubled(unit, world) if unit is not None else None
+    out = _card(
+        structure.structure_id, structure.structure_no, structure.name, structure.underlying, structure.opened_at, now
+    )
+    out |= {
+        "status": "open",
+        "qty": str(unit.count) if unit is not None else None,
+        "expiration_dates": sorted({leg["expiration_date"] for leg in legs if leg["expiration_date"]}),
+        "broken": structure.broken,
+        "legs": legs,
+        "entry_net": format_price(entry_net(structure.legs, unit.count)) if unit is not None else None,
+        "close_net": format_price(divide_half_even(middle, 2)) if middle is not None else None,
+        "cost_basis": format_money(cost),
+        "market_value": format_money(worth),
+        "unrealized_pl": format_money(worth - cost),
+        "realized_pl": format_money(structure.realized_money),
+        "total_pl": format_money(worth - cost + structure.realized_money),
+        **_bounds(book, structure, world),
+        "campaign": {
+            "net_premium": format_money(structure.premium_money),
+            "net_cash": format_money(structure.net_money),
+            "rolls": structure.rolls,
+        },
+        "cover": {"symbol": structure.underlying, "qty": format_qty(structure.cover_qty)}
+        if structure.cover_qty
+        else None,
+        "exit": _exit(book, structure),
+    }
+    return out
+
+
+def render_ended(last: e.StructureChanged, at: int) -> dict[str, Any]:
+    """A structure that has ended, from the last that happened to it."""
+    return {
+        **_card(last.structure_id, last.structure_no, last.name, last.underlying, last.opened_at, at),
+        "status": "closed",
+        "closed_at": format_time(at),
+        "closed_by": last.change if last.change in ("expired", "exercised", "assigned") else "trade",
+        "broken": last.broken,
+        "realized_pl": format_money(last.total_realized_money),
+        "total_pl": format_money(last.total_realized_money),
+        "campaign": {
+            "net_premium": format_money(last.premium_money),
+            "net_cash": format_money(last.total_net_money),
+            "rolls": last.rolls,
+        },
+    }
+
+
+def _card(structure_id: str, number: int, name: str, underlying: str, opened_at: int, now: int) -> dict[str, Any]:
+    return {
+        "id": structure_id,
+        "number": number,
+        "name": name,
+        "underlying": underlying,
+        "opened_at": format_time(opened_at),
+        "days_in_trade": days_in_trade(opened_at, now),
+    }
+
+
+def _worth(leg: e.HeldLeg, world: World) -> int:
+    mark = world.mark(leg.symbol)
+    return value_money(mark, leg.qty, _multiplier(leg, world)) if mark else leg.basis_money
+
+
+def _multiplier(leg: e.HeldLeg, world: World) -> int:
+    instrument = world.instruments.by_symbol.get(leg.symbol)
+    return instrument.multiplier if instrument is not None else 1
+
+
+def _leg(leg: e.HeldLeg, world: World) -> dict[str, Any]:
+    contract = world.instruments.by_symbol.get(leg.symbol)
+    option = contract if contract is not None and contract.is_option else None
+    mark, worth = world.mark(leg.symbol), _worth(leg, world)
+    size = abs(leg.qty) * _multiplier(leg, world)
+    return {
+        "symbol": leg.symbol,
+        "side": "long" if leg.qty > 0 else "short",
+        "qty": format_qty(leg.qty),
+        "type": option.right if option is not None else "stock",
+        "strike_price": format_price(option.strike) if option is not None else None,
+        "expiration_date": format_day(option.settlement_date) if option is not None else None,
+        "avg_entry_price": format_price(average_price(abs(leg.basis_money), size)),
+        "current_price": format_price(mark) if mark else None,
+        "cost_basis": format_money(leg.basis_money),
+        "market_value": format_money(worth),
+        "unrealized_pl": format_money(worth - leg.basis_money),
+    }
+
+
+def _exit(book: Book, structure: Structure) -> dict[str, Any] | None:
+    held = book.exits.get(structure.structure_no)
+    if held is None:
+        return None
+    order = book.orders.get(held.by_order_no)
+    watch = book.watch.get(-structure.structure_no)
+    out: dict[str, Any] = {"set_at": format_time(held.set_at), "take_profit": None, "stop_loss": None}
+    if held.take_profit is not None:
+        out["take_profit"] = {"limit_price": format_price(held.take_profit)}
+    if held.stop_loss is not None:
+        out["stop_loss"] = {"stop_price": format_price(held.stop_loss)}
+        if held.stop_limit is not None:
+            out["stop_loss"]["limit_price"] = format_price(held.stop_limit)
+    out["waits_for"] = "order" if order is not None else (watch.reason if watch is not None else "quote")
+    out["order_id"] = order.terms.order_id if order is not None else None
+    return out
+
+
+# ── at expiry ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+def payoff_legs(book: Book, structure: Structure, world: World) -> tuple[list[tuple[Instrument, int]], int] | None:
+    """Instruments with signed contracts or shares, and what all of it cost (money units), covering shares included.
+
+    None when a contract is unknown, adjusted, or shares are not whole.
+    """
+    found: list[tuple[Instrument, int]] = []
+    cost = 0
+    for leg in structure.legs:
+        instrument = world.instruments.by_symbol.get(leg.symbol)
+        if instrument is None or instrument.is_adjusted or leg.qty % QTY_PER_SHARE:
+            return None
+        found.append((instrument, leg.qty // QTY_PER_SHARE))
+        cost += leg.basis_money
+    position = book.positions.get(structure.underlying)
+    stock = world.instruments.by_symbol.get(structure.underlying)
+    if structure.cover_qty and position is not None and position.qty and stock is not None:
+        covering = min(structure.cover_qty, position.qty)
+        found.append((stock, covering // QTY_PER_SHARE))
+        cost += divide_half_even(position.basis_money * covering, position.qty)
+    return found, cost
+
+
+def _bounds(book: Book, structure: Structure, world: World) -> dict[str, Any]:
+    nothing: dict[str, Any] = {"max_profit": None, "max_loss": None, "breakevens": [], "bounded": None}
+    found = payoff_legs(book, structure, world)
+    if found is None:
+        return nothing
+    held, cost = found
+    ends = {(contract.settlement_date, contract.settles) for contract, _ in held if contract.is_option}
+    if len(ends) != 1:
+        return nothing
+    legs = [
+        Leg(contract.symbol, count * contract.multiplier, contract.strike, contract.right == "call")
+        if contract.is_option
+        else Leg(contract.symbol, count)
+        for contract, count in held
+    ]
+    corners, slope = corner_points(legs, cost), last_slope(legs)
+    gain, loss = extremes(corners, slope)
+    return {
+        "max_profit": format_money(gain) if gain is not None else "unlimited",
+        "max_loss": format_money(loss) if loss is not None else "unlimited",
+        "breakevens": [f"{price:.4f}".rstrip("0").rstrip(".") for price in roots(corners, slope)],
+        "bounded": loss is not None,
+    }
+
+
+def render_warning(name: str, symbol: str, qty: int, structure_id: str, exits: bool) -> dict[str, Any]:
+    """What an order is told that takes one leg out of a structure."""
+    called = name.replace("_", " ")
+    text = f"This takes {format_qty(qty)} of {symbol} out of a structure of several legs ({called}); the others stay."
+    if exits:
+        text += " Its exits are taken off when it fills."
+    return {
+        "reason": "leg_alone",
+        "message": f"{text} To close all legs together use structure.close.",
+        "structure_id": structure_id,
+        "symbol": symbol,
+        "qty": format_qty(qty),
+    }
