@@ -132,6 +132,8 @@ class PlaceOrder(Action, tag="order.place", frozen=True, kw_only=True):
     stop_loss: StopLoss | None = None
     legs: tuple[OrderLeg, ...] | None = None
     position_intent: str | None = None
+    any_sign: bool = False
+    """Of several legs: a limit whose sign is not the market's (a debit where it is a credit) is meant."""
 
 
 class ReplaceOrder(Action, tag="order.replace", frozen=True, kw_only=True):
@@ -148,6 +150,8 @@ class ReplaceOrder(Action, tag="order.replace", frozen=True, kw_only=True):
     stop_price: str | None = None
     trail: str | None = None
     time_in_force: str | None = None
+    any_sign: bool = False
+    """As in an order of several legs."""
 
 
 class CancelOrder(Action, tag="order.cancel", frozen=True, kw_only=True):

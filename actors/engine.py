@@ -70,6 +70,7 @@ class Engine(Market):
         self.defaults = defaults or Defaults()
         super().__init__(World(Instruments(instruments), known.hashes, days, rates), known)
         every = [profile for name in known.names() if (profile := known.get(name)) is not None]
+        self.world.any_sign = frozenset(p.name for p in every if p.sign_suspect == "accept")
         self.world.closeouts = frozenset(p.name for p in every if p.expiry_policy == "closeout")
         self.world.without_fees = frozenset(p.name for p in every if p.fees == "none")
 

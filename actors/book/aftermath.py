@@ -6,6 +6,10 @@ consequences are one step; a fill is followed by exactly one ``TradeBooked``. Wi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from msgspec import structs
+
 from actors.book import events as e
 from actors.book import margin_call
 from actors.book.draft import Draft
@@ -22,6 +26,8 @@ from actors.market.days import TradeDay, window_start
 from actors.market.world import World
 
 _FILLS = (e.OrderFilled, e.OrderLegFilled)
+Executed = tuple[tuple[day_trades.Leg, ...], int]
+"""Executions that count as one for day trades, and what they were worth together."""
 _MONEY_MOVED = frozenset({e.PositionChanged, e.ActivityBooked})
 
 
@@ -44,7 +50,8 @@ def follow_up(draft: Draft, world: World, profiles: Profiles) -> None:
         kind = type(event)
         if kind is e.PositionChanged:
             if index and isinstance(before := events[index - 1], _FILLS):
-                reduced = _book_trade(draft, before, event, day, world, profiles) or reduced  # type: ignore[arg-type]
+                legs = _legs_of(events, index)
+                reduced = _book_trade(draft, before, event, legs, day, world, profiles) or reduced  # type: ignore[arg-type]
         elif kind is e.ActivityBooked and event.activity_type == "CSW":  # type: ignore[union-attr]
             reduced = True
     if draft.book.type == "margin":
@@ -53,10 +60,43 @@ def follow_up(draft: Draft, world: World, profiles: Profiles) -> None:
         margin_call.look(draft, world, profiles)
 
 
+def _legs_of(events: Sequence[object], index: int) -> Executed:
+    """What the change of position at ``index`` counts as for day trades, and its value.
+
+    The legs of one fill of a unit count together, at the last of them; the others give nothing.
+    """
+    fill, change = events[index - 1], events[index]
+    assert isinstance(change, e.PositionChanged)
+    if not isinstance(fill, e.OrderLegFilled):
+        return (_executed(change),), abs(change.net_money)
+    if index + 1 < len(events) and _same_fill(events[index + 1], fill):
+        return (), 0
+    found: dict[str, day_trades.Leg] = {}
+    value = 0
+    while index > 0 and _same_fill(events[index - 1], fill):
+        moved = events[index]
+        assert isinstance(moved, e.PositionChanged)
+        one, after = _executed(moved), found.get(moved.symbol)
+        found[moved.symbol] = one if after is None else structs.replace(one, qty=one.qty + after.qty)
+        value += abs(moved.net_money)
+        index -= 2
+    return tuple(reversed(found.values())), value
+
+
+def _same_fill(event: object, fill: e.OrderLegFilled) -> bool:
+    return isinstance(event, e.OrderLegFilled) and (event.order_no, event.fill_no) == (fill.order_no, fill.fill_no)
+
+
+def _executed(change: e.PositionChanged) -> day_trades.Leg:
+    moved = (change.opened.qty if change.opened is not None else 0) - sum(use.qty for use in change.closed)
+    return day_trades.Leg(change.symbol, moved > 0, abs(moved), change.qty - moved)
+
+
 def _book_trade(
     draft: Draft,
     fill: e.OrderFilled | e.OrderLegFilled,
     change: e.PositionChanged,
+    executed: Executed,
     day: TradeDay,
     world: World,
     profiles: Profiles,
@@ -100,7 +140,7 @@ def _book_trade(
             _sma_change(book, instrument, fill, opened, closed),
             short,
             -opened if short and opened < 0 else 0,
-            _day_trading(book, fill, change, held_before, moved, day, world),
+            _day_trading(book, fill, *executed, day, world) if executed[0] else None,
             change.net_money,
         )
     )
@@ -125,9 +165,8 @@ def _sma_change(
 def _day_trading(
     book: Book,
     fill: e.OrderFilled | e.OrderLegFilled,
-    change: e.PositionChanged,
-    held_before: int,
-    moved: int,
+    legs: tuple[day_trades.Leg, ...],
+    value: int,
     day: TradeDay,
     world: World,
 ) -> DayTrading | None:
@@ -138,8 +177,7 @@ def _day_trading(
         return None
     record = book.ledger().day_trading or DayTrading()
     first = window_start(world.days, day.trade_date, day_trades.WINDOW_DAYS)
-    leg = day_trades.Leg(change.symbol, moved > 0, abs(moved), held_before)
-    return day_trades.execute(record, day.trade_date, first, fill.order_no, (leg,), abs(change.net_money))
+    return day_trades.execute(record, day.trade_date, first, fill.order_no, legs, value)
 
 
 def _note_level(draft: Draft, day: TradeDay, world: World) -> None:

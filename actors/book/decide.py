@@ -15,6 +15,7 @@ from actors.book.draft import Draft
 from actors.book.ids import client_key, derive_order_ids
 from actors.book.latency import kind_of, unit_kind
 from actors.book.latency import latency_ns as latency_ns
+from actors.book.leg_ids import leg_refusal
 from actors.book.osi import is_option_symbol
 from actors.book.outcome import Done, Outcome, Placed
 from actors.book.rules.admission.check import Need, account_refusal, check
@@ -27,7 +28,8 @@ from actors.book.rules.admission.conflicts import (
 )
 from actors.book.rules.admission.parse import Parsed, parse
 from actors.book.rules.admission.switches import exposure_refusal, trading_refusal
-from actors.book.rules.admission.units import ParsedUnit, check_unit
+from actors.book.rules.admission.unit_form import ParsedUnit
+from actors.book.rules.admission.units import check_unit
 from actors.book.rules.matching.profiles import OPTION, STOCK, Profiles
 from actors.book.rules.matrix import AUCTIONS
 from actors.book.rules.reasons import Refusal, refuse
@@ -257,6 +259,9 @@ def cancel(draft: Draft, action: CancelOrder, world: World, profiles: Profiles) 
     order = find_live(draft, action.order_id, action.client_order_id)
     name = (action.order_id or action.client_order_id or "")[:128]
     if order is None:
+        if (refused := leg_refusal(draft.book, name, "leg_not_cancelable")) is not None:
+            draft.emit(e.OrderCancelRejected(name, refused.reason))
+            return refused
         draft.emit(e.OrderCancelRejected(name, "order_not_found"))
         return refuse("order_not_found", "order_id", order_id=name)
     if order.status == "pending_cancel":

@@ -27,6 +27,7 @@ from actors.book.rules.matching.model import (
     reservation_ppm,
     theta_of,
 )
+from actors.book.rules.matching.multileg import evaluate_unit
 from actors.book.rules.matching.profiles import Numbers, Profiles
 from actors.book.rules.matching.words import SENTENCES
 from actors.book.rules.trailing import stop_now
@@ -74,9 +75,10 @@ def recompute(terms: OrderAccepted, fill: OrderFilled, at: int, numbers: Numbers
             AUCTION_KINDS[fill.reason], v.print_price, v.print_size, s.buying, v.limit_price, s.leaves_qty,
             s.leaves_money, v.tick, s.fraction, numbers,
         )  # fmt: skip
-    verdict = evaluate(s, numbers)
     if terms.legs:
+        verdict = evaluate_unit(s, numbers)
         return replace(verdict, price=verdict.price - SHIFT) if verdict.qty else verdict
+    verdict = evaluate(s, numbers)
     if verdict.qty and v.draw and v.draw % PPM < numbers.partial_ppm:
         return replace(verdict, qty=random_part(verdict.qty, v.draw_size), reason="parity_partial")
     return verdict
@@ -135,7 +137,8 @@ def elsewhere(terms: OrderAccepted, fill: OrderFilled, at: int, profiles: Profil
         wide = bool(numbers.wide_ppm) and (v.ask - v.bid) * 2 * PPM > numbers.wide_ppm * (v.ask + v.bid)
         if terms.legs:
             collar, wide = (collar_of(True, s.bid, s.ask, numbers) if s.market else 0), False
-        out[name] = evaluate(replace(s, reserve_ppm=reserve, collar_price=collar, wide=wide), numbers)
+        judge = evaluate_unit if terms.legs else evaluate
+        out[name] = judge(replace(s, reserve_ppm=reserve, collar_price=collar, wide=wide), numbers)
         if terms.legs and out[name].qty:
             out[name] = replace(out[name], price=out[name].price - SHIFT)
     return out

@@ -3,7 +3,9 @@
 Invariants: every leg's quote must be usable at the same decision; the legs' prices sum to the net exactly and none
 lies outside its own quote; a partial fill keeps the ratio; one fill, its legs and their positions are one turn.
 The unit is judged by the rules of one instrument (:mod:`actors.book.rules.matching.model`) on its net, moved up by
-:data:`SHIFT` so that credits are positive there too. Known limits: prints are not used; chance makes no fill partial.
+:data:`SHIFT` so that credits are positive there too. A short sale of a stock leg waits while the stock's short sales
+are restricted. Known limits: prints are not used; chance makes no fill partial; later slices of a market unit pay the
+natural price and no tick more.
 """
 
 from __future__ import annotations
@@ -19,13 +21,12 @@ from actors.book.instruments import CONTRACT_SHARES
 from actors.book.rules.booking import book_fill
 from actors.book.rules.margin.payoff import LegAtExpiry
 from actors.book.rules.matching.ledger import side_key, used_qty
-from actors.book.rules.matching.market_state import classify
+from actors.book.rules.matching.market_state import classify, is_short_restricted
 from actors.book.rules.matching.model import (
     PPM,
     Situation,
     Verdict,
     collar_of,
-    evaluate,
     reservation_ppm,
 )
 from actors.book.rules.matching.multileg import (
@@ -34,6 +35,7 @@ from actors.book.rules.matching.multileg import (
     UnitQuote,
     allocate,
     available_units,
+    evaluate_unit,
     outside_payoff,
     unit_quote,
 )
@@ -78,7 +80,7 @@ def judge_unit(draft: Draft, order: Order, world: World, numbers: Numbers, takin
     if watch is not None and watch.newly_live:
         taking = True
     s = _situation(draft, order, sight, world, numbers, watch, taking, quote_is_new)
-    verdict = evaluate(s, numbers)
+    verdict = evaluate_unit(s, numbers)
     if verdict.qty and outside_payoff_of(order, verdict.price - SHIFT, world):
         verdict = Verdict("payoff_bound", near=verdict.near, far=verdict.far)
     left = order
@@ -104,14 +106,16 @@ def _sight(draft: Draft, order: Order, world: World, numbers: Numbers) -> Sight 
         quote = slot.quote
         if quote.ask <= 0:
             return f"leg:{leg.symbol}:no_far_side"
+        if leg.is_stock and leg.position_intent == "sell_to_open" and is_short_restricted(slot):
+            return f"leg:{leg.symbol}:ssr"
         far, size = (quote.ask, quote.ask_size) if buying else (quote.bid, quote.bid_size)
         consumed = draft.book.consumed.get(side_key(leg.symbol, buying)) if draft.book.consumed else None
         taken = used_qty(consumed, far, world.now, numbers.consume_half_life_ms)
         slots.append(slot)
-        legs.append(LegQuote(leg.ratio if buying else -leg.ratio, quote.bid, quote.ask))
+        legs.append(LegQuote(leg.lots if buying else -leg.lots, quote.bid, quote.ask))
         used.append(taken)
         sizes.append(max(0, size * QTY_PER_SHARE * numbers.depth_ppm // PPM - taken) // QTY_PER_SHARE)
-    units = available_units([leg.ratio for leg in legs], sizes) if numbers.depth_ppm else -1
+    units = available_units([leg.ratio for leg in order.terms.legs], sizes) if numbers.depth_ppm else -1
     return Sight(tuple(slots), tuple(legs), unit_quote(legs), tuple(used), units)
 
 
@@ -143,13 +147,17 @@ def _situation(
 
 
 def outside_payoff_of(order: Order, net: int, world: World) -> bool:
-    """Whether a net lies outside what a unit of one expiry can pay: a stale leg."""
+    """Whether a net lies outside what a unit of one expiry can pay: a stale leg. A share is a call struck at 0."""
     found: list[LegAtExpiry] = []
     ends = set()
     for leg in order.terms.legs:
+        signed = leg.lots if leg.side == "buy" else -leg.lots
+        if leg.is_stock:
+            found.append((True, 0, signed))
+            continue
         instrument = world.instruments.by_symbol[leg.symbol]
         ends.add((instrument.expiry_date, instrument.settles, instrument.style))
-        found.append((instrument.right == "call", instrument.strike, leg.ratio if leg.side == "buy" else -leg.ratio))
+        found.append((instrument.right == "call", instrument.strike, signed))
     return len(ends) == 1 and outside_payoff(found, net)
 
 
@@ -195,7 +203,7 @@ def _fill(
         quote = slot.quote
         assert quote is not None
         buying = leg.side == "buy"
-        traded = abs(line.contracts) * qty
+        traded = abs(line.contracts) * (leg.ratio // leg.lots) * qty
         before = sight.used[line.leg] + done.get(line.leg, 0)
         done[line.leg] = done.get(line.leg, 0) + traded
         after = _consume(

@@ -14,6 +14,7 @@ from actors.book.decide import admit_unit, find_live, needed_without_change, sta
 from actors.book.draft import Draft
 from actors.book.ids import client_key, derive_order_ids
 from actors.book.latency import kind_of, latency_ns
+from actors.book.leg_ids import leg_refusal
 from actors.book.meet import judge, place_to_keep
 from actors.book.osi import is_option_symbol
 from actors.book.outcome import Outcome, Placed
@@ -39,6 +40,9 @@ def replace(draft: Draft, action: ReplaceOrder, world: World, profiles: Profiles
     order = find_live(draft, action.order_id, target_client)
     name = (action.order_id or action.client_order_id or "")[:128]
     if order is None:
+        if (refused := leg_refusal(draft.book, name, "leg_not_replaceable")) is not None:
+            draft.emit(e.OrderReplaceRejected(0, name, refused.reason))
+            return refused
         draft.emit(e.OrderReplaceRejected(0, name, "order_not_found"))
         return refuse("order_not_found", "order_id", order_id=name)
     outcome = _prepare(draft, order, action, world)
@@ -113,6 +117,7 @@ def _compare_unit(
             limit_price=limit if terms.type == "limit" else None,
             client_order_id=client_id,
             order_class="mleg",
+            any_sign=action.any_sign,
             legs=tuple(OrderLeg(symbol=leg.symbol, ratio_qty=str(leg.ratio), side=leg.side) for leg in terms.legs),
         ),
         world.instruments,

@@ -46,6 +46,7 @@ class World:
     __slots__ = (
         "_day",
         "_session",
+        "any_sign",
         "board",
         "closeouts",
         "data_class",
@@ -85,6 +86,8 @@ class World:
         self.feed = ""
         self.feed_down = False
         self.data_class = "real_time"
+        self.any_sign: frozenset[str] = frozenset()
+        """Fill profiles that take a net limit of the wrong sign."""
         self.closeouts: frozenset[str] = frozenset()
         """Fill profiles whose accounts close out what expires instead of settling it."""
         self.without_fees: frozenset[str] = frozenset()

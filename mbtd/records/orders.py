@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from functools import lru_cache
 from typing import Any
-from uuid import UUID
 
 from msgspec import Struct
 from msgspec.structs import asdict, replace
@@ -16,8 +15,8 @@ from msgspec.structs import asdict, replace
 from actors.book import events as e
 from actors.book.ids import derive_order_ids
 from actors.book.instruments import CONTRACT_SHARES
+from actors.book.leg_ids import leg_id_of
 from actors.book.osi import is_option_symbol
-from actors.book.rules.matching.multileg import LEGS_MAX
 from actors.book.rules.trailing import high_water_mark, stop_now, trails
 from actors.book.state.book import Book, Order
 from actors.book.state.fold_orders import trailed, with_leg
@@ -218,20 +217,6 @@ def render_order(record: OrderRecord, legs: list[OrderRecord] | None = None) -> 
     return _render(record, legs)
 
 
-def leg_id_of(order_id: str, index: int) -> str:
-    """The id of a leg: the order's own, counted on, so that a leg leads back to its order."""
-    return str(UUID(int=(UUID(order_id).int + index + 1) & ((1 << 128) - 1)))
-
-
-def parent_ids(leg_id: str) -> list[str]:
-    """Ids that the order of a leg of this id can have, nearest first; none for what is no id."""
-    try:
-        number = UUID(leg_id).int
-    except ValueError:
-        return []
-    return [str(UUID(int=(number - n) & ((1 << 128) - 1))) for n in range(1, LEGS_MAX + 1)]
-
-
 def _render_unit(record: OrderRecord) -> dict[str, Any]:
     """An order of several legs with its legs, each under an id of its own (alpaca-api §2.13)."""
     terms = record.terms
@@ -252,7 +237,7 @@ def _render_leg(record: OrderRecord, parent: dict[str, Any], index: int) -> dict
         "client_order_id": leg_id,
         "symbol": leg.symbol,
         "asset_id": leg.asset_id,
-        "asset_class": "us_option",
+        "asset_class": "us_equity" if leg.is_stock else "us_option",
         "qty": format_qty(record.terms.qty * leg.ratio),
         "filled_qty": format_qty(qty),
         "filled_avg_price": format_price(divide_half_even(weight, qty)) if qty else None,

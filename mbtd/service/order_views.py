@@ -6,8 +6,9 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from actors.book.leg_ids import parent_ids
 from actors.book.state.book import Book
-from mbtd.records.orders import OrderRecord, carries_legs, parent_ids, record_of, render_leg
+from mbtd.records.orders import OrderRecord, carries_legs, record_of, render_leg
 from mbtd.records.projection import decode_order
 from mbtd.rpc.errors import Refusal, RpcError
 from storage.history import History

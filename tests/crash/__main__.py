@@ -16,13 +16,23 @@ def _replay(args: argparse.Namespace) -> None:
     from tests.crash.replay_loop import ReplayLoop
 
     with tempfile.TemporaryDirectory(prefix="mbtd-replay-") as directory:
-        loop = ReplayLoop(Path(directory), args.recording, args.seed, orders=args.orders, accounts=args.accounts)
+        loop = ReplayLoop(
+            Path(directory), args.recording, args.seed, orders=args.orders, accounts=args.accounts,
+            text=_option_script(args) if args.options else "",
+        )  # fmt: skip
         expected, summary = loop.undisturbed()
         print(json.dumps({"undisturbed": summary, "output_bytes": len(expected)}), flush=True)
         started = time.monotonic()
         tally = loop.run(args.kills)
         seconds = round(time.monotonic() - started, 1)
     print(json.dumps({"seed": args.seed, "seconds": seconds, **msgspec.to_builtins(tally)}))
+
+
+def _option_script(args: argparse.Namespace) -> str:
+    from tests.crash.option_scripts import write_option_script
+    from tests.options_orders.chains import Chain
+
+    return write_option_script(Chain(args.recording), args.seed, orders=args.orders, accounts=args.accounts)
 
 
 def _serve(args: argparse.Namespace) -> None:
@@ -61,6 +71,7 @@ def main() -> None:
     replay.add_argument("--kills", type=int, default=100)
     replay.add_argument("--orders", type=int, default=500)
     replay.add_argument("--accounts", type=int, default=50)
+    replay.add_argument("--options", action="store_true", help="orders of several legs on a recording of options")
     replay.set_defaults(run=_replay)
     serve = kinds.add_parser("serve", help="kill a daemon under load")
     serve.add_argument("--rounds", type=int, default=300)

@@ -108,12 +108,15 @@ class Tally(msgspec.Struct):
 class ReplayLoop:
     """One recording and script, run undisturbed once and then killed until it has finished, over and over."""
 
-    def __init__(self, directory: Path, recording: Path, seed: int, *, orders: int = 500, accounts: int = 50) -> None:
+    def __init__(
+        self, directory: Path, recording: Path, seed: int, *, orders: int = 500, accounts: int = 50, text: str = ""
+    ) -> None:
+        """``text`` is the script; without one a mixed script of stock orders is made."""
         self.directory = directory
         self.seed = seed
         self.dice = Random(f"kills {seed}")
         self.script = directory / "script.ndjson"
-        self.script.write_text(write_script(Levels(recording), seed, orders=orders, accounts=accounts))
+        self.script.write_text(text or write_script(Levels(recording), seed, orders=orders, accounts=accounts))
         self.recording = recording
         self.tally = Tally()
         self._cycles = 0

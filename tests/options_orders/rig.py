@@ -64,9 +64,13 @@ class Desk:
         return self.do(PlaceOrder(**given))
 
     def unit(self, words: str, limit: str | None = None, qty: str = "1", **more: Any) -> Any:
-        """A unit written as ``+C100 -C105 +2P95``."""
+        """A unit written as ``+C100 -C105 +2P95``; ``+S`` and ``-S`` are a hundred shares."""
         parts = []
         for word in words.split():
+            if word[1:] == "S":
+                side = "buy" if word[0] == "+" else "sell"
+                parts.append(OrderLeg(symbol=STOCK.symbol, ratio_qty="100", side=side))
+                continue
             letter = next(c for c in word if c in "CP")
             ratio, strike = word[1 : word.index(letter)], word[word.index(letter) + 1 :]
             instrument = (CALLS if letter == "C" else PUTS)[int(strike)]

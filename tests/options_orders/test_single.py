@@ -41,13 +41,13 @@ def test_an_open_order_reserves_its_premium() -> None:
     desk.quote(CALLS[100], 200, 210)
     assert isinstance(desk.place(CALLS[100], "buy", "1.00", qty="2"), Placed)
     assert desk.book.reserved_money == 200_000_000
-    assert reason(desk.place(CALLS[100], "buy", "1.00", qty="1")) == "insufficient_buying_power"
+    assert reason(desk.place(CALLS[100], "buy", "1.00", qty="1")) == "options_buying_power"
 
 
 def test_a_put_is_sold_against_its_strike_in_cash() -> None:
     desk = Desk("cash", cash="9600", level=1)
     desk.quote(PUTS[95], 200, 210)
-    assert reason(desk.place(PUTS[100], "sell", "2.00")) == "insufficient_buying_power"
+    assert reason(desk.place(PUTS[100], "sell", "2.00")) == "cash_secured_put"
     assert isinstance(desk.place(PUTS[95], "sell", "2.00"), Placed)
     desk.wait()
     assert desk.held(PUTS[95]) == -1
@@ -60,7 +60,7 @@ def test_a_covered_call_locks_its_shares() -> None:
     desk.place(STOCK, "buy", qty="150")
     desk.wait()
     desk.quote(CALLS[105], 200, 210)
-    assert reason(desk.place(CALLS[105], "sell", "2.00", qty="2")) in ("uncovered_short", "option_level")
+    assert reason(desk.place(CALLS[105], "sell", "2.00", qty="2")) == "covered_call_shares"
     assert isinstance(desk.place(CALLS[105], "sell", "2.00"), Placed)
     desk.wait()
     assert desk.held(CALLS[105]) == -1
@@ -80,7 +80,8 @@ def test_shares_behind_an_open_order_are_locked_too() -> None:
 @pytest.mark.parametrize(
     ("level", "instrument", "side", "found"),
     [
-        (0, PUTS[95], "sell", "option_level"),
+        (0, PUTS[95], "sell", "options_not_authorized"),
+        (1, CALLS[100], "sell", "covered_call_shares"),
         (1, CALLS[100], "buy", "option_level"),
         (2, CALLS[100], "buy", ""),
         (3, CALLS[100], "sell", "uncovered_short"),

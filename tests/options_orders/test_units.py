@@ -29,10 +29,11 @@ def quoted(**more: Any) -> Desk:
 
 
 def check_exact(desk: Desk) -> None:
-    """Every fill's legs sum to its net, and no leg lies outside its quote."""
+    """Every fill's legs sum to its net, a lot of the stock counting one, and no leg lies outside its quote."""
     for fill in desk.events(e.OrderFilled):
         lines = [x for x in desk.events(e.OrderLegFilled) if (x.order_no, x.fill_no) == (fill.order_no, fill.fill_no)]
-        net = sum(x.price * x.qty * (1 if x.side == "buy" else -1) for x in lines)
+        signed = [x.qty * (1 if x.side == "buy" else -1) // (100 if x.symbol == "XYZ" else 1) for x in lines]
+        net = sum(x.price * qty for x, qty in zip(lines, signed, strict=True))
         assert net == fill.price * fill.qty
         assert all(x.bid <= x.price <= x.ask for x in lines)
 
@@ -92,7 +93,7 @@ def test_levels(legs: str, limit: str, level: int, found: str) -> None:
         ("+C105 -C110", {"symbol": "XYZ"}, "mleg_field"),
         ("+C105 -C110", {"time_in_force": "gtc"}, "option_time_in_force"),
         ("+C105 -C110", {"qty": "1.5"}, "option_whole_contracts"),
-        ("+C105 -C110", {"limit_price": None}, "limit_price_required"),
+        ("+C105 -C110", {"limit_price": None}, "option_limit_required"),
         ("+C105 -C110", {"limit_price": "-1.00"}, "sign_suspect"),
         ("+C105 -C110", {"extended_hours": True}, "option_extended_hours"),
     ],
@@ -109,9 +110,12 @@ def test_a_refusal_names_its_leg() -> None:
     mine = OrderLeg(symbol=CALLS[105].symbol, ratio_qty="1", side="buy")
     outcome = desk.unit("+C105 -C110", "1.00", legs=(mine, other))
     assert (outcome.reason, outcome.numbers["leg"]) == ("underlying_mismatch", OTHER.symbol)
-    stock = OrderLeg(symbol=STOCK.symbol, ratio_qty="100", side="buy")
+    stock = OrderLeg(symbol=STOCK.symbol, ratio_qty="150", side="buy")
     outcome = desk.unit("+C105 -C110", "1.00", legs=(mine, stock))
-    assert (outcome.reason, outcome.numbers["leg"]) == ("stock_leg", "XYZ")
+    assert (outcome.reason, outcome.numbers["leg"]) == ("leg_ratio", "XYZ")
+    stock = OrderLeg(symbol=STOCK.symbol, ratio_qty="100", side="buy")
+    outcome = desk.unit("+C105 -C110", "1.00", legs=(stock, stock))
+    assert (outcome.reason, outcome.numbers["leg"]) == ("leg_repeated", "XYZ")
     closing = OrderLeg(symbol=CALLS[110].symbol, ratio_qty="1", side="sell", position_intent="sell_to_close")
     outcome = desk.unit("+C105 -C110", "1.00", legs=(mine, closing))
     assert (outcome.reason, outcome.field) == ("position_intent_mismatch", "legs.1.position_intent")

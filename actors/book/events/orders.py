@@ -28,9 +28,20 @@ class AcceptedLeg(Struct, frozen=True, gc=False, array_like=True):
     asset_id: str
     side: str
     ratio: int
-    """Contracts of one unit."""
+    """Contracts of one unit; shares for a stock leg."""
     position_intent: str
     multiplier: int
+    """1 for a stock leg."""
+
+    @property
+    def is_stock(self) -> bool:
+        """Whether it trades shares."""
+        return self.multiplier == 1
+
+    @property
+    def lots(self) -> int:
+        """What the unit's net counts: contracts, or lots of a hundred shares."""
+        return self.ratio // 100 if self.multiplier == 1 else self.ratio
 
 
 class OrderAccepted(Fact, frozen=True, gc=False, array_like=True, tag="oa"):

@@ -38,7 +38,7 @@ SCALARS = (
 )
 """Fields that a fold may assign; what a draft must save beside its undo list."""
 
-FOLDS: dict[type, Fold] = {**ACCOUNTFOLDS, **ORDERFOLDS, **MONEYFOLDS, **OPTIONFOLDS, **STRUCTUREFOLDS}
+FOLDS: dict[type, Fold] = {**ACCOUNT_FOLDS, **ORDER_FOLDS, **MONEY_FOLDS, **OPTION_FOLDS, **STRUCTURE_FOLDS}
 
 
 def fold(book: Book, event: Any, at: int, undo: Undo | None = None) -> None:

@@ -6,6 +6,7 @@ stops; it never opens long and short in one symbol at once. Rule source: alpaca-
 
 from __future__ import annotations
 
+from actors.book.events import OrderAccepted
 from actors.book.rules.admission.parse import Parsed
 from actors.book.rules.matrix import CLASSES
 from actors.book.rules.reasons import Refusal, refuse
@@ -88,16 +89,30 @@ def conflict(book: Book, order: Parsed, intent: str, but_not: int = 0) -> Refusa
     for order_no in sorted(book.orders):
         other = book.orders[order_no]
         terms = other.terms
-        if terms.symbol != symbol or (terms.side == "buy") == buying or order_no == but_not:
+        if order_no == but_not:
+            continue
+        if terms.legs and (refused := _beside_unit(terms, symbol, buying, opening)) is not None:
+            return refused
+        if terms.symbol != symbol or (terms.side == "buy") == buying:
             continue
         if opening and terms.position_intent.endswith("_to_open"):
-            return _named("buy_while_shorting" if buying else "short_while_buying", other)
+            return named("buy_while_shorting" if buying else "short_while_buying", terms)
         if order.notional and opening and terms.position_intent.endswith("_to_close"):
-            return _named("notional_while_closing", other)
+            return named("notional_while_closing", terms)
         if not exempt and not terms.group_no and not terms.waits_for and not trails(terms):
             kind = _crossing(order, other)
             if kind:
-                return _named("wash_trade", other, reject_reason=f"opposite side {kind} order exists")
+                return named("wash_trade", terms, reject_reason=f"opposite side {kind} order exists")
+    return None
+
+
+def _beside_unit(terms: OrderAccepted, symbol: str, buying: bool, opening: bool) -> Refusal | None:
+    """How an open unit stands in the way of an order in one of its legs: the leg may trade at any price."""
+    for leg in terms.legs:
+        if leg.symbol == symbol and (leg.side == "buy") != buying:
+            if opening and leg.position_intent.endswith("_to_open"):
+                return named("buy_while_shorting" if buying else "short_while_buying", terms)
+            return named("wash_trade", terms, reject_reason="opposite side market/stop order exists")
     return None
 
 
@@ -113,8 +128,9 @@ def _crossing(order: Parsed, other: Order) -> str:
     return "limit" if buy >= sell else ""
 
 
-def _named(reason: str, other: Order, **more: str) -> Refusal:
-    return refuse(reason, "side", existing_order_id=other.terms.order_id, **more)
+def named(reason: str, terms: OrderAccepted, **more: str) -> Refusal:
+    """A refusal that names the order which stands in the way."""
+    return refuse(reason, "side", existing_order_id=terms.order_id, **more)
 
 
 def related_orders(book: Book, refusal: Refusal, symbol: str, side: str) -> Refusal:

@@ -7,6 +7,7 @@ day trades. Rule sources: margin-and-options §1, §2, §4, rules §8, §12, alp
 
 from __future__ import annotations
 
+from actors.book.instruments import Instrument
 from actors.book.rules.admission.parse import Parsed
 from actors.book.rules.margin.profiles import profile_of
 from actors.book.rules.margin.stock import requirement
@@ -52,14 +53,21 @@ def restriction(book: Book, order: Parsed, world: World) -> Refusal | None:
         return refuse("margin_call")
     today = trade_date(world)
     if opening and money.intraday is not None:
-        frozen = intraday.frozen_on(money.intraday.deficits, today)
+        frozen = frozen_until(book, today)
         if frozen is not None and _adds_debt(book, order):
-            return refuse("margin_freeze", until=_date(frozen.last))
+            return frozen
     if money.day_trading is not None and book.type == "margin":
-        return _day_trade_refusal(book, order, world, opening, today)
+        return day_trade_refusal(book, order.instrument.symbol, order.side == "buy", world, opening, today)
     if not opening and money.unpaid and book.rules().unsettled_sales == "refuse":
-        return _unsettled_sale(book, order, today)
+        return unsettled_sale(book, order.instrument.symbol, today)
     return None
+
+
+def frozen_until(book: Book, today: int) -> Refusal | None:
+    """The refusal of what adds debt while an unmet intraday deficit freezes the account."""
+    record = book.ledger().intraday
+    frozen = intraday.frozen_on(record.deficits, today) if record is not None else None
+    return refuse("margin_freeze", until=_date(frozen.last)) if frozen is not None else None
 
 
 def _adds_debt(book: Book, order: Parsed) -> bool:
@@ -75,22 +83,24 @@ def _date(day: int) -> str:
     return f"{day // 10_000:04d}-{day // 100 % 100:02d}-{day % 100:02d}"
 
 
-def _unsettled_sale(book: Book, order: Parsed, today: int) -> Refusal | None:
-    position = book.positions[order.instrument.symbol]
+def unsettled_sale(book: Book, symbol: str, today: int) -> Refusal | None:
+    """Why a holding may not be sold yet, where the account refuses what would be a violation."""
+    position = book.positions[symbol]
     lots = {lot.lot_no for lot in position.lots}
     paid_on = max((until for lot_no, until, _ in book.ledger().unpaid if lot_no in lots and until > today), default=0)
     return refuse("unsettled_sale", settles_on=_date(paid_on)) if paid_on else None
 
 
-def _day_trade_refusal(book: Book, order: Parsed, world: World, opening: bool, today: int) -> Refusal | None:
+def day_trade_refusal(
+    book: Book, symbol: str, buying: bool, world: World, opening: bool, today: int
+) -> Refusal | None:
     """The protection from day trades of the 2001 rules (rules §8.1)."""
     money, settings = book.ledger(), book.rules()
     if world.days is None or day_trades.rule_set(settings.day_trade_rules, today) != day_trades.PDT:
         return None
     record = money.day_trading
     assert record is not None
-    symbol = order.instrument.symbol
-    pending = any(other.terms.symbol == symbol and other.terms.side != order.side for other in book.orders.values())
+    pending = f"{'-' if buying else '+'}{symbol}" in book.open_sides
     first = window_start(world.days, today, day_trades.WINDOW_DAYS)
     last_equity = money.last_equity
     reason = day_trades.refusal(
@@ -217,20 +227,26 @@ def _pending_requirement(book: Book, world: World) -> int:
 
 def borrow_refusal(book: Book, order: Parsed, world: World) -> Refusal | None:
     """Why a stock may not be sold short: nobody lends it, or the shares were called back (rules §12)."""
-    symbol = order.instrument.symbol
+    return borrow_refusal_of(book, order.instrument, order.qty, world)
+
+
+def borrow_refusal_of(book: Book, instrument: Instrument, qty: int, world: World) -> Refusal | None:
+    """The same for a quantity of a stock."""
+    symbol = instrument.symbol
     money = book.ledger()
     if any(recall.symbol == symbol for recall in money.recalls):
         return refuse("borrow_recalled", "symbol", symbol=symbol)
-    if order.instrument.easy_to_borrow:
+    if instrument.easy_to_borrow:
         return None
     located = sum(locate.qty for locate in money.locates if locate.symbol == symbol and locate.expires_at > world.now)
     if not located:
         return refuse("asset_not_shortable", "symbol", symbol=symbol)
     pending = sum(
-        live.leaves_qty
+        live.leaves_qty * getattr(leg, "ratio", 1)
         for live in book.orders.values()
-        if live.terms.symbol == symbol and live.terms.position_intent == "sell_to_open"
+        for leg in live.terms.legs or (live.terms,)
+        if leg.symbol == symbol and leg.position_intent == "sell_to_open"
     )
-    if order.qty > located - pending:
+    if qty > located - pending:
         return refuse("locate_required", "qty", symbol=symbol, located=format_qty(max(0, located - pending)))
     return None

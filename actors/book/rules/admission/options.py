@@ -41,6 +41,12 @@ class OptionLeg(Struct, frozen=True, gc=False):
     intent: str
 
 
+def unknown_symbol(symbol: str, field: str = "symbol") -> Refusal:
+    """The refusal of a name that nothing has."""
+    reason = "contract_unknown" if is_option_symbol(symbol.upper()) else "asset_not_found"
+    return refuse(reason, field, symbol=symbol[:24])
+
+
 def intent_of(book: Book, symbol: str, buying: bool) -> str:
     """What an order of this side does to the position."""
     position = book.positions.get(symbol)
@@ -158,12 +164,12 @@ def need_money(
     f = figures(book, world)
     held = holdings_of(book, world, trade_date(world), book.cash - accrued(book.money))
     if held is None:
-        return refuse("no_market_price", "symbol", symbol=legs[0].instrument.underlying)
+        return refuse("no_market_price", "symbol", symbol=_underlying(legs))
     others = open_changes(book, world, but_not)
     with_others = held
     for other in others:
         with_others = apply(with_others, Change(0, other.options, other.stock, other.underlyings))
-    if (refused := _level_refusal(book, held, with_others, change)) is not None:
+    if (refused := _level_refusal(book, held, with_others, change, legs)) is not None:
         return refused
     profile = profile_of(book.margin_profile, book.type)
     needed = reservation(REQUIREMENTS, profile, book.options_level, held, others, change)
@@ -174,24 +180,41 @@ def need_money(
         own * f.multiplier - book.reserved_money + freed_money,
     )
     if used > max(0, free):
+        secured = len(legs) == 1 and legs[0].intent == "sell_to_open" and legs[0].instrument.right == "put"
         return refuse(
-            "insufficient_buying_power", "qty",
+            "cash_secured_put" if secured else "options_buying_power", "qty",
             buying_power=format_money(max(0, free) // f.multiplier), cost_basis=format_money(needed),
         )  # fmt: skip
     return used
 
 
-def _level_refusal(book: Book, held: Holdings, with_others: Holdings, change: Change) -> Refusal | None:
+def _underlying(legs: Sequence[OptionLeg]) -> str:
+    return legs[0].instrument.underlying or legs[0].instrument.symbol
+
+
+def _level_refusal(
+    book: Book, held: Holdings, with_others: Holdings, change: Change, legs: Sequence[OptionLeg]
+) -> Refusal | None:
     """Why the option level does not allow an order; judged beside the account's open orders (§4.7)."""
     needed = max(level_needed(held, change), level_needed(with_others, change))
-    if book.type == "cash" and needed == UNCOVERED_LEVEL:
+    if needed and not book.options_level:
+        return refuse("options_not_authorized")
+    covered_only = book.type == "cash" or book.options_level < _SPREAD_LEVEL
+    if needed == UNCOVERED_LEVEL and covered_only and len(legs) == 1:
+        stock = _underlying(legs)
+        free = max(0, with_others.stock.get(stock, 0) - book.held.get(stock, 0))
+        required = legs[0].qty * legs[0].instrument.multiplier
+        return refuse("covered_call_shares", "qty", required=format_qty(required), available=format_qty(free))
+    if needed == UNCOVERED_LEVEL and (
+        book.type == "cash"
+        or (
+            book.options_level >= _SPREAD_LEVEL
+            and (book.options_level < needed or not profile_of(book.margin_profile, book.type).uncovered_allowed)
+        )
+    ):
         return refuse("uncovered_short", "position_intent")
     if needed <= book.options_level:
-        if needed == UNCOVERED_LEVEL and not profile_of(book.margin_profile, book.type).uncovered_allowed:
-            return refuse("uncovered_short", "position_intent")
         return None
-    if needed == UNCOVERED_LEVEL and book.options_level >= _SPREAD_LEVEL:
-        return refuse("uncovered_short", "position_intent")
     return refuse("option_level", "", needed=str(needed), level=str(book.options_level))
 
 

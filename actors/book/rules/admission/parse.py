@@ -12,7 +12,8 @@ import msgspec
 from msgspec import Struct
 
 from actors.book.instruments import Instrument, Instruments, price_step
-from actors.book.rules.admission.units import ParsedUnit, parse_unit
+from actors.book.rules.admission.options import unknown_symbol
+from actors.book.rules.admission.unit_form import ParsedUnit, parse_unit
 from actors.book.rules.matrix import (
     CLASSES,
     CLIENT_ORDER_ID_MAX,
@@ -165,13 +166,15 @@ def find_tradable(symbol: str, instruments: Instruments) -> Instrument | Refusal
     """A stock or contract that can be traded."""
     instrument = instruments.find(symbol)
     if instrument is None:
-        return refuse("asset_not_found", "symbol", symbol=symbol[:24])
+        return unknown_symbol(symbol)
     if instrument.is_option and not (instrument.underlying and instrument.right and instrument.expiry_date):
         return refuse("options_not_served", "symbol", symbol=instrument.symbol)
     if not instrument.active:
-        return refuse("asset_not_active", "symbol", symbol=instrument.symbol)
+        reason = "contract_not_active" if instrument.is_option else "asset_not_active"
+        return refuse(reason, "symbol", symbol=instrument.symbol)
     if not instrument.tradable or instrument.asset_class == "us_index":
-        return refuse("asset_not_tradable", "symbol", symbol=instrument.symbol)
+        reason = "contract_not_tradable" if instrument.is_option else "asset_not_tradable"
+        return refuse(reason, "symbol", symbol=instrument.symbol)
     return instrument
 
 
@@ -194,7 +197,9 @@ def _option_refusal(
         return refuse("option_time_in_force", "time_in_force")
     if extended:
         return refuse("option_extended_hours", "extended_hours")
-    if not qty or qty % QTY_PER_SHARE:
+    if not qty:
+        return refuse("option_notional", "notional")
+    if qty % QTY_PER_SHARE:
         return refuse("option_whole_contracts", "qty")
     step = price_step(instrument, limit)
     if limit % step:

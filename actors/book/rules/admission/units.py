@@ -1,18 +1,18 @@
-"""Orders of several legs: reading them, and whether this account may have one (alpaca-api §2.13, fill model §11).
+"""May this account have this order of several legs now (alpaca-api §2.13, fill model §11).
 
 Invariants: a unit is judged whole, as the book with all its legs filled; a leg that closes reserves its contracts,
 and what a unit opens reserves buying power once. ``qty`` counts units; the limit is a net a share, positive for a
-debit. A refusal about one leg names it. Known limit: legs are contracts; a stock leg is refused.
+debit. A refusal about one leg names it. A stock leg obeys the rules of stock orders: borrowing, shorting, shares that
+cover calls.
 """
 
 from __future__ import annotations
 
-from hashlib import blake2b
+from typing import Final
 
-import msgspec
 from msgspec import Struct
 
-from actors.book.instruments import CONTRACT_SHARES, Instrument, Instruments
+from actors.book.instruments import CONTRACT_SHARES
 from actors.book.rules.admission.options import (
     OptionLeg,
     change_of,
@@ -21,127 +21,18 @@ from actors.book.rules.admission.options import (
     intent_of,
     need_money,
 )
+from actors.book.rules.admission.unit_conflicts import short_stock_refusal, unit_conflict, unit_restriction
+from actors.book.rules.admission.unit_form import ParsedLeg, ParsedUnit
 from actors.book.rules.margin.holdings import holdings_of
 from actors.book.rules.margin.orders import UNCOVERED_LEVEL, level_needed
-from actors.book.rules.matching.multileg import LEGS_MAX, NET_TICK_PRICE, LegQuote, UnitLeg, invalid, sign_suspect
-from actors.book.rules.matching.multileg import unit_quote as unit_quote
-from actors.book.rules.matrix import CLIENT_ORDER_ID_MAX, INTENTS, OPTIONS, SIDES
+from actors.book.rules.matching.multileg import LegQuote, sign_suspect, unit_quote
 from actors.book.rules.reasons import Refusal, refuse
 from actors.book.state.book import Book
-from actors.book.units import QTY_PER_SHARE, BadNumber, format_qty, parse_price, parse_qty, value_money
+from actors.book.units import format_qty, value_money
 from actors.book.view import buying_power, trade_date
-from actors.commands import OrderLeg, PlaceOrder
 from actors.market.world import World
 
-_encoder = msgspec.msgpack.Encoder()
-MAX_VALUE = 9 * 10**18 // 1_000
-
-
-class ParsedLeg(Struct, frozen=True, gc=False):
-    """A leg as it was meant."""
-
-    instrument: Instrument
-    buying: bool
-    ratio: int
-    position_intent: str
-    """Empty: whatever the side does to the position."""
-
-
-class ParsedUnit(Struct, frozen=True, gc=False):
-    """What of an order of several legs is not as in other orders."""
-
-    type: str
-    qty: int
-    limit_price: int
-    """Net; meaningless for a market order."""
-    legs: tuple[ParsedLeg, ...]
-    fingerprint: int
-
-
-def parse_unit(action: PlaceOrder, instruments: Instruments) -> ParsedUnit | Refusal:
-    """Read an order of several legs, or say what is wrong with it."""
-    if action.client_order_id is not None and not 0 < len(action.client_order_id) <= CLIENT_ORDER_ID_MAX:
-        return refuse("client_order_id_too_long", "client_order_id")
-    for name in ("symbol", "side", "position_intent", "notional", "stop_price", "trail_price", "trail_percent",
-                 "take_profit", "stop_loss"):  # fmt: skip
-        if getattr(action, name) is not None:
-            return refuse("mleg_field", name, field=name)
-    if not action.legs:
-        return refuse("legs_required", "legs")
-    if (action.type or "") not in OPTIONS.types:
-        return refuse("option_order_type", "type")
-    if (action.time_in_force or "day") not in OPTIONS.time_in_force:
-        return refuse("option_time_in_force", "time_in_force")
-    if action.extended_hours:
-        return refuse("option_extended_hours", "extended_hours")
-    qty = _whole(action.qty)
-    if not qty:
-        return refuse("option_whole_contracts", "qty")
-    limit = _limit(action)
-    if isinstance(limit, Refusal):
-        return limit
-    legs = []
-    for index, given in enumerate(action.legs[: LEGS_MAX + 1]):
-        leg = _leg(given, index, instruments)
-        if isinstance(leg, Refusal):
-            return leg
-        legs.append(leg)
-    problem = invalid(
-        [UnitLeg(leg.instrument.symbol, leg.instrument.underlying or leg.instrument.symbol,
-                 leg.ratio if leg.buying else -leg.ratio, not leg.instrument.is_option) for leg in legs],
-        stock_allowed=False,
-    )  # fmt: skip
-    if problem is not None:
-        return refuse(problem.reason, "legs", leg=problem.leg, most=str(LEGS_MAX))
-    words = (action.type, qty, limit, [(g.symbol, g.ratio_qty, g.side, g.position_intent) for g in action.legs])
-    digest = blake2b(_encoder.encode(words), digest_size=4).digest()
-    return ParsedUnit(action.type or "", qty, limit, tuple(legs), int.from_bytes(digest, "big") >> 7)
-
-
-def _whole(text: str | None) -> int:
-    try:
-        qty = parse_qty(text or "")
-    except BadNumber:
-        return 0
-    return qty if 0 < qty < 10**6 * QTY_PER_SHARE and qty % QTY_PER_SHARE == 0 else 0
-
-
-def _limit(action: PlaceOrder) -> int | Refusal:
-    if action.type == "market":
-        return refuse("price_not_accepted", "limit_price") if action.limit_price is not None else 0
-    if action.limit_price is None:
-        return refuse("limit_price_required", "limit_price")
-    try:
-        limit = parse_price(action.limit_price)
-    except BadNumber:
-        return refuse("invalid_limit_price", "limit_price", price=action.limit_price[:24])
-    if limit % NET_TICK_PRICE or abs(limit) > 10**10:
-        return refuse("sub_penny_price", "limit_price", price=action.limit_price[:24], field="limit_price")
-    return limit
-
-
-def _leg(given: OrderLeg, index: int, instruments: Instruments) -> ParsedLeg | Refusal:
-    where = f"legs.{index}"
-    instrument = instruments.find(given.symbol)
-    if instrument is None:
-        return refuse("asset_not_found", f"{where}.symbol", symbol=given.symbol[:24])
-    symbol = instrument.symbol
-    if instrument.is_option and not (instrument.underlying and instrument.right and instrument.expiry_date):
-        return refuse("options_not_served", f"{where}.symbol", symbol=symbol)
-    if not instrument.active:
-        return refuse("asset_not_active", f"{where}.symbol", symbol=symbol)
-    if not instrument.tradable:
-        return refuse("asset_not_tradable", f"{where}.symbol", symbol=symbol)
-    intent = given.position_intent or ""
-    if intent and intent not in INTENTS:
-        return refuse("leg_refused", f"{where}.position_intent", leg=symbol, detail="This is no position intent.")
-    side = given.side or intent.partition("_")[0]
-    if side not in SIDES or (intent and not intent.startswith(side)):
-        return refuse("leg_refused", f"{where}.side", leg=symbol, detail="Give side, in line with position_intent.")
-    ratio = _whole(given.ratio_qty) // QTY_PER_SHARE
-    if not 0 < ratio <= 10_000:
-        return refuse("leg_ratio", f"{where}.ratio_qty", leg=symbol)
-    return ParsedLeg(instrument, side == "buy", ratio, intent)
+MAX_VALUE: Final = 9 * 10**18 // 1_000
 
 
 class UnitNeed(Struct, frozen=True, gc=False):
@@ -157,7 +48,10 @@ class UnitNeed(Struct, frozen=True, gc=False):
 def check_unit(
     book: Book, unit: ParsedUnit, world: World, freed_money: int = 0, freed_qty: int = 0, but_not: int = 0
 ) -> UnitNeed | Refusal:
-    """What the unit reserves, or why it is refused; the legs in their order, then the whole."""
+    """What the unit reserves, or why it is refused; the legs in their order, then the whole.
+
+    ``but_not`` is the order that this one replaces; what that holds is free for it.
+    """
     legs: list[OptionLeg] = []
     quotes: list[LegQuote] = []
     for index, leg in enumerate(unit.legs):
@@ -167,19 +61,26 @@ def check_unit(
         legs.append(found)
         slot = world.board.slots.get(leg.instrument.symbol)
         if slot is not None and slot.quote is not None and slot.quote.ask:
-            quotes.append(LegQuote(leg.ratio if leg.buying else -leg.ratio, slot.quote.bid, slot.quote.ask))
-    natural = sum(
-        leg.price * part.ratio * (1 if part.buying else -1) for leg, part in zip(legs, unit.legs, strict=True)
-    )
+            quotes.append(LegQuote(leg.lots, slot.quote.bid, slot.quote.ask))
+    natural = sum(leg.price * part.lots for leg, part in zip(legs, unit.legs, strict=True))
     net = natural if unit.type == "market" else unit.limit_price
     if unit.type == "market" and world.session is not None and world.phase != "core":
         return refuse("option_market_closed", "type")
-    if unit.type == "limit" and len(quotes) == len(legs) and sign_suspect(unit_quote(quotes), net):
+    if (
+        unit.type == "limit"
+        and not unit.any_sign
+        and book.profile not in world.any_sign
+        and len(quotes) == len(legs)
+        and sign_suspect(unit_quote(quotes), net)
+    ):
         return refuse("sign_suspect", "limit_price", market="a credit" if net > 0 else "a debit")
     if sum(value_money(leg.price, leg.qty, leg.instrument.multiplier) for leg in legs) > MAX_VALUE:
         return refuse("number_too_large", "qty")
     cash = -value_money(net, unit.qty, CONTRACT_SHARES)
     intents = tuple(leg.intent for leg in legs)
+    refused = unit_restriction(book, legs, -cash, world) or unit_conflict(book, legs, but_not)
+    if refused is not None:
+        return refused
     closing = unit.qty if any(intent.endswith("_to_close") for intent in intents) else 0
     if all(intent.endswith("_to_close") for intent in intents):
         money = _closing_money(book, legs, cash, world, freed_money)
@@ -198,7 +99,12 @@ def _check_leg(
         return refuse(
             "position_intent_mismatch", f"{where}.position_intent", inferred=intent, specified=leg.position_intent
         )
-    if (refused := date_refusal(book, instrument, intent, world)) is not None:
+    refused = None
+    if instrument.is_option:
+        refused = date_refusal(book, instrument, intent, world)
+    elif intent == "sell_to_open":
+        refused = short_stock_refusal(book, instrument, unit.qty * leg.ratio, world)
+    if refused is not None:
         return refused
     slot = world.board.slots.get(symbol)
     quote = slot.quote if slot is not None else None

@@ -13,9 +13,11 @@ from collections.abc import Sequence
 from math import gcd
 from typing import Final
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from actors.book.rules.margin.payoff import LegAtExpiry, payoff_at, worst
+from actors.book.rules.matching.model import PPM, Situation, Verdict, evaluate
+from actors.book.rules.matching.profiles import Numbers
 
 LEGS_MAX: Final = 8
 GATEWAY_LEGS_MAX: Final = 4
@@ -121,6 +123,15 @@ def take_cost(quote: UnitQuote, theta_ppm: int) -> int:
 def sign_suspect(quote: UnitQuote, limit_cost: int) -> bool:
     """Whether the limit says debit where the market is a credit, or the reverse."""
     return (quote.far < 0 < limit_cost) or (quote.near > 0 > limit_cost)
+
+
+def evaluate_unit(s: Situation, numbers: Numbers) -> Verdict:
+    """Judge a unit as one instrument; a net beyond the natural price would take a leg outside its quote, so the
+    unit trades at the natural price then: a limit that the market has passed, a later slice of a market order."""
+    verdict = evaluate(s, numbers)
+    if verdict.qty and verdict.price > verdict.far:
+        return structs.replace(verdict, price=verdict.far, theta_ppm=PPM)
+    return verdict
 
 
 def payoff_bounds(legs: Sequence[LegAtExpiry]) -> tuple[int | None, int | None]:

@@ -1,0 +1,153 @@
+"""Reading an order of several legs: its form, nothing about money or the market (alpaca-api §2.13, fill model §11).
+
+Invariant: the result is normalised, so the same order said differently has one fingerprint. A refusal about one leg
+names it. Known limit: an adjusted contract trades alone.
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from math import gcd
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from actors.book.instruments import CONTRACT_SHARES, Instrument, Instruments
+from actors.book.rules.admission.options import unknown_symbol
+from actors.book.rules.matching.multileg import LEGS_MAX, LOT_SHARES, NET_TICK_PRICE, UnitLeg, invalid
+from actors.book.rules.matrix import CLIENT_ORDER_ID_MAX, INTENTS, OPTIONS, SIDES
+from actors.book.rules.reasons import Refusal, refuse
+from actors.book.units import QTY_PER_SHARE, BadNumber, parse_price, parse_qty
+from actors.commands import OrderLeg, PlaceOrder
+
+_encoder = msgspec.msgpack.Encoder()
+LIMIT_MAX_PRICE: Final = 10**10
+
+
+class ParsedLeg(Struct, frozen=True, gc=False):
+    """A leg as it was meant."""
+
+    instrument: Instrument
+    buying: bool
+    ratio: int
+    position_intent: str
+    """Empty: whatever the side does to the position."""
+
+    @property
+    def lots(self) -> int:
+        """What the unit's net counts, signed: contracts, or lots of a hundred shares."""
+        lots = self.ratio if self.instrument.is_option else self.ratio // LOT_SHARES
+        return lots if self.buying else -lots
+
+
+class ParsedUnit(Struct, frozen=True, gc=False):
+    """What of an order of several legs is not as in other orders."""
+
+    type: str
+    qty: int
+    limit_price: int
+    """Net; meaningless for a market order."""
+    legs: tuple[ParsedLeg, ...]
+    fingerprint: int
+    any_sign: bool = False
+    """A limit of the sign that the market does not have is meant."""
+
+
+def parse_unit(action: PlaceOrder, instruments: Instruments) -> ParsedUnit | Refusal:
+    """Read an order of several legs, or say what is wrong with it."""
+    if action.client_order_id is not None and not 0 < len(action.client_order_id) <= CLIENT_ORDER_ID_MAX:
+        return refuse("client_order_id_too_long", "client_order_id")
+    for name in ("symbol", "side", "position_intent", "notional", "stop_price", "trail_price", "trail_percent",
+                 "take_profit", "stop_loss"):  # fmt: skip
+        if getattr(action, name) is not None:
+            return refuse("mleg_field", name, field=name)
+    if not action.legs:
+        return refuse("legs_required", "legs")
+    if (action.type or "") not in OPTIONS.types:
+        return refuse("option_order_type", "type")
+    if (action.time_in_force or "day") not in OPTIONS.time_in_force:
+        return refuse("option_time_in_force", "time_in_force")
+    if action.extended_hours:
+        return refuse("option_extended_hours", "extended_hours")
+    qty = _whole(action.qty)
+    if not qty:
+        return refuse("option_whole_contracts", "qty")
+    limit = _limit(action)
+    if isinstance(limit, Refusal):
+        return limit
+    legs = []
+    for index, given in enumerate(action.legs[: LEGS_MAX + 1]):
+        leg = _leg(given, index, instruments)
+        if isinstance(leg, Refusal):
+            return leg
+        legs.append(leg)
+    problem = invalid(
+        [UnitLeg(leg.instrument.symbol, leg.instrument.underlying or leg.instrument.symbol,
+                 leg.ratio if leg.buying else -leg.ratio, not leg.instrument.is_option) for leg in legs]
+    )  # fmt: skip
+    if problem is not None:
+        lots = [abs(leg.lots) for leg in legs]
+        under = legs[0].instrument.underlying or legs[0].instrument.symbol
+        return refuse(
+            problem.reason, "legs", leg=problem.leg, most=str(LEGS_MAX), ratios=" ".join(map(str, lots)),
+            divisor=str(gcd(*lots)), underlying=under, symbol=problem.leg,
+        )  # fmt: skip
+    if not any(leg.instrument.is_option for leg in legs):
+        return refuse("stock_leg", "legs", leg=legs[0].instrument.symbol)
+    words = (action.type, qty, limit, [(g.symbol, g.ratio_qty, g.side, g.position_intent) for g in action.legs])
+    digest = blake2b(_encoder.encode(words), digest_size=4).digest()
+    number = int.from_bytes(digest, "big") >> 7
+    return ParsedUnit(action.type or "", qty, limit, tuple(legs), number, action.any_sign)
+
+
+def _whole(text: str | None) -> int:
+    try:
+        qty = parse_qty(text or "")
+    except BadNumber:
+        return 0
+    return qty if 0 < qty < 10**6 * QTY_PER_SHARE and qty % QTY_PER_SHARE == 0 else 0
+
+
+def _limit(action: PlaceOrder) -> int | Refusal:
+    if action.type == "market":
+        return refuse("option_market_price", "limit_price") if action.limit_price is not None else 0
+    if action.limit_price is None:
+        return refuse("option_limit_required", "limit_price")
+    try:
+        limit = parse_price(action.limit_price)
+    except BadNumber:
+        return refuse("invalid_limit_price", "limit_price", price=action.limit_price[:24])
+    if limit % NET_TICK_PRICE or abs(limit) > LIMIT_MAX_PRICE:
+        return refuse("sub_penny_price", "limit_price", price=action.limit_price[:24], field="limit_price")
+    return limit
+
+
+def _leg(given: OrderLeg, index: int, instruments: Instruments) -> ParsedLeg | Refusal:
+    where = f"legs.{index}"
+    instrument = instruments.find(given.symbol)
+    if instrument is None:
+        return unknown_symbol(given.symbol, f"{where}.symbol")
+    symbol = instrument.symbol
+    if instrument.is_option and not (instrument.underlying and instrument.right and instrument.expiry_date):
+        return refuse("options_not_served", f"{where}.symbol", symbol=symbol)
+    if not instrument.active:
+        reason = "contract_not_active" if instrument.is_option else "asset_not_active"
+        return refuse(reason, f"{where}.symbol", symbol=symbol)
+    if not instrument.tradable or instrument.asset_class == "us_index":
+        reason = "contract_not_tradable" if instrument.is_option else "asset_not_tradable"
+        return refuse(reason, f"{where}.symbol", symbol=symbol)
+    if instrument.is_option and instrument.multiplier != CONTRACT_SHARES:
+        return refuse("leg_refused", f"{where}.symbol", leg=symbol, detail="An adjusted contract trades alone.")
+    intent = given.position_intent or ""
+    if intent and intent not in INTENTS:
+        return refuse("leg_refused", f"{where}.position_intent", leg=symbol, detail="This is no position intent.")
+    if not given.side and not intent:
+        return refuse("leg_intent_required", f"{where}.position_intent", index=str(index))
+    side = given.side or intent.partition("_")[0]
+    if side not in SIDES or (intent and not intent.startswith(side)):
+        return refuse("leg_refused", f"{where}.side", leg=symbol, detail="Give side, in line with position_intent.")
+    ratio = _whole(given.ratio_qty) // QTY_PER_SHARE
+    if not 0 < ratio <= 10_000:
+        return refuse("leg_ratio", f"{where}.ratio_qty", leg=symbol)
+    return ParsedLeg(instrument, side == "buy", ratio, intent)
