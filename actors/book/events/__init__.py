@@ -20,6 +20,7 @@ from actors.book.events.accounts import (
 from actors.book.events.base import (
     Fact,
     Lot,
+    LotChoice,
     LotUse,
 )
 from actors.book.events.evidence import (
@@ -153,6 +154,7 @@ __all__ = [
     "HouseEvent",
     "IntradayLow",
     "Lot",
+    "LotChoice",
     "LotUse",
     "MarginChanged",
     "MarketGapped",

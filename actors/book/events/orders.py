@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct, field
 
-from actors.book.events.base import Fact, Lot, LotUse
+from actors.book.events.base import Fact, Lot, LotChoice, LotUse
 from actors.book.events.evidence import Evidence
 
 
@@ -87,6 +87,8 @@ class OrderAccepted(Fact, frozen=True, gc=False, array_like=True, tag="oa"):
     legs: tuple[AcceptedLeg, ...] = ()
     """Of an order of several legs; then ``qty`` counts units, ``symbol`` is empty, ``side`` is buy, and prices
     are nets a share, negative for a credit."""
+    lot_choice: LotChoice | None = None
+    """Tax lots that it closes; null: by the account's method."""
 
     @property
     def held_at_first(self) -> bool:
@@ -176,6 +178,8 @@ class PositionChanged(Fact, frozen=True, gc=False, array_like=True, tag="pc"):
     realized_money: int
     opened: Lot | None = None
     closed: tuple[LotUse, ...] = ()
+    lot_method: str = ""
+    """By which ``closed`` was chosen, as :class:`LotChoice` names it; empty for first in, first out."""
 
 
 class OrderCancelPending(Fact, frozen=True, gc=False, array_like=True, tag="op"):
