@@ -27,6 +27,7 @@ from actors.book import (
 )
 from actors.book import events as e
 from actors.book.draft import Draft
+from actors.book.margin_band import band_of
 from actors.book.outcome import Outcome
 from actors.book.rules.matching.market_state import AUCTION_TIMES, eligible_phases
 from actors.book.rules.matching.model import FAR_REASONS, SESSION_REASONS
@@ -60,6 +61,7 @@ from actors.commands import (
     SetStructureExit,
     Withdraw,
 )
+from actors.margin_sweep import MarginSweep
 from actors.market.board import ASK_UP, BID_DOWN, LAST_DOWN, LAST_UP, Key
 from actors.market.world import World
 
@@ -88,6 +90,8 @@ HANDLERS: dict[type, Handler] = {
 }
 MARGIN_LOOK_NS = 30 * NS_PER_SECOND
 """How often the margin of an account is looked at that prices alone can bring into a call."""
+_SWEEP: t.Entry = (0, 0, t.MARGIN)
+"""The timer of the sweep: it belongs to no account and comes first at its instant."""
 _WHILE_CLOSED = (CancelOrder, CancelAll, CloseAccount)
 
 
@@ -169,7 +173,7 @@ def _is_behind(order: Order, watch: Watch | None) -> bool:
 class Waits:
     """What all live orders of an engine wait for: watches on the board, timers, the next phase."""
 
-    __slots__ = ("_account", "_expiry", "phase_waiters", "profiles", "timers", "world")
+    __slots__ = ("_account", "_expiry", "_sweep_at", "margin_sweep", "phase_waiters", "profiles", "timers", "world")
 
     def __init__(self, world: World, profiles: Profiles) -> None:
         self.world = world
@@ -178,9 +182,11 @@ class Waits:
         self.phase_waiters: dict[Key, None] = {}
         """Orders that the next change of phase concerns."""
         self._expiry: dict[Key, int] = {}
-        self._account: dict[int, tuple[int, int, Money | None]] = {}
+        self._account: dict[int, tuple[int, int, Money | None, int, str]] = {}
         """Of each account with timers of its own: when it is due, when its margin is looked at next, and for
-        which money record that holds."""
+        which money record, cash and margin profile that holds."""
+        self.margin_sweep = MarginSweep()
+        self._sweep_at = t.NEVER
 
     def arm(self, book: Book, order_no: int) -> None:
         """Make what an order waits for follow from the book; an ended order waits for nothing."""
@@ -276,19 +282,24 @@ class Waits:
             if watch is not None and watch.due_at:
                 self.timers.add(watch.due_at, (*key, t.DWELL))
 
-    def arm_account(self, book: Book, *, anew: bool = True) -> None:
+    def arm_account(self, book: Book, *, anew: bool = True, looked: bool = False) -> None:
         """Make the account's own timers follow from its book: what is due, and the paced look at its margin.
 
         The look happens on a fixed grid of instants, so it does not depend on when the account was armed. What
-        both depend on changes only with the money record and the positions: without ``anew`` the same record is
-        passed over.
+        both depend on changes only with the money record, cash, margin profile and positions: without ``anew`` the
+        same ones are passed over. ``looked``: a look has just changed nothing, so there need be none before a price
+        leaves the account's band.
         """
         if self.world.days is None:
             return
         money, account_no = book.money, book.account_no
         entry = self._account.get(account_no)
         if (entry is None and money is None and not book.positions) or (
-            entry is not None and entry[2] is money and not anew
+            entry is not None
+            and not anew
+            and entry[2] is money
+            and entry[3] == book.cash
+            and entry[4] == book.margin_profile
         ):
             return
         old_due, old_look = entry[:2] if entry is not None else (t.NEVER, t.NEVER)
@@ -297,18 +308,57 @@ class Waits:
             due = dues.next_due(book, self.world)
             if money is not None and margin_call.is_leveraged(book):
                 look = (self.world.now // MARGIN_LOOK_NS + 1) * MARGIN_LOOK_NS
+        band = band_of(book, self.world) if looked and look != t.NEVER else None
+        if band is not None:
+            self.margin_sweep.put(account_no, band)
+            self._time_sweep(look)
+            look = t.NEVER
+        else:
+            self.margin_sweep.drop(account_no)
         for old, new, purpose in ((old_due, due, t.DUE), (old_look, look, t.MARGIN)):
             if old != new:
                 self.timers.remove(old, (account_no, 0, purpose))
                 if new != t.NEVER:
                     self.timers.add(new, (account_no, 0, purpose))
-        if due == look == t.NEVER:
+        if due == look == t.NEVER and band is None:
             self._account.pop(account_no, None)
         else:
-            self._account[account_no] = (due, look, money)
+            self._account[account_no] = (due, look, money, book.cash, book.margin_profile)
+
+    def _time_sweep(self, at: int) -> None:
+        if self._sweep_at != at:
+            self._sweep_at = at
+            self.timers.add(at, _SWEEP)
+
+    def sweep_margin(self, at: int) -> None:
+        """Before the timers of an instant: have those looked at whose prices have left their band.
+
+        What is due for an account at the same instant changes its book before the look.
+        """
+        if at != self._sweep_at:
+            return
+        due_now = [no for no, _, purpose in self.timers.at(at) if purpose == t.DUE and no in self.margin_sweep]
+        for account_no in due_now:
+            self.margin_sweep.drop(account_no)
+        for account_no in (*due_now, *self.margin_sweep.crossed(self.world)):
+            due, _, money, cash, profile = self._account[account_no]
+            self._account[account_no] = (due, at, money, cash, profile)
+            self.timers.add(at, (account_no, 0, t.MARGIN))
+        self._sweep_at = t.NEVER
+        if self.margin_sweep:
+            self._time_sweep(at + MARGIN_LOOK_NS)
+
+    def look_at_all_margins(self) -> None:
+        """What a position asks may have changed without its book or a price: no band holds any more."""
+        at = (self.world.now // MARGIN_LOOK_NS + 1) * MARGIN_LOOK_NS
+        for account_no in self.margin_sweep.clear():
+            due, _, money, cash, profile = self._account[account_no]
+            self._account[account_no] = (due, at, money, cash, profile)
+            self.timers.add(at, (account_no, 0, t.MARGIN))
 
     def disarm_account(self, account_no: int) -> None:
         """Forget an account's own timers: it leaves memory."""
+        self.margin_sweep.drop(account_no)
         entry = self._account.pop(account_no, None)
         if entry is not None:
             self.timers.remove(entry[0], (account_no, 0, t.DUE))

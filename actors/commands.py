@@ -52,6 +52,8 @@ class ConfigureAccount(Action, tag="account.configure", frozen=True, kw_only=Tru
     disable_overnight_trading: bool | None = None
     intraday_mode: Literal["real_time_block", "eod_only"] | None = None
     unsettled_sales: Literal["record", "refuse"] | None = None
+    lot_method: Literal["fifo", "lifo", "highest_cost", "lowest_cost"] | None = None
+    """Which tax lots closing orders take that do not say so themselves."""
     max_options_trading_level: Whole | None = None
     """At most the approved level; an other name of ``options_level`` that may only lower it (alpaca-api §4.6)."""
     trade_confirm_email: Literal["all", "none"] | None = None
@@ -112,6 +114,13 @@ class OrderLeg(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, om
     position_intent: str | None = None
 
 
+class LotPick(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """An open tax lot to close, as ``position.get`` lists it; all of it unless ``qty`` says less."""
+
+    lot_no: Whole
+    qty: str | None = None
+
+
 class PlaceOrder(Action, tag="order.place", frozen=True, kw_only=True):
     """Submit an order (alpaca-api §2.2). What it may say is decided by the rules, with Alpaca's codes."""
 
@@ -134,6 +143,10 @@ class PlaceOrder(Action, tag="order.place", frozen=True, kw_only=True):
     position_intent: str | None = None
     any_sign: bool = False
     """Of several legs: a limit whose sign is not the market's (a debit where it is a credit) is meant."""
+    lot_method: str | None = None
+    """Tax lots that a closing order takes, in place of the account's method."""
+    lots: tuple[LotPick, ...] | None = None
+    """These very lots, in this order; what they lack by the time of a fill goes first in, first out."""
 
 
 class ReplaceOrder(Action, tag="order.replace", frozen=True, kw_only=True):
@@ -174,6 +187,9 @@ class ClosePosition(Action, tag="position.close", frozen=True, kw_only=True):
     client_order_id: str | None = None
     cancel_orders: bool = False
     """Cancel the symbol's open orders first; the close is held until they have ended."""
+    lot_method: str | None = None
+    lots: tuple[LotPick, ...] | None = None
+    """As in ``order.place``."""
 
 
 class CloseAllPositions(Action, tag="position.close_all", frozen=True, kw_only=True):

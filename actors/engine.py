@@ -161,6 +161,7 @@ class Engine(Market):
             slot = board.slots.get(record.symbol)
             if slot is not None:
                 board.describe(slot, record)
+        self.waits.look_at_all_margins()
         self.close_step(ReferenceInput(records))
 
     # ── recovery ────────────────────────────────────────────────────────────────────────────────────────

@@ -21,6 +21,7 @@ from actors.book.structures import exits
 from actors.inputs import TapeInput, TimerInput
 from actors.market.board import Slot
 from actors.market.messages import Auction, FeedState, Quote, Session, Status, TapeMessage, Trade
+from actors.timers import MARGIN
 from actors.turns import Turns
 
 _TAPE = TapeInput()
@@ -312,8 +313,9 @@ class Market(Turns):
         return self.waits.timers.next_due <= until
 
     def _run_due(self, most: int) -> None:
-        due, entries = self.waits.timers.take(most)
-        self.world.now = max(self.world.now, due)
+        self.world.now = max(self.world.now, self.waits.timers.next_due)
+        self.waits.sweep_margin(self.waits.timers.next_due)
+        _, entries = self.waits.timers.take(most)
         for account_no, order_no, purpose in entries:
             book = self.books.get(account_no)
             if book is None or book.quarantined:
@@ -324,7 +326,7 @@ class Market(Turns):
 
             self.turn(book, run, (order_no,) if order_no else ())
             if not order_no:
-                self.waits.arm_account(book)
+                self.waits.arm_account(book, looked=purpose == MARGIN and not self.has_sections)
             if self.has_sections:
                 self.input_seq += 1
                 self.close_step(TimerInput(account_no, order_no, purpose))

@@ -54,6 +54,10 @@ class Timers:
         if bucket is not None:
             bucket.pop(entry, None)
 
+    def at(self, due: int) -> list[Entry]:
+        """The entries of an instant that is not being worked off yet."""
+        return list(self._buckets.get(due, ()))
+
     def take(self, most: int) -> tuple[int, list[Entry]]:
         """The earliest instant and up to ``most`` of its entries, in order; only while ``next_due`` is not NEVER.
 

@@ -6,6 +6,8 @@ the last of the symbol's other orders has ended, then closes what is there by th
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from actors.book import events as e
 from actors.book.decide import accept, ask_cancel, first_of, note_rejected, place
 from actors.book.draft import Draft
@@ -14,6 +16,7 @@ from actors.book.outcome import Closed, Outcome, Placed
 from actors.book.rules.admission.check import Need, account_refusal, read_close
 from actors.book.rules.admission.parse import parse
 from actors.book.rules.admission.switches import trading_refusal
+from actors.book.rules.lots import read_choice
 from actors.book.rules.matching.profiles import Profiles
 from actors.book.rules.reasons import Refusal, refuse
 from actors.book.state.book import Book, Position
@@ -32,7 +35,7 @@ def close_position(draft: Draft, action: ClosePosition, world: World, profiles: 
     if isinstance(qty, Refusal):
         draft.emit(e.CommandRefused("position.close", qty.reason, qty.numbers))
         return qty
-    order = _order_for(position, qty, action.client_order_id)
+    order = replace(_order_for(position, qty, action.client_order_id), lot_method=action.lot_method, lots=action.lots)
     if not action.cancel_orders:
         return place(draft, order, world, profiles)
     return _close_behind_cancels(draft, order, world, profiles)
@@ -98,8 +101,12 @@ def _close_behind_cancels(draft: Draft, action: PlaceOrder, world: World, profil
         assert refusal is not None
         note_rejected(draft, action, refusal)
         return refusal
+    need = Need(0, 0, 0, 0, f"{order.side}_to_close")
+    choice = read_choice(book, order.instrument.symbol, need.intent, order.qty, action.lot_method, action.lots)
+    if isinstance(choice, Refusal):
+        note_rejected(draft, action, choice)
+        return choice
     waits_for = _cancel_open(draft, profiles, order.instrument.symbol)
     if not waits_for:
         return place(draft, action, world, profiles)
-    need = Need(0, 0, 0, 0, f"{order.side}_to_close")
-    return accept(draft, order, need, action.client_order_id, key, world, profiles, waits_for)
+    return accept(draft, order, need, action.client_order_id, key, world, profiles, waits_for, choice)

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from actors.book import events as e
 from actors.book.contingent import accept_exits
 from actors.book.draft import Draft
+from actors.book.events.base import LotChoice
 from actors.book.ids import client_key, derive_order_ids
 from actors.book.latency import kind_of, unit_kind
 from actors.book.latency import latency_ns as latency_ns
@@ -30,6 +31,7 @@ from actors.book.rules.admission.parse import Parsed, parse
 from actors.book.rules.admission.switches import exposure_refusal, trading_refusal
 from actors.book.rules.admission.unit_form import ParsedUnit
 from actors.book.rules.admission.units import check_unit
+from actors.book.rules.lots import read_choice
 from actors.book.rules.matching.profiles import OPTION, STOCK, Profiles
 from actors.book.rules.matrix import AUCTIONS
 from actors.book.rules.reasons import Refusal, refuse
@@ -106,7 +108,13 @@ def _place(draft: Draft, action: PlaceOrder, world: World, profiles: Profiles) -
     if isinstance(admitted, Refusal):
         return admitted
     order, need = admitted
-    return accept(draft, order, need, action.client_order_id, key, world, profiles)
+    choice: LotChoice | Refusal | None = None
+    if action.lots is not None or action.lot_method is not None:
+        intent = "" if order.order_class else need.intent
+        choice = read_choice(book, order.instrument.symbol, intent, order.qty, action.lot_method, action.lots)
+    if isinstance(choice, Refusal):
+        return choice
+    return accept(draft, order, need, action.client_order_id, key, world, profiles, lot_choice=choice)
 
 
 def first_of(book: Book, client_order_id: str, key: int, fingerprint: int) -> Placed | Refusal | None:
@@ -195,6 +203,7 @@ def accept(
     profiles: Profiles,
     waits_for: tuple[int, ...] = (),
     structure_no: int = 0,
+    lot_choice: LotChoice | None = None,
 ) -> Placed:
     """The order exists from now on, and so do the exits of its group."""
     book = draft.book
@@ -221,7 +230,7 @@ def accept(
         order.order_class, draft.at, draft.at + wait,
         time_in_force_ends_at(order, world), need.money, need.qty, need.check_price, need.collar_price, book.profile,
         0, 0, 0, 0, order.trail_price, order.trail_ppm, order.high_water_mark, order_no if leg else 0, leg, waits_for,
-        unit_legs, structure_no,
+        unit_legs, structure_no, lot_choice,
     )  # fmt: skip
     draft.emit(terms)
     legs = accept_exits(draft, order, terms) if leg else ()

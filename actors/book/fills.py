@@ -76,7 +76,9 @@ def fill(
             evidence(order, slot, s, verdict, world, numbers, trail, used_after, watch),
         )
     )  # fmt: skip
-    draft.emit(book_value(draft.book, instrument, s.buying, qty, value, 0, draft.at, terms.order_no))
+    draft.emit(
+        book_value(draft.book, instrument, s.buying, qty, value, 0, draft.at, terms.order_no, terms.lot_choice)
+    )
     if not complete and qty < verdict.qty:
         cancel(draft, order, "buying_power")
     elif complete:

@@ -49,6 +49,7 @@ _PLAIN_FIELDS: Final = (
     "client_order_id",
     "order_class",
     "position_intent",
+    "lot_method",
 )
 
 
@@ -77,6 +78,8 @@ def order_fields(args: argparse.Namespace) -> dict[str, Any]:
     if args.leg:
         fields["legs"] = [_leg(text) for text in args.leg]
         fields.setdefault("order_class", "mleg")
+    if args.lot:
+        fields["lots"] = [_lot(text) for text in args.lot]
     fields.setdefault("type", _type_for(fields))
     fields.setdefault("time_in_force", "day")
     return fields
@@ -101,6 +104,13 @@ def _leg(text: str) -> dict[str, str]:
         "side": intent.partition("_")[0],
         "position_intent": intent,
     }
+
+
+def _lot(text: str) -> dict[str, Any]:
+    number, _, qty = text.partition(":")
+    if not (number.isascii() and number.isdigit()):
+        raise UsageError("a lot is LOT_NO or LOT_NO:QTY, such as 3:50; position list shows the open lots")
+    return {"lot_no": int(number), **({"qty": qty} if qty else {})}
 
 
 def _place(args: argparse.Namespace) -> int:
@@ -308,6 +318,10 @@ def _add_order_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--stop-loss-limit", metavar="PRICE")
     parser.add_argument("--leg", action="append", metavar="SYMBOL:RATIO:INTENT", help="repeatable")
     parser.add_argument("--position-intent")
+    parser.add_argument(
+        "--lot-method", metavar="METHOD", help="tax lots to close: fifo, lifo, highest_cost or lowest_cost"
+    )
+    parser.add_argument("--lot", action="append", metavar="LOT_NO[:QTY]", help="close this very lot; repeatable")
     add_words(parser, "ACCOUNT SIDE QTY SYMBOL")
 
 

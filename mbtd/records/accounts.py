@@ -170,6 +170,7 @@ def render_configuration(book: Book) -> dict[str, Any]:
         "day_trade_rules": rules.day_trade_rules,
         "intraday_mode": rules.intraday_mode,
         "unsettled_sales": rules.unsettled_sales,
+        "lot_method": rules.lot_method,
     }
 
 
@@ -207,6 +208,7 @@ def render_position(book: Book, position: Position, world: World) -> dict[str, A
         "realized_pl": format_money(position.realized_money),
         "lots": [
             {
+                "lot_no": lot.lot_no,
                 "qty": format_qty(lot.qty),
                 "cost_basis": format_money(lot.basis_money),
                 "opened_at": format_time(lot.opened_at),

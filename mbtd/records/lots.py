@@ -33,6 +33,8 @@ class ClosedLot(Struct, frozen=True, array_like=True):
     n: int
     """Of the account's event that closed it."""
     seq: int
+    lot_method: str = ""
+    """By which it was chosen; empty for first in, first out."""
 
     @property
     def realized_money(self) -> int:
@@ -66,6 +68,7 @@ def closed_lots(event: e.PositionChanged, order_no: int, n: int, seq: int, at: i
             order_no,
             n,
             seq,
+            event.lot_method,
         )
 
 
@@ -87,4 +90,5 @@ def render_lot(lot: ClosedLot) -> dict[str, Any]:
         "proceeds": format_money(lot.proceeds_money),
         "realized_pl": format_money(lot.realized_money),
         "term": lot.term,
+        "lot_method": lot.lot_method or "fifo",
     }

@@ -44,6 +44,8 @@ PRODUCED_ELSEWHERE = {
             "margin_call",
             "locate_required",
             "unsettled_sale",
+            "lots_not_accepted",
+            "invalid_lots",
             "borrow_recalled",
             "overnight_disabled",
         ),

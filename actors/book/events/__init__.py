@@ -20,6 +20,7 @@ from actors.book.events.accounts import (
 from actors.book.events.base import (
     Fact,
     Lot,
+    LotChoice,
     LotUse,
 )
 from actors.book.events.evidence import (
@@ -166,6 +167,7 @@ __all__ = [
     "IntradayLow",
     "LegSeen",
     "Lot",
+    "LotChoice",
     "LotUse",
     "MarginChanged",
     "MarketGapped",

@@ -21,6 +21,15 @@ class Lot(Struct, frozen=True, gc=False, array_like=True):
     order_no: int
 
 
+class LotChoice(Struct, frozen=True, gc=False, array_like=True):
+    """Which lots an order closes."""
+
+    method: str
+    """``fifo``, ``lifo``, ``highest_cost``, ``lowest_cost`` or ``specific``."""
+    lots: tuple[tuple[int, int], ...] = ()
+    """Of ``specific``: lot and quantity, in the order of their use."""
+
+
 class LotUse(Struct, frozen=True, gc=False, array_like=True):
     """Part of a lot taken off by a closing fill."""
 

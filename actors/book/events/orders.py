@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct, field
 
-from actors.book.events.base import Fact, Lot, LotUse
+from actors.book.events.base import Fact, Lot, LotChoice, LotUse
 from actors.book.events.evidence import Evidence
 
 
@@ -100,6 +100,8 @@ class OrderAccepted(Fact, frozen=True, gc=False, array_like=True, tag="oa"):
     are nets a share, negative for a credit."""
     structure_no: int = 0
     """The structure whose legs it closes, rolls or adds to; 0 for none, and for one that opens a new one."""
+    lot_choice: LotChoice | None = None
+    """Tax lots that it closes; null: by the account's method."""
 
     @property
     def held_at_first(self) -> bool:
@@ -189,6 +191,8 @@ class PositionChanged(Fact, frozen=True, gc=False, array_like=True, tag="pc"):
     realized_money: int
     opened: Lot | None = None
     closed: tuple[LotUse, ...] = ()
+    lot_method: str = ""
+    """By which ``closed`` was chosen, as :class:`LotChoice` names it; empty for first in, first out."""
 
 
 class OrderCancelPending(Fact, frozen=True, gc=False, array_like=True, tag="op"):

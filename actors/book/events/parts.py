@@ -119,3 +119,5 @@ class Settings(Struct, frozen=True, gc=False, array_like=True):
     """``real_time_block`` or ``eod_only`` (§8.2)."""
     unsettled_sales: str = "record"
     """``record`` or ``refuse``: what happens to a sale that would be a violation in a cash account."""
+    lot_method: str = "fifo"
+    """Which tax lots a closing takes: ``fifo``, ``lifo``, ``highest_cost`` or ``lowest_cost``."""
