@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from tests.crash.disk import failing_sync, file_limit, small_disk, torn_log, torn_store
+from tests.crash.disk import failing_sync, file_limit, full_calls, small_disk, torn_log, torn_store
 from tests.crash.faults import broken_clients, kills, lost_feed, stepping_clock
 from tests.crash.garbage import garbage
 from tests.crash.template import Template
@@ -36,6 +36,7 @@ KINDS: dict[str, Kind] = {
     "kills": Kind(kills, 20, 50),
     "file-limit": Kind(file_limit, 10, 10),
     "small-disk": Kind(small_disk, 10, 10),
+    "full-calls": Kind(full_calls, 10, 10),
     "fsync": Kind(failing_sync, 5, 10),
     "torn-log": Kind(torn_log, 500, 2),
     "torn-store": Kind(torn_store, 250, 2),

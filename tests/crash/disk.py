@@ -6,7 +6,7 @@ import contextlib
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
 
@@ -98,27 +98,55 @@ def _mounted(place: Path) -> Iterator[Path | None]:
         subprocess.run(["umount", "-l", str(place)], check=False)
 
 
+def full_calls(directory: Path, count: int, seed: int, template: Template) -> Outcome:
+    """The disk is full, third way: writes of the daemon and its writer fail with ENOSPC from the n-th call on."""
+    outcome, random = Outcome("full: ENOSPC by strace"), Random(seed)
+    calls = "pwrite64,ftruncate,fallocate,pwritev"
+    return _traced(
+        directory, count, seed, template, outcome, lambda: (calls, f"error=ENOSPC:when={random.randrange(1, 120)}+")
+    )
+
+
 def failing_sync(directory: Path, count: int, seed: int, template: Template) -> Outcome:
     """fsync and fdatasync fail from the n-th call on: nothing unconfirmed leaves, the process ends with 74."""
     outcome, random = Outcome("fsync: EIO"), Random(seed)
+    return _traced(
+        directory, count, seed, template, outcome,
+        lambda: ("fsync,fdatasync", f"error=EIO:when={random.randrange(1, 60)}+"),
+    )  # fmt: skip
+
+
+def _traced(
+    directory: Path,
+    count: int,
+    seed: int,
+    template: Template,
+    outcome: Outcome,
+    drawn: Callable[[], tuple[str, str]],
+) -> Outcome:
+    """Trials in which calls of the running daemon and its writer fail until the tracer lets go."""
     if shutil.which("strace") is None:
         outcome.note("strace is not here")
         return outcome
+    random = Random(f"after/{seed}")
     trial = Trial(directory / "state", outcome, seed, template)
     trial.start()
     trial.open_accounts()
     for _ in range(count):
         outcome.trials += 1
-        inject = f"inject=fsync,fdatasync:error=EIO:when={random.randrange(1, 60)}+"
-        words = ["strace", "-f", "-o", "/dev/null", "-e", "trace=fsync,fdatasync", "-e", inject]
+        calls, inject = drawn()
+        words = ["strace", "-f", "-o", "/dev/null", "-e", f"trace={calls}", "-e", f"inject={calls}:{inject}"]
         for pid in trial.pids():
             words += ["-p", str(pid)]
         tracer = subprocess.Popen(words, stderr=subprocess.DEVNULL)
         _await_tracer(trial, tracer.pid)
-        trial.trade(200, time.monotonic() + 8.0)
-        trial.leave()
+        trial.trade(60, time.monotonic() + FULL_S)
+        # With the tracer the fault ends.
         tracer.terminate()
         tracer.wait()
+        if random.random() < 0.5:
+            trial.trade(5, time.monotonic() + FULL_S)
+        trial.leave()
         trial.settle()
     trial.finish()
     return outcome
@@ -140,7 +168,8 @@ def torn_log(directory: Path, count: int, seed: int, template: Template) -> Outc
     outcome, random = Outcome("torn log"), Random(seed)
     state = _left_by_a_kill(directory, outcome, seed, template)
     log = state / DIRECTORY / f"{FILE_NAME}-wal"
-    (state / f"{FILE_NAME}-wal").unlink()
+    for path in state.glob(f"{FILE_NAME}*"):
+        path.unlink()
     seen = 0
     for edge in _chosen(log, count, random):
         outcome.trials += 1

@@ -103,7 +103,9 @@ def broken_clients(directory: Path, count: int, seed: int, template: Template) -
     trial.start()
     trial.open_accounts()
     place = b'{"jsonrpc":"2.0","id":1,"method":"order.list","params":{"account":"ann","status":"all","limit":500}}\n'
-    follow = b'{"jsonrpc":"2.0","id":2,"method":"stream.subscribe","params":{"topics":["account:ann","quotes:AAPL"]}}\n'
+    follow = (
+        b'{"jsonrpc":"2.0","id":2,"method":"stream.subscribe","params":{"topics":["account:ann","quotes:AAPL"]}}\n'
+    )
 
     def vanish(peer: socket.socket) -> None:
         peer.sendall(place)

@@ -163,4 +163,3 @@ class _Exchange:
         yield bytes(msgpack.packb([_quote("NOSUCH", 3.0), {"T": "zz"}, 7, None]))
         old = _quote("AAPL", 50.0) | {"t": msgpack.Timestamp(random.choice((0, 1, 4_000_000_000)), 0)}
         yield bytes(msgpack.packb([old]))
-

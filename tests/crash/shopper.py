@@ -39,7 +39,7 @@ class Shopper:
         self.refused = 0
         self._sent = 0
 
-    def client(self, timeout_s: float = 8.0) -> Client:
+    def client(self, timeout_s: float = 20.0) -> Client:
         """A new connection."""
         return Client(self._socket, timeout_s=timeout_s, reconnect_max_s=0.1)
 

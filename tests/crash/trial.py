@@ -140,7 +140,7 @@ class Trial:
 
     def client(self) -> Client:
         """A connection."""
-        return Client(self.state / "mbtd.sock", timeout_s=8.0, reconnect_max_s=0.1)
+        return Client(self.state / "mbtd.sock", timeout_s=20.0, reconnect_max_s=0.1)
 
     def pids(self) -> list[int]:
         """The daemon's process and its writer's, below whatever wraps it."""
