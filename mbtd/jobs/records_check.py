@@ -138,7 +138,9 @@ def _orders(db: sqlite3.Connection, book: Book, told: _Told, forgotten_at: int) 
         if tuple(columns[:5]) != shown or columns[6] != record.updated_at:
             wrong.append(f"order {order_no}: the columns are not those of the record")
         if bool(columns[5]) != (order_no in book.orders):
-            wrong.append(f"order {order_no}: the record is {'' if columns[5] else 'not '}live, the book says otherwise")
+            wrong.append(
+                f"order {order_no}: the record is {'' if columns[5] else 'not '}live, the book says otherwise"
+            )
         wrong += [f"order {order_no}: {text}" for text in _order(record, expected, book)]
     return count, wrong + [f"order {order_no}: its record is missing" for order_no in sorted(missing)]
 
@@ -146,7 +148,7 @@ def _orders(db: sqlite3.Connection, book: Book, told: _Told, forgotten_at: int) 
 def _order(record: OrderRecord, expected: _Order, book: Book) -> Iterator[str]:
     terms = expected.terms
     live = book.orders.get(terms.order_no)
-    wanted = {"filled_qty": expected.filled_qty, "filled_money": expected.filled_money}
+    wanted: dict[str, Any] = {"filled_qty": expected.filled_qty, "filled_money": expected.filled_money}
     if live is not None:
         wanted |= {"status": live.status, "triggered": live.triggered, "leg_fills": live.leg_fills}
         wanted |= {"filled_qty": live.filled_qty, "filled_money": live.filled_money}
@@ -211,9 +213,7 @@ def _facts(db: sqlite3.Connection, account_no: int, told: _Told) -> tuple[int, l
 
 def _lots(db: sqlite3.Connection, account_no: int, told: _Told) -> tuple[int, list[str]]:
     wrong, missing, count = [], set(told.lots), 0
-    for n, lot_no, body in db.execute(
-        "SELECT n, lot_no, body FROM closed_lots WHERE account_no = ?", (account_no,)
-    ):
+    for n, lot_no, body in db.execute("SELECT n, lot_no, body FROM closed_lots WHERE account_no = ?", (account_no,)):
         count += 1
         missing.discard((n, lot_no))
         row, expected = decode_lot(body), told.lots.get((n, lot_no))

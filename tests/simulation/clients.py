@@ -205,8 +205,12 @@ class Clients(Market):
         self.sent = [entry for entry in self.sent if entry[0] != account_no]
 
     def _switch(self, random: Random) -> None:
-        change = SwitchInput(random.choice(SWITCHES), random.choice(SOURCES), random.random() < 0.4, "uid:0", "chaos")
-        switch(self.engine, change, self.now)
+        """One switch is thrown by somebody, or they are all cleared."""
+        if random.random() < 0.6:
+            self.clear_switches()
+        else:
+            change = SwitchInput(random.choice(SWITCHES), random.choice(SOURCES), True, "uid:0", "chaos")
+            switch(self.engine, change, self.now)
 
     def clear_switches(self) -> None:
         """Every switch off, whoever set it."""

@@ -42,10 +42,10 @@ OPS_A_DAY = 500
 FEWEST_ACCOUNTS = 6
 RATES = Rates(cash_interest_ppm=30_000)
 KINDS: tuple[tuple[str, float], ...] = (
-    ("quote", 36), ("odd_quote", 2), ("option_quote", 10), ("print", 8), ("place", 16), ("group", 3), ("trailing", 1),
-    ("option", 5), ("unit", 3), ("exercise", 1), ("cancel", 4), ("cancel_all", 1), ("replace", 4), ("close", 3),
+    ("quote", 36), ("odd_quote", 2), ("option_quote", 10), ("print", 8), ("place", 18), ("group", 5), ("trailing", 1),
+    ("option", 8), ("unit", 4), ("exercise", 2), ("cancel", 4), ("cancel_all", 1), ("replace", 4), ("close", 3),
     ("close_all", 0.5), ("money", 2), ("configure", 1), ("reset", 0.2), ("repeat", 3), ("commit", 4), ("full", 1),
-    ("crash", 1), ("snapshot", 2), ("feed", 1), ("halt", 1), ("reference", 0.5), ("switch", 1), ("erase", 0.15),
+    ("crash", 1), ("snapshot", 2), ("feed", 2), ("halt", 2), ("reference", 0.5), ("switch", 2), ("erase", 0.15),
     ("wait", 3),
 )  # fmt: skip
 GAPS = (MS, 40 * MS, 300 * MS, 2 * SECOND, 40 * SECOND, 300 * SECOND)
@@ -136,7 +136,7 @@ class World(Clients):
                 user_id=f"user-{number}",
                 type=kind,
                 profile=random.choice(PROFILES),
-                cash=str(random.choice((500, 5_000, 100_000))),
+                cash=str(random.choice((500, 5_000, 100_000, 1_000_000))),
             )
             seed_bytes = blake2b(b"%d/%d" % (seed, number), digest_size=32).digest()
             self.engine.command(0, action, self.now, Envelope(), Issued(seed_bytes))

@@ -65,7 +65,9 @@ class Market:
             for right in ("call", "put")
             if (found := contract(strike, right, date))  # type: ignore[arg-type]
         }
-        self.instruments = {each.symbol: each for each in (*STOCKS, *(found for found, _, _ in self.contracts.values()))}
+        self.instruments = {
+            each.symbol: each for each in (*STOCKS, *(found for found, _, _ in self.contracts.values()))
+        }
         self.told_at = 0
         """Changes of the session up to here have been told."""
 
@@ -80,13 +82,13 @@ class Market:
         for session in CALENDAR.changes(self.told_at + 1, self.now):
             self.engine.tape(session)
             if session.phase == "post":
-                self.tell_closes(session.at + SECOND)
+                self.tell_closes(session.at + SECOND, session.at + SECOND)
         self.told_at = self.now
 
-    def tell_closes(self, at: int) -> None:
+    def tell_closes(self, at: int, received_at: int) -> None:
         """The official closes; told again to whoever was not there."""
         for symbol, cents in self.cents.items():
-            self.engine.tape(Auction(symbol, "close", cents * 100, 1_000, at, received_at=self.now))
+            self.engine.tape(Auction(symbol, "close", cents * 100, 1_000, at, received_at=received_at))
 
     def tell_session(self) -> None:
         """The session as it is now: what a start tells first."""
@@ -132,12 +134,12 @@ class Market:
         self.engine.tape(Trade(symbol, price * 100, random.choice((1, 100)), self.now, conditions=conditions))
 
     def _feed(self, random: Random) -> None:
-        state: Any = random.choice(("down", "up", "gap", "lagging"))
+        state: Any = random.choice(("down", "up", "up", "up", "gap", "lagging"))
         symbols = random.choice(((), (random.choice(SYMBOLS),)))
         self.engine.tape(FeedState(state, self.now, "fake", symbols, "chaos"))
 
     def _halt(self, random: Random) -> None:
-        state: Any = random.choice(("halted", "paused", "trading"))
+        state: Any = random.choice(("halted", "paused", "trading", "trading", "trading"))
         self.engine.tape(Status(random.choice(SYMBOLS), state, self.now, short_restricted=random.random() < 0.3))
 
     def _reference(self, random: Random) -> None:
@@ -162,4 +164,4 @@ class Market:
             self.quote_contract(symbol, random)
         session = CALENDAR.session_at(self.now)
         if session.phase == "post":
-            self.tell_closes(CALENDAR.trading_day(session.trade_date).core_closes_at + SECOND)
+            self.tell_closes(CALENDAR.trading_day(session.trade_date).core_closes_at + SECOND, self.now)
