@@ -17,6 +17,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from mbtd.failpoints import store_type
+from storage.errors import Corrupt, OutOfSequence
 from storage.records import Group, Head
 from storage.remote import RemoteStore
 from storage.sqlite import SqliteStore
@@ -48,14 +49,26 @@ def open_front(directory: Path, *, take_epoch: bool, ballast_bytes: int = BALLAS
 
 
 def catch_up(front: SqliteStore, store: SqliteStore) -> int:
-    """Give the writer's store the groups that it lacks; returns how many."""
+    """Give the writer's store the groups that it lacks; returns how many.
+
+    Raises ``Corrupt`` when the journal lacks groups that the store has: files of two times lie together.
+    """
     head = store.head()
+    last = front.head().seq
+    if last < head.seq:
+        raise Corrupt(
+            f"the journal ({front.directory}) ends at event {last}, before the store's {head.seq}: its files are "
+            "missing or older; put them back, or restore a backup (mbtd restore)"
+        )
     known = (head.seq, head.input_seq, head.tape_pos, head.at)
     count = 0
     for group in front.groups(head.seq):
         # A timer can move state without an event and without an input of its own; then only the time tells.
         if (group.seq_last, group.input_seq, group.tape_pos, group.at) > known:
-            store.append(replace(group, epoch=head.epoch))
+            try:
+                store.append(replace(group, epoch=head.epoch))
+            except OutOfSequence as error:
+                raise Corrupt(f"the journal ({front.directory}) does not continue the store: {error}") from error
             count += 1
     return count
 

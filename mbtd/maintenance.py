@@ -16,7 +16,6 @@ from actors.book.events import Event
 from actors.book.state.book import Book
 from actors.book.state.fold import fold
 from mbtd.records.projection import project
-from mbtd.residency import book_of
 from storage import erasure, retention
 from storage.jobs import Jobs
 from storage.retention import Base, Purged
@@ -24,6 +23,7 @@ from storage.sqlite import SqliteStore
 
 _event = msgspec.msgpack.Decoder(Event)
 _encode = msgspec.msgpack.Encoder().encode
+_book = msgspec.msgpack.Decoder(Book)
 PROJECT_GROUPS = 256
 
 
@@ -117,7 +117,7 @@ def purge_account(store: SqliteStore, account_no: int, before_at: int, *, dry_ru
         return Purged()
     if dry_run:
         return Purged(events=found[0].n)
-    return retention.purge(store, found[0], before_at, needed_orders(book_of(snapshot)))
+    return retention.purge(store, found[0], before_at, needed_orders(_book.decode(snapshot.body)))
 
 
 def book_at(base: Base | None, events: Iterable[Sequence[object]], account_no: int) -> Book:

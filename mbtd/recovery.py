@@ -1,6 +1,7 @@
 """Putting a state directory's books back into an engine: snapshots, then each account's later sections.
 
-Invariant: nothing here decides; the kill switches are back before anything else looks at the market.
+Invariants: nothing here decides; the kill switches are back before anything else looks at the market; no account
+comes back that the house does not know.
 """
 
 from __future__ import annotations
@@ -73,6 +74,8 @@ def load(engine: Engine, store: SqliteStore, due_before: int = 0) -> tuple[Recov
         return True
 
     steps = restore(engine, store.groups(store.trimmed_seq()), wanted)
+    # A snapshot of the house may be newer than the journal's sections of an account that was erased before it.
+    engine.drop_books([no for no, book in engine.books.items() if engine.house.find(book.account_id) is None])
     resume_at(engine, head)
     show_switches(engine)
     # A live tape goes on counting where it stood; what came before is not on the board any more.

@@ -60,7 +60,7 @@ def events_between(db: sqlite3.Connection, account_no: int, after_n: int, to_n: 
 
 
 def purge(store: SqliteStore, base: Base, before_at: int, keep_orders: Iterable[int]) -> Purged:
-    """Keep ``base`` and delete what it covers, in one transaction."""
+    """Keep ``base`` and delete what it covers, in one transaction: events, and the rows that only they made."""
     purged = Purged()
     kept = set(keep_orders)
 
@@ -75,11 +75,14 @@ def purge(store: SqliteStore, base: Base, before_at: int, keep_orders: Iterable[
         purged.events = db.execute(
             "DELETE FROM archive WHERE account_no = ? AND n <= ?", (account_no, base.n)
         ).rowcount
+        # The base may end before the instant asked for; rows of what follows it stay with their events.
+        following = db.execute("SELECT min(at) FROM archive WHERE account_no = ?", (account_no,)).fetchone()[0]
+        cut = before_at if following is None else min(before_at, following)
         old = [
             no
             for (no,) in db.execute(
                 "SELECT order_no FROM orders WHERE account_no = ? AND live = 0 AND updated_at < ?",
-                (account_no, before_at),
+                (account_no, cut),
             )
             if no not in kept
         ]
@@ -91,7 +94,7 @@ def purge(store: SqliteStore, base: Base, before_at: int, keep_orders: Iterable[
         purged.orders = len(old)
         for table in ("activities", "closed_lots", "days"):
             purged.activities += db.execute(
-                f"DELETE FROM {table} WHERE account_no = ? AND at < ?", (account_no, before_at)
+                f"DELETE FROM {table} WHERE account_no = ? AND at < ?", (account_no, cut)
             ).rowcount
 
     store.change(work)

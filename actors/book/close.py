@@ -9,7 +9,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from actors.book import events as e
-from actors.book.decide import accept, ask_cancel, first_of, note_rejected, place
+from actors.book.decide import accept, ask_cancel, first_of, note_rejected, place, repeat_of_unlisted
 from actors.book.draft import Draft
 from actors.book.ids import client_key
 from actors.book.outcome import Closed, Outcome, Placed
@@ -89,6 +89,10 @@ def _close_behind_cancels(draft: Draft, action: PlaceOrder, world: World, profil
     book = draft.book
     order = parse(action, world.instruments)
     refusal = order if isinstance(order, Refusal) else None
+    if refusal is not None:
+        again = repeat_of_unlisted(book, action, refusal, world)
+        if isinstance(again, Placed):
+            return again
     key = 0
     if action.client_order_id is not None and not isinstance(order, Refusal):
         key = client_key(action.client_order_id)

@@ -14,6 +14,7 @@ from actors.book.contingent import accept_exits
 from actors.book.draft import Draft
 from actors.book.events.base import LotChoice
 from actors.book.ids import client_key, derive_order_ids
+from actors.book.instruments import Instruments
 from actors.book.latency import kind_of, unit_kind
 from actors.book.latency import latency_ns as latency_ns
 from actors.book.leg_ids import leg_refusal
@@ -92,7 +93,7 @@ def _place(draft: Draft, action: PlaceOrder, world: World, profiles: Profiles) -
     book = draft.book
     order = parse(action, world.instruments)
     if isinstance(order, Refusal):
-        return account_refusal(book) or order
+        return repeat_of_unlisted(book, action, order, world) or account_refusal(book) or order
     key = 0
     if action.client_order_id is not None:
         key = client_key(action.client_order_id)
@@ -128,6 +129,26 @@ def first_of(book: Book, client_order_id: str, key: int, fingerprint: int) -> Pl
         return refuse("client_order_id_not_unique", "client_order_id")
     live = book.orders.get(known >> 25)
     return Placed(live.terms if live is not None else None, known >> 25, duplicate=True)
+
+
+def repeat_of_unlisted(book: Book, action: PlaceOrder, refused: Refusal, world: World) -> Placed | Refusal | None:
+    """The order that was accepted before its instrument changed, when this repeats it: a repeat is no new order."""
+    client_id = action.client_order_id
+    if client_id is None or refused.reason not in _OF_THE_LISTING:
+        return None
+    symbols = [leg.symbol for leg in action.legs or ()] or [action.symbol or ""]
+    found = [each for symbol in symbols if (each := world.instruments.find(symbol)) is not None]
+    listed = Instruments(replace(each, active=True, tradable=True, fractionable=True) for each in found)
+    order = parse(action, listed)
+    if not isinstance(order, Refusal):
+        return first_of(book, client_id, client_key(client_id), order.fingerprint)
+    # What is not listed at all cannot be compared; an id that was accepted is believed then.
+    known = book.recent.get(client_key(client_id))
+    return first_of(book, client_id, client_key(client_id), known & 0x1FFFFFF) if known is not None else None
+
+
+_OF_THE_LISTING = frozenset(("asset_not_found", "asset_not_active", "asset_not_tradable", "asset_not_fractionable"))
+"""Refusals of an order's form that can come to be after the order was accepted."""
 
 
 def admit(book: Book, order: Parsed, world: World) -> tuple[Parsed, Need] | Refusal:

@@ -7,7 +7,6 @@ hashes are here; a key or session that was revoked is not here any more.
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
 from typing import Any
 from uuid import UUID
 
@@ -103,9 +102,9 @@ class House:
         self.n = 0
         self.next_account_no = 1
         self.names: Numbers[str] = Numbers(text=True)
-        self.by_id: MutableMapping[bytes, int] = Numbers(text=False)
+        self.by_id: Numbers[bytes] = Numbers(text=False)
         """Raw 16 bytes of each account id."""
-        self.users: MutableMapping[str, User] = Users()
+        self.users: Users = Users()
         self.owners: dict[int, str] = {}
         """User of each account."""
         self.keys: dict[str, ApiKey] = {}
@@ -235,12 +234,12 @@ class House:
 
     def encode(self) -> bytes:
         """The whole house as bytes: a :class:`HouseImage`, without ever holding all of it as objects."""
-        ids = ((str(UUID(bytes=raw)), no) for raw, no in self.by_id.items())
+        ids = ((_id_text(raw), no) for raw, no in self.by_id.pairs())
         image = bytearray((0x90 | len(HouseImage.__struct_fields__),))
         pack(image, self.n)
         pack(image, self.next_account_no)
-        pack_map(image, len(self.names), self.names.items())
-        pack_map(image, len(self.users), self.users.items())
+        pack_map(image, len(self.names), self.names.pairs())
+        pack_map(image, len(self.users), self.users.pairs())
         pack_map(image, len(self.by_id), ids)
         pack(image, self.switches)
         pack_map(image, len(self.keys), self.keys.items())
@@ -260,7 +259,7 @@ class House:
         house.users.update(image.users)
         house.switches = image.switches
         for text, account_no in image.account_ids.items():
-            house.by_id[UUID(text).bytes] = account_no
+            house.by_id[bytes.fromhex(text.replace("-", ""))] = account_no
         house.owners = {no: user_id for user_id, user in image.users.items() for no in user.account_nos}
         for key_id, key in image.keys.items():
             house._put_key(key_id, key)
@@ -269,3 +268,8 @@ class House:
         house.watchlists = image.watchlists
         house.officials = image.officials
         return house
+
+
+def _id_text(raw: bytes) -> str:
+    text = raw.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

@@ -2,7 +2,8 @@
 
 Reads only, beside a running daemon if need be, as of one moment: SQLite's own check, the journal's chain of
 groups, the audit chain of every account, the archive folded into books and compared with the snapshots, the ledger
-of every account, and the records of orders against the events. ``redecide`` lives in :mod:`mbtd.jobs.redecide`.
+of every account, and the rows that clients read against the events (:mod:`mbtd.jobs.records_check`).
+``redecide`` lives in :mod:`mbtd.jobs.redecide`.
 Invariant: every finding names the account and the event, none names a user.
 """
 
@@ -23,8 +24,11 @@ from actors.book.state.book import Book
 from actors.book.state.fold import fold
 from actors.house.state import HOUSE_NO, House
 from actors.inputs import Section, Step, decode_steps
+from mbtd.jobs import records_check
+from mbtd.jobs.records_check import Archived
 from mbtd.journal import DIRECTORY
 from mbtd.maintenance import book_at, decode_event
+from mbtd.records.projection import decode_account
 from storage import audit, backup, retention
 from storage.chain import next_hash
 from storage.database import FILE_NAME
@@ -124,6 +128,8 @@ class _Checker:
         self.books: dict[int, Book] = {}
         self._sections: dict[int, list[tuple[int, Section]]] = {}
         """Journal sections by account, with their instants."""
+        self._rows = 0
+        self._rows_wrong: list[str] = []
 
     def checks(self) -> list[tuple[str, Callable[[], tuple[int, list[str]]]]]:
         """In this order."""
@@ -131,8 +137,8 @@ class _Checker:
             ("journal chain", self._journal),
             ("audit chain", self._audit),
             ("replay", self._replay),
+            ("records", self._records),
             ("ledger", self._ledger),
-            ("orders", self._orders),
             ("house", self._house),
         ]
 
@@ -191,22 +197,44 @@ class _Checker:
         base = retention.base_of(self._db, account_no)
         after = base.n if base is not None else 0
         stored_n = snapshot[0] if snapshot is not None else -1
-        book = book_at(base, retention.events_between(self._db, account_no, after, 1 << 62), account_no)
-        archived_n = book.n
-        if snapshot is not None and stored_n < archived_n:
-            early = book_at(base, retention.events_between(self._db, account_no, after, stored_n), account_no)
-            _compare(early, snapshot, wrong)
+        book = book_at(base, (), account_no)
+        events = self._archived(account_no, after)
+        for n, _, at, event in events:
+            if n != book.n + 1:
+                raise LookupError(f"event {book.n + 1} is missing")
+            if book.n == stored_n and snapshot is not None:
+                _compare(book, snapshot, wrong)
+            fold(book, event, at)
+        rows, texts = records_check.check_account(self._db, book, base, events)
+        self._rows += rows
+        self._rows_wrong += texts
+        known = {n: event for n, _, _, event in events}
         for at, section in self._sections.get(account_no, ()):
-            for event in section.events[max(0, book.n - section.n_first + 1) :]:
-                if book.n == stored_n and snapshot is not None and stored_n > archived_n:
-                    _compare(book, snapshot, wrong)
-                fold(book, event, at)
+            for n, event in enumerate(section.events, section.n_first):
+                if n > book.n:
+                    if book.n == stored_n and snapshot is not None:
+                        _compare(book, snapshot, wrong)
+                    fold(book, event, at)
+                elif n in known and known[n] != event:
+                    wrong.append(f"account {account_no} event {n}: the archive and the journal disagree")
         if snapshot is not None and stored_n == book.n:
             _compare(book, snapshot, wrong)
         elif snapshot is not None and stored_n > book.n:
             wrong.append(f"account {account_no}: the snapshot knows event {stored_n}, history ends at {book.n}")
         self.books[account_no] = book
         return book.n - after
+
+    def _archived(self, account_no: int, after: int) -> list[Archived]:
+        return [
+            (n, seq, at, decode_event(body))
+            for n, seq, at, body in self._db.execute(
+                "SELECT n, seq, at, body FROM archive WHERE account_no = ? AND n > ? ORDER BY n", (account_no, after)
+            )
+        ]
+
+    def _records(self) -> tuple[int, list[str]]:
+        """Orders, fills, bookings, closed lots and days are what the events say."""
+        return self._rows, self._rows_wrong + records_check.strangers(self._db, self.books)
 
     def _erased(self) -> set[int]:
         gone: set[int] = set()
@@ -249,25 +277,6 @@ class _Checker:
                 n += 1
                 yield n, event
 
-    def _orders(self) -> tuple[int, list[str]]:
-        """Every live order of a book that history knows has a live record, and no other record is live."""
-        wrong = []
-        projected = self._db.execute("SELECT projected_seq FROM store").fetchone()[0]
-        if projected < self.seq:
-            return 0, []
-        count = 0
-        for account_no, book in self.books.items():
-            live = {
-                no
-                for (no,) in self._db.execute(
-                    "SELECT order_no FROM orders WHERE account_no = ? AND live = 1", (account_no,)
-                )
-            }
-            count += len(live)
-            for order_no in sorted(live ^ set(book.orders)):
-                wrong.append(f"account {account_no} order {order_no}: record and book disagree")
-        return count, wrong
-
     def state_hash(self) -> str:
         """One hash over all books, in the order of their numbers."""
         digest = blake2b(digest_size=32)
@@ -286,7 +295,21 @@ class _Checker:
             house.fold(event)
         missing = set(self.books) - set(house.by_id.values())
         wrong += [f"account {no} is unknown to the house" for no in sorted(missing)]
-        return house.n, wrong
+        return house.n, wrong + self._cards()
+
+    def _cards(self) -> list[str]:
+        """The list of accounts says what was registered."""
+        wrong = []
+        told = {
+            event.account_no: (event.account_id, event.name, event.user_id)
+            for (body,) in self._db.execute("SELECT body FROM archive WHERE account_no = 0 AND body != x''")
+            if isinstance(event := decode_event(body), e.AccountRegistered)
+        }
+        for account_no, body in self._db.execute("SELECT account_no, body FROM accounts"):
+            card = decode_account(body)
+            if account_no in told and told.pop(account_no) != (card.account_id, card.name, card.user_id):
+                wrong.append(f"account {account_no}: the list of accounts names it otherwise than it was registered")
+        return wrong + [f"account {no}: it is not in the list of accounts" for no in sorted(told)]
 
 
 def bare(book: Book) -> Book:

@@ -39,7 +39,7 @@ def test_numbers_are_a_dict(calls: list[tuple[str, str, int]], text: bool, other
         assert table.get(key) == want.get(key)
         assert (key in table) is (key in want)
     assert len(table) == len(want)
-    assert list(table.items()) == list(want.items())
+    assert list(table.items()) == list(table.pairs()) == list(want.items())
 
 
 def test_a_deleted_key_leaves_no_bytes() -> None:
@@ -71,10 +71,10 @@ def test_users_are_a_dict(users: list[tuple[str, str, list[int]]]) -> None:
     want: dict[str, User] = {}
     for user_id, tier, account_nos in users:
         table[user_id] = want[user_id] = User(tier, tuple(account_nos))
-    assert dict(table) == want
+    assert dict(table) == dict(table.pairs()) == want
     for user_id in list(want)[::2]:
         del table[user_id], want[user_id]
-    assert dict(table) == want
+    assert dict(table) == dict(table.pairs()) == want
 
 
 def test_a_house_knows_names_by_number_also_after_a_restart() -> None:

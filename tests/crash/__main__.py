@@ -51,14 +51,16 @@ def _serve(args: argparse.Namespace) -> None:
 def _campaign(args: argparse.Namespace) -> None:
     from tests.crash import campaign
 
-    counts = campaign.SHORT if args.short else campaign.LONG
-    outcomes = []
-    for kind in args.kind or campaign.KINDS:
-        count = args.count if args.count is not None else counts[kind]
-        outcomes.append(campaign.run(kind, count, args.seed))
-        print(json.dumps(msgspec.to_builtins(outcomes[-1]) | {"ok": outcomes[-1].ok}), flush=True)
-    print(campaign.table(outcomes))
-    if not all(outcome.ok for outcome in outcomes):
+    kinds = args.kind or list(campaign.KINDS)
+    until = None if args.minutes is None else time.monotonic() + 60 * args.minutes
+    if not args.table:
+        for unit in campaign.run(
+            kinds, args.seed, args.log, first=args.first, units=args.units, trials=args.trials, until=until
+        ):
+            print(json.dumps(msgspec.to_builtins(unit)), flush=True)
+    units = campaign.read_log(args.log)
+    print(campaign.table(units))
+    if not all(unit.ok for unit in units):
         raise SystemExit(1)
 
 
@@ -79,8 +81,12 @@ def main() -> None:
     serve.set_defaults(run=_serve)
     campaign = kinds.add_parser("campaign", help="every kind of fault, and a table")
     campaign.add_argument("--kind", action="append", help="only this one; may be repeated")
-    campaign.add_argument("--count", type=int, help="trials of each kind")
-    campaign.add_argument("--short", action="store_true", help="a few trials of each kind")
+    campaign.add_argument("--log", type=Path, default=Path("campaign.jsonl"), help="what is done; gone on with")
+    campaign.add_argument("--first", type=int, default=0, help="the first directory of each kind")
+    campaign.add_argument("--units", type=int, help="so many directories of each kind")
+    campaign.add_argument("--trials", type=int, help="so many trials in each directory")
+    campaign.add_argument("--minutes", type=float, help="begin no directory after so long")
+    campaign.add_argument("--table", action="store_true", help="only sum up the log")
     campaign.set_defaults(run=_campaign)
     for kind in (replay, serve, campaign):
         kind.add_argument("--seed", type=int, default=seed)

@@ -1,6 +1,6 @@
 """Simulated days: ``python -m tests.simulation --seeds N --span day|week [--first SEED] [--replay SEED:KEPT]``.
 
-One JSON line in the end; a failing seed is shrunk and printed as ``SEED:DAY.PLACE,…``, which ``--replay`` runs again.
+One JSON line in the end; a failing seed is shrunk and printed as ``SEED:DAY.FIRST-LAST,…``, which ``--replay`` runs again.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import time
 import msgspec
 
 from tests.simulation.days import OPS_A_DAY, Tally, drawn_days, run
-from tests.simulation.shrink import shrink
+from tests.simulation.shrink import Places, shrink
 
 DAYS = {"day": 1, "week": 7}
 
@@ -22,11 +22,26 @@ def _replay(text: str, days: int) -> int:
     seed_text, _, kept_text = text.partition(":")
     seed = int(seed_text)
     drawn = drawn_days(seed, days)
-    kept = {(int(a), int(b)) for a, _, b in (place.partition(".") for place in kept_text.split(",") if place)}
+    kept = {
+        (int(day), place)
+        for day, _, span in (part.partition(".") for part in kept_text.split(",") if part)
+        for place in range(int(span.partition("-")[0]), int(span.rpartition("-")[2]) + 1)
+    }
     everything = {(number, place) for number, day in enumerate(drawn) for place in range(len(day.ops))}
     run(seed, drawn, frozenset(everything - kept) if kept else frozenset())
     print(json.dumps({"seed": seed, "ok": True}))
     return 0
+
+
+def spans(places: Places) -> str:
+    """Days and places as text, runs as ``DAY.FIRST-LAST``."""
+    runs: list[list[int]] = []
+    for day, place in places:
+        if runs and runs[-1][0] == day and runs[-1][2] == place - 1:
+            runs[-1][2] = place
+        else:
+            runs.append([day, place, place])
+    return ",".join(f"{day}.{first}" + (f"-{last}" if last > first else "") for day, first, last in runs)
 
 
 def main() -> int:
@@ -48,7 +63,7 @@ def main() -> int:
         except Exception as error:
             print(f"seed {seed} failed: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
             why, kept = shrink(seed, drawn)
-            token = f"{seed}:" + ",".join(f"{a}.{b}" for a, b in kept)
+            token = f"{seed}:" + spans(kept)
             print(
                 f"  shrunk to {len(kept)} operations: --span {args.span} --replay {token}",
                 file=sys.stderr,
@@ -56,8 +71,7 @@ def main() -> int:
             )
             failed.append({"seed": seed, "why": why, "replay": token})
             continue
-        for name in Tally.__struct_fields__:
-            setattr(total, name, getattr(total, name) + getattr(tally, name))
+        total.add(tally)
     seconds = time.monotonic() - started
     print(
         json.dumps(
