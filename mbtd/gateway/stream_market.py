@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
+from msgspec import Struct
 from starlette.websockets import WebSocket
 
 from actors.book.units import format_time
@@ -51,6 +52,18 @@ _ERRORS: Final = {
     412: "option messages are only available in MsgPack format",
     413: "star subscription is not allowed for option quotes", 500: "internal error",
 }  # fmt: skip
+
+
+class _Batch(Struct):
+    """What the daemon sends of a lane."""
+
+    topic: str
+    m: list[TapeMessage]
+    b: list[tuple[str, Bar]]
+    d: list[tuple[str, Bar]]
+
+
+_read_batch: Final = msgspec.json.Decoder(_Batch).decode
 
 
 class Item:
@@ -225,21 +238,22 @@ class MarketStreams:
 
     # ── the daemon's side ────────────────────────────────────────────────────────────────────────────────
 
-    def heard(self, event: Mapping[str, Any]) -> None:
+    def heard(self, event: msgspec.Raw) -> None:
         """A batch of one lane."""
-        lane = str(event["topic"]).partition(":")[2]
+        found = _read_batch(event)
+        lane = found.topic.partition(":")[2]
         if not self._clients[lane]:
             return
-        for message in msgspec.convert(event["m"], list[TapeMessage]):
+        for message in found.m:
             if isinstance(message, Quote):
                 self._hand("quotes", lane, message.symbol, message)
             elif isinstance(message, Trade):
                 self._hand("trades", lane, message.symbol, message)
             elif isinstance(message, Status):
                 self._hand("statuses", lane, message.symbol, message)
-        for channel, rows in (("bars", event["b"]), ("dailyBars", event["d"])):
-            for symbol, row in rows:
-                self._hand(channel, lane, symbol, msgspec.convert(row, Bar))
+        for channel, rows in (("bars", found.b), ("dailyBars", found.d)):
+            for symbol, bar in rows:
+                self._hand(channel, lane, symbol, bar)
 
     def _hand(self, channel: str, lane: str, symbol: str, what: Any) -> None:
         readers = self._readers
@@ -348,7 +362,7 @@ class MarketStreams:
             given = of_token(secret) if key == "oauth" else Credentials({"key_id": key[:256], "secret": secret[:256]})
         source = client.socket.client.host if client.socket.client is not None else ""
         try:
-            who, _ = await self._door.verify(given, source, 0)
+            who = await self._door.verify(given, source)
         except ApiError as error:
             client.fail(402 if error.status in (401, 429) else 500)
             return None
