@@ -28,15 +28,16 @@ from starlette.types import ASGIApp
 from mbtd import logs
 from mbtd.config import Config, ConfigError, find_config
 from mbtd.config.model import Gateway
-from mbtd.gateway import stream_market
 from mbtd.gateway.app import ENDPOINTS, Gate, plain_error
 from mbtd.gateway.http import Reply, Site, protocol
 from mbtd.gateway.link import Link
 from mbtd.gateway.login import Door
 from mbtd.gateway.openapi import document
 from mbtd.gateway.sockets import MESSAGE_MAX_BYTES, Connections
+from mbtd.gateway.stream_clients import OPTION_FEEDS, STOCK_FEEDS
 from mbtd.gateway.stream_market import MarketStreams
 from mbtd.gateway.stream_trades import TradeStreams
+from mbtd.gateway.websocket import Wire
 from mbtd.rpc.wire import encode_json, find_socket
 from mbtd.systemd import Notifier, inherited_sockets
 
@@ -86,7 +87,7 @@ def main(options: GatewayOptions) -> int:
         uvicorn.Config(
             app,
             http=http,
-            ws="websockets-sansio",
+            ws=Wire,
             ws_max_size=MESSAGE_MAX_BYTES,
             ws_per_message_deflate=False,
             loop="uvloop",
@@ -242,8 +243,8 @@ def _register_feeds() -> None:
 
         return Feed()
 
-    register_url_convertor("stock_feed", of(stream_market.STOCK_FEEDS))
-    register_url_convertor("option_feed", of(stream_market.OPTION_FEEDS))
+    register_url_convertor("stock_feed", of(STOCK_FEEDS))
+    register_url_convertor("option_feed", of(OPTION_FEEDS))
 
 
 _register_feeds()
