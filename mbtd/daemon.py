@@ -336,6 +336,7 @@ class Daemon:
         app.set_history(queries.order_record, queries.find_order)
         extension = Extension(core, history, spawn, self._directory, self._config.market.delayed_by_s * 10**9)
         app.extension = extension
+        extension.calls.forward = app.request
         self._tape_stream = extension.tape
         queries.sees_present = lambda session: extension.data.entitled(session, None).lane == "real_time"
         queries.account_no = app.account_no

@@ -113,4 +113,4 @@ def _close_behind_cancels(draft: Draft, action: PlaceOrder, world: World, profil
     waits_for = _cancel_open(draft, profiles, order.instrument.symbol)
     if not waits_for:
         return place(draft, action, world, profiles)
-    return accept(draft, order, need, action.client_order_id, key, world, profiles, waits_for, choice)
+    return accept(draft, order, need, action.client_order_id, key, world, profiles, waits_for, lot_choice=choice)

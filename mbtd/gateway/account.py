@@ -65,17 +65,10 @@ class ActivitiesQuery(Query, frozen=True, kw_only=True):
 
 async def account(request: Request) -> Any:
     """GET /account."""
-    found = await request.call("account.get")
-    for name in ("options_approved_level", "options_trading_level"):
-        found[name] = min(found.get(name) or 0, LEVEL_MOST)
-    equity, last = found.get("equity"), found.get("last_equity")
-    found.setdefault("last_equity", last or equity)
-    buying_power = found.get("buying_power")
-    for name in ("regt_buying_power", "effective_buying_power"):
-        found.setdefault(name, buying_power)
-    for name in ("non_marginable_buying_power", "options_buying_power"):
-        found.setdefault(name, found.get("cash"))
-    return shape(s.Account, found)
+    found = await request.read(s.Account, "account.get")
+    found.options_approved_level = min(found.options_approved_level, LEVEL_MOST)
+    found.options_trading_level = min(found.options_trading_level, LEVEL_MOST)
+    return found
 
 
 def _configurations(found: Any) -> Any:

@@ -150,8 +150,8 @@ def snapshot(found: dict[str, Any]) -> dict[str, Any]:
     return shown
 
 
-async def _snapshots(request: Request, symbols: list[str]) -> dict[str, Any]:
-    found = await request.call("market.snapshots", symbols=symbols)
+async def _snapshots(request: Request, symbols: list[str], *parts: str) -> dict[str, Any]:
+    found = await request.call("market.snapshots", symbols=symbols, parts=parts or None)
     items: dict[str, Any] = found["items"]
     return items
 
@@ -160,7 +160,7 @@ def latest(kind: str, ours: str, answer: type[Any], feeds: frozenset[str]) -> An
     """A handler of ``…/{kind}/latest``."""
 
     async def handler(request: Request) -> Any:
-        found = await _snapshots(request, _symbols(request, feeds))
+        found = await _snapshots(request, _symbols(request, feeds), ours)
         rows = {symbol: figures(item[ours]) for symbol, item in found.items() if item.get(ours)}
         return shape(answer, {kind: rows})
 
@@ -172,7 +172,7 @@ def latest_one(name: str, ours: str, answer: type[Any]) -> Any:
 
     async def handler(request: Request) -> Any:
         (symbol,) = _symbols(request, _STOCK_FEEDS)
-        item = (await _snapshots(request, [symbol])).get(symbol)
+        item = (await _snapshots(request, [symbol], ours)).get(symbol)
         if item is None or not item.get(ours):
             raise not_found(f"no {name} found for {symbol}")
         return shape(answer, {"symbol": symbol, name: figures(item[ours])})

@@ -6,8 +6,9 @@ its result is put into the row's shape before it leaves.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Literal, Protocol
+from collections.abc import Awaitable, Callable, Hashable, Mapping
+from functools import lru_cache
+from typing import Any, Literal, Protocol, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -16,6 +17,7 @@ from mbtd.gateway.errors import ApiError, from_refusal, unavailable, unknown_out
 from mbtd.rpc.wire import ConnectionLost, NoDaemon, RpcRefusal
 
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+T = TypeVar("T")
 
 
 class Daemon(Protocol):
@@ -44,7 +46,7 @@ class Nothing(Query, frozen=True, kw_only=True):
 class Who(Struct, frozen=True):
     """Who asks, as the daemon said at this request."""
 
-    account: str
+    account_id: str
     user_id: str
     tier: str
     lane: str
@@ -53,7 +55,11 @@ class Who(Struct, frozen=True):
     session_id: str | None
     kind: str
     expires_at: str | None
-    by_cookie: bool = False
+
+    @property
+    def account(self) -> str:
+        """The account."""
+        return self.account_id
 
 
 class Answer(Struct):
@@ -64,36 +70,56 @@ class Answer(Struct):
     headers: dict[str, str] = {}
 
 
+class Asker(Protocol):
+    """The caller of one request, who is told apart by the daemon with the first thing that is asked for him."""
+
+    async def send(self, method: str, params: Mapping[str, Any], *, own: bool) -> msgspec.Raw:
+        """Ask the daemon, about the caller's account if ``own``. Raises what the line raises, and :class:`ApiError`
+        when the caller is not let in."""
+
+    async def identify(self) -> Who:
+        """Who that is."""
+
+
 class Request(Struct):
     """One request, read."""
 
-    who: Who
+    asker: Asker
     daemon: Daemon
     path: Mapping[str, str]
     query: Any
     body: Any
     token: str = ""
-    """The session's token, where a cookie brought one."""
+    """The session's token, where there is one."""
+    by_cookie: bool = False
+    mark: Callable[[], str] = str
+    """Tells callers apart before the daemon has: of no meaning, and no secret."""
+
+    async def who(self) -> Who:
+        """Who asks. Raises :class:`ApiError`."""
+        return await self.asker.identify()
 
     async def call(self, method: str, /, **params: Any) -> Any:
         """Ask the daemon about the caller's account. Raises :class:`ApiError`."""
-        return await ask(self.daemon, method, {"account": self.who.account, **params})
+        return msgspec.json.decode(await self._ask(method, params, own=True))
 
     async def ask(self, method: str, /, **params: Any) -> Any:
         """Ask the daemon about no account. Raises :class:`ApiError`."""
-        return await ask(self.daemon, method, params)
+        return msgspec.json.decode(await self._ask(method, params, own=False))
 
+    async def read(self, kind: type[T], method: str, /, **params: Any) -> T:
+        """Ask the daemon about the caller's account, for a result that is in a shape of ours already."""
+        return read(kind, await self._ask(method, params, own=True))
 
-async def ask(daemon: Daemon, method: str, params: Mapping[str, Any]) -> Any:
-    """Ask the daemon; its refusals and its silence become Alpaca's errors."""
-    try:
-        return await daemon.call(method, params)
-    except RpcRefusal as refusal:
-        raise from_refusal(refusal.error) from None
-    except NoDaemon:
-        raise unavailable() from None
-    except (ConnectionLost, TimeoutError):
-        raise unknown_outcome() from None
+    async def _ask(self, method: str, params: Mapping[str, Any], *, own: bool) -> msgspec.Raw:
+        try:
+            return await self.asker.send(method, params, own=own)
+        except RpcRefusal as refusal:
+            raise from_refusal(refusal.error) from None
+        except NoDaemon:
+            raise unavailable() from None
+        except (ConnectionLost, TimeoutError):
+            raise unknown_outcome() from None
 
 
 Handler = Callable[[Request], Awaitable[Any]]
@@ -111,10 +137,22 @@ class Endpoint(Struct, frozen=True, kw_only=True):
     """The type of the result; None: an empty body."""
     status: int = 200
     summary: str = ""
-    open: bool = False
-    """Needs no login."""
     costs: int = 1
     """Requests that it takes from the rate."""
+
+
+@lru_cache(maxsize=256)
+def _decoder(kind: Hashable) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(kind, strict=False)
+
+
+def read(kind: type[T], raw: msgspec.Raw) -> T:
+    """The daemon's words in a shape of ours. What does not fit is a fault of ours and not the client's."""
+    try:
+        found: T = _decoder(kind).decode(raw)  # type: ignore[arg-type]
+        return found
+    except msgspec.ValidationError as error:
+        raise ApiError(500, 50010000, "internal server error occurred") from error
 
 
 def shape(kind: Any, result: Any) -> Any:

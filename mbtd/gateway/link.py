@@ -13,18 +13,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
+from msgspec import Struct
+
 from mbtd.logs import get_logger
-from mbtd.rpc.wire import (
-    ConnectionLost,
-    LineSplitter,
-    NoDaemon,
-    ProtocolFault,
-    RpcRefusal,
-    closing_error,
-    is_repeatable,
-    parse_reply,
-    request_line,
-)
+from mbtd.rpc.errors import RpcError
+from mbtd.rpc.wire import ConnectionLost, LineSplitter, NoDaemon, RpcRefusal, closing_error, is_repeatable
 
 log = get_logger(subsystem="gateway")
 CALL_MAX_S: Final = 20.0
@@ -33,7 +27,21 @@ RECONNECT_MOST_S: Final = 1.0
 RECONNECT_WAIT_S: Final = 5.0
 """How long a call waits for a line that is being made again."""
 
-EventHandler = Callable[[Mapping[str, Any]], None]
+EventHandler = Callable[[msgspec.Raw], None]
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class _Reply(Struct, gc=False):
+    """One line from the daemon; what it carries is read by whoever asked."""
+
+    id: int | str | None = None
+    method: str | None = None
+    params: msgspec.Raw = msgspec.Raw(b"{}")
+    result: msgspec.Raw = msgspec.Raw(b"null")
+    error: RpcError | None = None
+
+
+_read: Final = msgspec.json.Decoder(_Reply).decode
 
 
 class _Protocol(asyncio.Protocol):
@@ -45,7 +53,9 @@ class _Protocol(asyncio.Protocol):
         self._on_end = on_end
         self._said: Any = None
         self.transport: asyncio.Transport | None = None
-        self.waiters: dict[int, asyncio.Future[Any]] = {}
+        self.waiters: dict[int, tuple[asyncio.Future[msgspec.Raw], float]] = {}
+        """By request, oldest first, with the time until which they wait."""
+        self.has_room = True
         self._room = asyncio.Event()
         self._room.set()
 
@@ -53,9 +63,11 @@ class _Protocol(asyncio.Protocol):
         self.transport = transport  # type: ignore[assignment]
 
     def pause_writing(self) -> None:
+        self.has_room = False
         self._room.clear()
 
     def resume_writing(self) -> None:
+        self.has_room = True
         self._room.set()
 
     async def wait_for_room(self) -> None:
@@ -65,16 +77,16 @@ class _Protocol(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         for line in self._splitter.feed(data):
             try:
-                reply = parse_reply(line)
-            except ProtocolFault:
+                reply = _read(line)
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
                 log.error("link.unreadable")
                 assert self.transport is not None
                 self.transport.abort()
                 return
             if reply.method == "stream.event":
-                self._on_event(reply.params or {})
+                self._on_event(reply.params)
             elif isinstance(reply.id, int):
-                waiter = self.waiters.pop(reply.id, None)
+                waiter, _ = self.waiters.pop(reply.id, (None, 0.0))
                 if waiter is not None and not waiter.done():
                     if reply.error is not None:
                         waiter.set_exception(RpcRefusal(reply.error))
@@ -86,10 +98,10 @@ class _Protocol(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         failure = closing_error(self._said, "the daemon closed the connection")
         waiters, self.waiters = self.waiters, {}
-        for waiter in waiters.values():
+        for waiter, _ in waiters.values():
             if not waiter.done():
                 waiter.set_exception(failure)
-        self._room.set()
+        self.resume_writing()
         self._on_end()
 
 
@@ -106,6 +118,7 @@ class Link:
         self._down = asyncio.Event()
         self._greeting: asyncio.Task[None] | None = None
         self._stopping = False
+        self._loop: asyncio.AbstractEventLoop
 
     @property
     def up(self) -> bool:
@@ -124,7 +137,14 @@ class Link:
     async def run(self) -> None:
         """Hold the line until cancelled."""
         pause_s = RECONNECT_FIRST_S
-        loop = asyncio.get_running_loop()
+        loop = self._loop = asyncio.get_running_loop()
+        expiring = asyncio.create_task(self._expire())
+        try:
+            await self._hold(loop, pause_s)
+        finally:
+            expiring.cancel()
+
+    async def _hold(self, loop: asyncio.AbstractEventLoop, pause_s: float) -> None:
         while True:
             self._down.clear()
             try:
@@ -161,16 +181,32 @@ class Link:
 
     async def call(self, method: str, params: Mapping[str, Any]) -> Any:
         """Ask and wait. Raises :class:`RpcRefusal`, :class:`ConnectionLost`, TimeoutError."""
+        return msgspec.json.decode(await self.call_raw(method, params))
+
+    async def call_raw(self, method: str, params: Mapping[str, Any]) -> msgspec.Raw:
+        """Ask and wait; the result as it came."""
+        given = {name: value for name, value in params.items() if value is not None}
+        return await self._ask(method, _encode(given), is_repeatable(method, params))
+
+    async def call_for(
+        self, asked: Mapping[str, Any], method: str, params: Mapping[str, Any], own: bool
+    ) -> msgspec.Raw:
+        """Ask for somebody with ``auth.call``: ``asked`` are his credentials; no method: only who he is."""
+        given = {name: value for name, value in params.items() if value is not None}
+        whole = {**asked, "method": method, "params": given, "own": own}
+        return await self._ask("auth.call", _encode(whole), not method or is_repeatable(method, params))
+
+    async def _ask(self, method: str, params: bytes, repeatable: bool) -> msgspec.Raw:
         try:
             return await self._once(method, params)
         except RpcRefusal:
             raise
         except ConnectionLost:
-            if not is_repeatable(method, params):
+            if not repeatable:
                 raise
         return await self._once(method, params)
 
-    async def _once(self, method: str, params: Mapping[str, Any]) -> Any:
+    async def _once(self, method: str, params: bytes) -> msgspec.Raw:
         if not self._up.is_set():
             if self._stopping:
                 raise NoDaemon(f"no daemon at {self._path}")
@@ -180,24 +216,32 @@ class Link:
                 raise NoDaemon(f"no daemon at {self._path}") from None
         protocol = self._protocol
         assert protocol is not None
-        assert protocol.transport is not None
-        await protocol.wait_for_room()
-        if protocol.transport.is_closing():
+        if not protocol.has_room:
+            await protocol.wait_for_room()
+        transport = protocol.transport
+        assert transport is not None
+        if transport.is_closing():
             raise ConnectionLost("the connection was lost")
         self._next_id += 1
         request_id = self._next_id
-        loop = asyncio.get_running_loop()
-        waiter: asyncio.Future[Any] = loop.create_future()
-        protocol.waiters[request_id] = waiter
-        late = loop.call_later(CALL_MAX_S, _expire, waiter)
+        waiter: asyncio.Future[msgspec.Raw] = self._loop.create_future()
+        protocol.waiters[request_id] = waiter, self._loop.time() + CALL_MAX_S
         try:
-            protocol.transport.write(request_line(request_id, method, params))
+            transport.write(
+                b'{"jsonrpc":"2.0","id":%d,"method":"%b","params":%b}\n' % (request_id, method.encode(), params)
+            )
             return await waiter
         finally:
-            late.cancel()
             protocol.waiters.pop(request_id, None)
 
-
-def _expire(waiter: asyncio.Future[Any]) -> None:
-    if not waiter.done():
-        waiter.set_exception(TimeoutError("the daemon did not answer in time"))
+    async def _expire(self) -> None:
+        """End the waiting of whoever has waited too long; one timer for all of them."""
+        while True:
+            await asyncio.sleep(1.0)
+            waiters = self._protocol.waiters if self._protocol is not None else {}
+            now = self._loop.time()
+            for waiter, until in list(waiters.values()):
+                if until > now:
+                    break
+                if not waiter.done():
+                    waiter.set_exception(TimeoutError("the daemon did not answer in time"))

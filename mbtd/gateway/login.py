@@ -1,6 +1,8 @@
 """Who asks: keys, bearer tokens and cookies, checked by the daemon at every request.
 
-Invariants: nothing about a login is kept here, so a revocation is in force with the next request; exactly one kind of
+The first thing that a request asks of the daemon carries its credentials, so that login, rate and answer cost one
+round trip (docs/adr/0025). Invariants: nothing about a login is kept here, so a revocation is in force with the next
+request; nothing is done for a request that is not let in; exactly one kind of
 credential counts, header before cookie; a cookie changes something only for a page of this very host (CSRF): the
 browser must say ``Sec-Fetch-Site: same-origin``, or an ``Origin`` that is ours, and speak to a host that we know.
 Failed logins are answered late, later with every failure of their source, and only so many may wait at once.
@@ -10,16 +12,32 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from hashlib import sha256
+from typing import Any, Final, Protocol
 
-from mbtd.gateway.endpoint import Daemon, Who
+import msgspec
+from msgspec import Struct
+
+from mbtd.gateway.endpoint import Who
 from mbtd.gateway.errors import ApiError, forbidden, from_refusal, unauthorized, unavailable
 from mbtd.gateway.sessions import COOKIE
+from mbtd.rpc.errors import RpcError
 from mbtd.rpc.wire import ConnectionLost, RpcRefusal
 
+_NOTHING: Final = ""
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 HELD_MAX: Final = 500
 _LONGEST: Final = 2_048
+
+
+class Line(Protocol):
+    """The line to the daemon."""
+
+    async def call_for(
+        self, asked: Mapping[str, Any], method: str, params: Mapping[str, Any], own: bool
+    ) -> msgspec.Raw: ...
+
+    async def call_raw(self, method: str, params: Mapping[str, Any]) -> msgspec.Raw: ...
 
 
 class Credentials:
@@ -31,6 +49,10 @@ class Credentials:
         self.params = params
         self.token = token
         self.by_cookie = by_cookie
+
+    def mark(self) -> str:
+        """What tells this caller from others: a hash."""
+        return sha256("\0".join(self.params.values()).encode()).hexdigest()
 
 
 def credentials_of(headers: Mapping[str, str]) -> Credentials | None:
@@ -62,40 +84,59 @@ def cookie(header: str) -> str:
     return found.pop() if len(found) == 1 else ""
 
 
+class Rate(Struct, frozen=True, array_like=True):
+    """The account's rate after a request."""
+
+    allowed: bool
+    limit: int
+    remaining: int
+    reset: int
+    retry_after_ms: int
+
+
+class Said(Struct, frozen=True):
+    """What the daemon answers to ``auth.call``."""
+
+    who: Who
+    rate: Rate
+    result: msgspec.Raw = msgspec.Raw(b"null")
+    error: RpcError | None = None
+
+
+_read_said: Final = msgspec.json.Decoder(Said).decode
+
+
 class Door:
     """Lets requests in."""
 
-    def __init__(self, daemon: Daemon, hosts: Iterable[str]) -> None:
-        self._daemon = daemon
+    def __init__(self, line: Line, hosts: Iterable[str]) -> None:
+        self._line = line
         self._hosts = frozenset(host.lower() for host in hosts)
         self._held = 0
 
-    async def verify(self, given: Credentials | None, source: str, cost: int) -> tuple[Who, Mapping[str, Any]]:
-        """Who that is, and the account's rate after it. Raises :class:`ApiError`."""
+    async def verify(self, given: Credentials | None, source: str) -> Who:
+        """Who that is; takes nothing from the rate. Raises :class:`ApiError`."""
         if given is None:
             raise unauthorized()
+        return await Caller(self, given, source, 0).identify()
+
+    async def call(
+        self, given: Credentials, source: str, cost: int, method: str, params: Mapping[str, Any], own: bool
+    ) -> Said:
+        """Ask for somebody in one breath: who that is, what is left of the rate, and the thing itself."""
+        line = self._line
+        asked = {**given.params, "source": source, "cost": cost}
         try:
-            found = await self._daemon.call("auth.verify", {**given.params, "source": source, "cost": cost})
+            return _read_said(await line.call_for(asked, method, params, own))
         except RpcRefusal as refusal:
             if refusal.reason not in ("invalid_credentials", "unknown_account", "invalid_params"):
                 raise from_refusal(refusal.error) from None
             await self._hold(refusal.error.data.retry_after_ms or 0)
             raise unauthorized() from None
-        except (ConnectionLost, TimeoutError):
-            raise unavailable() from None
-        who = Who(
-            found["account_id"],
-            found["user_id"],
-            found["tier"],
-            found["lane"],
-            found["archive"],
-            found["principal"],
-            found["session_id"],
-            found["kind"],
-            found["expires_at"],
-            given.by_cookie,
-        )
-        return who, found["rate"]
+
+    async def later(self, method: str, params: Mapping[str, Any]) -> msgspec.Raw:
+        """Ask once more for somebody who has been let in."""
+        return await self._line.call_raw(method, params)
 
     async def _hold(self, wait_ms: int) -> None:
         """Keep a failed login waiting."""
@@ -127,3 +168,44 @@ class Door:
         """Whether a ``Host`` header names us."""
         name = host.rpartition(":")[0] if not host.endswith("]") and ":" in host else host
         return name in self._hosts
+
+
+class Caller:
+    """The caller of one request."""
+
+    __slots__ = ("_cost", "_door", "_given", "_source", "asked", "rate", "who")
+
+    def __init__(self, door: Door, given: Credentials, source: str, cost: int) -> None:
+        self._door = door
+        self._given = given
+        self._source = source
+        self._cost = cost
+        self.asked = False
+        """The daemon has been asked about him, whatever it said."""
+        self.rate: Rate | None = None
+        self.who: Who | None = None
+
+    async def send(self, method: str, params: Mapping[str, Any], *, own: bool) -> msgspec.Raw:
+        """See :class:`mbtd.gateway.endpoint.Asker`."""
+        if self.who is not None:
+            return await self._door.later(method, {"account": self.who.account_id, **params} if own else params)
+        self.asked = True
+        said = await self._door.call(self._given, self._source, self._cost, method, params, own)
+        self.rate = said.rate
+        if not said.rate.allowed:
+            wait = str(-(-said.rate.retry_after_ms // 1000))
+            raise ApiError(429, 42910000, "rate limit exceeded", headers={"Retry-After": wait})
+        self.who = said.who
+        if said.error is not None:
+            raise RpcRefusal(said.error)
+        return said.result
+
+    async def identify(self) -> Who:
+        """See :class:`mbtd.gateway.endpoint.Asker`."""
+        if self.who is None:
+            try:
+                await self.send(_NOTHING, {}, own=False)
+            except (ConnectionLost, TimeoutError):
+                raise unavailable() from None
+        assert self.who is not None
+        return self.who

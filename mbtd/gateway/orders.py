@@ -11,13 +11,15 @@ import os
 import time
 from hashlib import blake2b
 from typing import Annotated, Any, Final, Literal
+from uuid import UUID
 
 import msgspec
 from msgspec import Meta, field
 
+from actors.book.units import format_time, parse_time
 from mbtd.gateway import schemas as s
-from mbtd.gateway.endpoint import Answer, Body, Endpoint, Query, Request, shape
-from mbtd.gateway.errors import ApiError, forbidden, from_refusal, invalid, not_found, unavailable, unknown_outcome
+from mbtd.gateway.endpoint import Body, Endpoint, Query, Request, read, shape
+from mbtd.gateway.errors import ApiError, from_refusal, invalid, not_found, unavailable, unknown_outcome
 from mbtd.gateway.values import Bool, Number, decimal_text, flag, instant, nothing, text_of, uuid_of, words
 from mbtd.rpc.wire import ConnectionLost, NoDaemon, RpcRefusal
 from mbtd.service.reads import OrderList
@@ -154,21 +156,21 @@ async def submit(request: Request) -> Any:
     """POST /orders."""
     given: Submission = request.body
     params = submission_params(given)
-    digest = blake2b(msgspec.msgpack.encode([request.who.account, params]), digest_size=16).digest()
-    client_order_id = given.client_order_id or _unresolved.take(digest) or str(_draw())
-    params |= {"account": request.who.account, "client_order_id": client_order_id}
+    digest = b"" if given.client_order_id else _digest(request.mark(), params)
+    client_order_id = given.client_order_id or _unresolved.take(digest) or _draw()
     try:
-        placed = await _place(request, params)
+        return (await _place(request, params | {"client_order_id": client_order_id})).order
     except ApiError as error:
         if error.status == 504 and not given.client_order_id:
             _unresolved.put(digest, client_order_id)
         raise
-    return order_of(placed["order"])
+
+
+def _digest(mark: str, params: dict[str, Any]) -> bytes:
+    return blake2b(msgspec.msgpack.encode([mark, params]), digest_size=16).digest()
 
 
 def _draw() -> str:
-    from uuid import UUID
-
     return str(UUID(bytes=os.urandom(16), version=4))
 
 
@@ -212,14 +214,20 @@ def _present(**values: Any) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-async def _place(request: Request, params: dict[str, Any], method: str = "order.place") -> Any:
+class Placed(msgspec.Struct):
+    """The daemon's answer to a submission."""
+
+    order: s.Order
+
+
+async def _place(request: Request, params: dict[str, Any], method: str = "order.place") -> Placed:
     """Place under a client order id, again under the same one while the outcome is not known."""
     until = time.monotonic() + SUBMIT_MAX_S
     pause_s, sent = 0.05, False
     while True:
         try:
             sent_now, sent = sent, True
-            return await request.daemon.call(method, params)
+            return read(Placed, await request.asker.send(method, params, own=True))
         except RpcRefusal as refusal:
             if refusal.reason not in ("outcome_unknown", "shutting_down"):
                 raise from_refusal(refusal.error) from None
@@ -231,6 +239,19 @@ async def _place(request: Request, params: dict[str, Any], method: str = "order.
             raise (unknown_outcome() if sent else unavailable()) from None
         await asyncio.sleep(pause_s)
         pause_s = min(2 * pause_s, 1.0)
+
+
+class OrderPage(msgspec.Struct):
+    """The daemon's list of orders."""
+
+    items: list[s.Order]
+
+
+class PositionPage(msgspec.Struct):
+    """The daemon's list of positions."""
+
+    items: list[s.Position]
+    next_page_token: str | None = None
 
 
 async def orders(request: Request) -> Any:
@@ -255,17 +276,15 @@ async def orders(request: Request) -> Any:
         limit=given.limit,
         nested=True if flag(given.nested) and "nested" in _FIELDS else None,
     )
-    found = await request.call("order.list", **params)
+    found = await request.read(OrderPage, "order.list", **params)
     kinds = words(given.asset_class)
-    return [order_of(item) for item in found["items"] if kinds is None or item.get("asset_class") in kinds]
+    return found.items if kinds is None else [order for order in found.items if order.asset_class in kinds]
 
 
 def _before(until: str | None) -> str | None:
     """Alpaca's ``until`` leaves the instant itself out; the daemon's takes it in."""
     if until is None:
         return None
-    from actors.book.units import format_time, parse_time
-
     return format_time(parse_time(until) - 1)
 
 
@@ -342,14 +361,14 @@ _NO_POSITION = "position does not exist"
 
 async def positions(request: Request) -> Any:
     """GET /positions."""
-    items: list[Any] = []
+    items: list[s.Position] = []
     token = None
     while True:
-        found = await request.call("position.list", **_present(page_token=token))
-        items += found["items"]
-        token = found.get("next_page_token")
+        found = await request.read(PositionPage, "position.list", **_present(page_token=token))
+        items += found.items
+        token = found.next_page_token
         if token is None:
-            return shape(list[s.Position], items)
+            return items
 
 
 async def position(request: Request) -> Any:
@@ -368,8 +387,7 @@ async def close_position(request: Request) -> Any:
         qty=decimal_text(given.qty, "qty") if given.qty is not None else None,
         percentage=decimal_text(given.percentage, "percentage") if given.percentage is not None else None,
     )
-    params |= {"account": request.who.account, "client_order_id": _draw()}
-    return order_of((await _place(request, params, "position.close"))["order"])
+    return (await _place(request, params | {"client_order_id": _draw()}, "position.close")).order
 
 
 async def close_all(request: Request) -> Any:
@@ -425,5 +443,3 @@ ENDPOINTS: Final = (
     Endpoint(method="POST", path="/v2/positions/{symbol}/do-not-exercise", handler=do_not_exercise, body=Anything,
              summary="Do not exercise a contract at expiry"),
 )  # fmt: skip
-
-__all__ = ["ENDPOINTS", "Answer", "forbidden"]

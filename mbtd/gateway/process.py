@@ -12,31 +12,32 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any, Final
+from typing import Final
 
+import msgspec
 import uvicorn
 from msgspec import Struct
-from starlette.requests import Request as HttpRequest
-from starlette.responses import Response
-from starlette.routing import Route, WebSocketRoute
+from starlette.applications import Starlette
+from starlette.routing import WebSocketRoute
 from starlette.types import ASGIApp
 
 from mbtd import logs
 from mbtd.config import Config, ConfigError, find_config
 from mbtd.config.model import Gateway
-from mbtd.gateway import stream_market
-from mbtd.gateway.app import ENDPOINTS, Gate, make_app
-from mbtd.gateway.guard import guarded
+from mbtd.gateway.app import ENDPOINTS, Gate, plain_error
+from mbtd.gateway.http import Reply, Site, protocol
 from mbtd.gateway.link import Link
 from mbtd.gateway.login import Door
 from mbtd.gateway.openapi import document
 from mbtd.gateway.sockets import MESSAGE_MAX_BYTES, Connections
+from mbtd.gateway.stream_clients import OPTION_FEEDS, STOCK_FEEDS
 from mbtd.gateway.stream_market import MarketStreams
 from mbtd.gateway.stream_trades import TradeStreams
+from mbtd.gateway.websocket import Wire
 from mbtd.rpc.wire import encode_json, find_socket
 from mbtd.systemd import Notifier, inherited_sockets
 
@@ -81,12 +82,12 @@ def main(options: GatewayOptions) -> int:
     if not listeners:
         return _say("gateway.address is off", 78)
     names = {settings.address.rpartition(":")[0], *LOCAL, *settings.hosts}
-    app, link = build(find_socket(options.socket), settings, names)
+    app, http, link = build(find_socket(options.socket), settings, names)
     server = _Server(
         uvicorn.Config(
             app,
-            http=guarded(settings.header_max_bytes, settings.request_max_s),
-            ws="websockets-sansio",
+            http=http,
+            ws=Wire,
             ws_max_size=MESSAGE_MAX_BYTES,
             ws_per_message_deflate=False,
             loop="uvloop",
@@ -159,40 +160,52 @@ class _Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
 
-def build(path: Path, settings: Gateway, names: set[str]) -> tuple[ASGIApp, Link]:
-    """The application, joined to the daemon's socket at ``path``."""
-    connections = Connections()
-    parts: dict[str, Any] = {}
+class _Topic(Struct):
+    """What an event is about."""
 
-    def heard(event: Mapping[str, Any]) -> None:
-        topic = str(event.get("topic", ""))
+    topic: str
+
+
+_read_topic: Final = msgspec.json.Decoder(_Topic).decode
+
+
+def build(path: Path, settings: Gateway, names: set[str]) -> tuple[ASGIApp, type[asyncio.Protocol], Link]:
+    """The application for WebSockets and the protocol for requests, joined to the daemon's socket at ``path``."""
+    connections = Connections()
+
+    def heard(event: msgspec.Raw) -> None:
+        topic = _read_topic(event).topic
         if topic.startswith("tape:"):
-            parts["market"].heard(event)
+            market.heard(event)
         elif topic.startswith("updates:"):
-            parts["trades"].heard(event)
+            trades.heard(event)
         elif topic == "auth":
-            connections.heard(event)
+            connections.heard(msgspec.json.decode(event))
 
     async def connected() -> None:
         await link.call("auth.follow", {})
-        await parts["market"].resume()
-        await parts["trades"].resume()
+        await market.resume()
+        await trades.resume()
 
     link = Link(path, heard, connected)
     door = Door(link, names)
-    gate = Gate(link, door, body_max_bytes=settings.body_max_bytes, request_max_s=settings.request_max_s)
-    market = parts["market"] = MarketStreams(link, door, connections)
-    trades = parts["trades"] = TradeStreams(link, door, connections)
+    market = MarketStreams(link, door, connections)
+    trades = TradeStreams(link, door, connections)
     page = encode_json(document(ENDPOINTS))
 
-    async def openapi(http: HttpRequest) -> Response:
-        return Response(page, media_type="application/json")
+    def ready() -> Reply:
+        return Reply(200 if link.up else 503, encode_json({"ready": link.up}))
 
-    async def ready(http: HttpRequest) -> Response:
-        return Response(encode_json({"ready": link.up}), 200 if link.up else 503, media_type="application/json")
+    gate = Gate(link, door, {"/openapi.json": lambda: Reply(200, page), "/ready": ready})
+    http = protocol(
+        Site(gate.answer, gate.early, plain_error),
+        header_max_bytes=settings.header_max_bytes,
+        body_max_bytes=settings.body_max_bytes,
+        request_max_s=settings.request_max_s,
+    )
 
     @asynccontextmanager
-    async def life() -> AsyncIterator[None]:
+    async def life(app: Starlette) -> AsyncIterator[None]:
         notifier = Notifier.from_environ(os.environ)
         tasks = [asyncio.create_task(link.run()), asyncio.create_task(market.run())]
         notifier.ready("serving")
@@ -211,8 +224,7 @@ def build(path: Path, settings: Gateway, names: set[str]) -> tuple[ASGIApp, Link
         WebSocketRoute("/stream", trades.endpoint),
         *(WebSocketRoute(p, market.endpoint) for p in ("/v2/{feed:stock_feed}", "/v1beta1/{feed:option_feed}")),
     ]
-    pages = [Route("/openapi.json", openapi), Route("/ready", ready)]
-    return make_app(gate, streams, pages, life), link
+    return Starlette(routes=streams, lifespan=life), http, link
 
 
 def _register_feeds() -> None:
@@ -231,8 +243,8 @@ def _register_feeds() -> None:
 
         return Feed()
 
-    register_url_convertor("stock_feed", of(stream_market.STOCK_FEEDS))
-    register_url_convertor("option_feed", of(stream_market.OPTION_FEEDS))
+    register_url_convertor("stock_feed", of(STOCK_FEEDS))
+    register_url_convertor("option_feed", of(OPTION_FEEDS))
 
 
 _register_feeds()

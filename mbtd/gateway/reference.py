@@ -7,6 +7,7 @@ Known limit: announcements and corporate actions are those that the daemon knows
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta
+from functools import lru_cache
 from typing import Annotated, Any, Final, Literal
 from zoneinfo import ZoneInfo
 
@@ -192,9 +193,10 @@ async def clock(request: Request) -> Any:
     """GET /clock."""
     found = await request.ask("clock.get")
     times = ("timestamp", "next_open", "next_close")
-    return shape(s.Clock, found | {name: _new_york(found[name]).isoformat() for name in times})
+    return shape(s.Clock, found | {name: _new_york(found[name][:19]).isoformat() for name in times})
 
 
+@lru_cache(maxsize=1_024)
 def _new_york(text: str) -> datetime:
     return datetime.fromisoformat(text[:19] + "+00:00").astimezone(NEW_YORK)
 

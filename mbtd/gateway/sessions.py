@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from mbtd.gateway import schemas_session as s
-from mbtd.gateway.endpoint import Answer, Body, Endpoint, Request, ask, shape
+from mbtd.gateway.endpoint import Answer, Body, Endpoint, Request, shape
 from mbtd.gateway.errors import forbidden, unauthorized
 
 COOKIE: Final = "__Host-mbtd_session"
@@ -51,7 +51,7 @@ def _opened(found: dict[str, Any], lifetime_s: int, status: int) -> Answer:
 
 async def open_session(request: Request) -> Any:
     """POST /api/sessions."""
-    if request.who.kind != "key":
+    if (await request.who()).kind != "key":
         raise forbidden("an API key is needed to open a session")
     given: OpenBody = request.body
     found = await request.call("websession.create", **msgspec.structs.asdict(given))
@@ -61,14 +61,15 @@ async def open_session(request: Request) -> Any:
 async def sessions(request: Request) -> Any:
     """GET /api/sessions."""
     found = (await request.call("websession.list"))["items"]
+    own = (await request.who()).session_id
     for row in found:
-        row["current"] = row["session_id"] == request.who.session_id
+        row["current"] = row["session_id"] == own
     return shape(list[s.WebSession], found)
 
 
 async def current(request: Request) -> Any:
     """GET /api/sessions/current."""
-    who = request.who
+    who = await request.who()
     return s.WhoAmI(
         account_id=who.account,
         user_id=who.user_id,
@@ -85,21 +86,21 @@ async def rotate(request: Request) -> Any:
     """POST /api/sessions/rotate."""
     if not request.token:
         raise forbidden("this is no session with a token of its own")
-    found = await ask(request.daemon, "websession.rotate", {"token": request.token})
+    found = await request.ask("websession.rotate", token=request.token)
     return _opened(found, _LIFETIME_MOST, 200)
 
 
 async def access(request: Request) -> Any:
     """POST /api/sessions/token."""
-    if not request.token or request.who.kind != "program":
+    if not request.token or (await request.who()).kind != "program":
         raise forbidden("only a program's session token gets an access token")
-    return shape(s.AccessToken, await ask(request.daemon, "websession.access", {"token": request.token}))
+    return shape(s.AccessToken, await request.ask("websession.access", token=request.token))
 
 
 async def end_session(request: Request) -> Any:
     """DELETE /api/sessions/{session_id}; ``current`` is the own one."""
     wanted = request.path["session_id"]
-    own = request.who.session_id
+    own = (await request.who()).session_id
     if wanted == "current":
         if own is None:
             raise unauthorized()
@@ -110,12 +111,12 @@ async def end_session(request: Request) -> Any:
 
 async def end_sessions(request: Request) -> Any:
     """DELETE /api/sessions: all of the user."""
-    await ask(request.daemon, "websession.revoke", {"user_id": request.who.user_id})
+    await request.ask("websession.revoke", user_id=(await request.who()).user_id)
     return _ended(request, True)
 
 
 def _ended(request: Request, own: bool) -> Answer:
-    headers = {"Set-Cookie": set_cookie("", 0)} if own and request.who.by_cookie else {}
+    headers = {"Set-Cookie": set_cookie("", 0)} if own and request.by_cookie else {}
     return Answer(None, 204, headers)
 
 

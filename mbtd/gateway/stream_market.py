@@ -1,9 +1,11 @@
 """Market data streams: ``/v2/{iex,sip,delayed_sip}`` and ``/v1beta1/{indicative,opra}`` (alpaca-api §5.1–5.4).
 
 Invariants: the greeting comes first; encoding is msgpack for whoever asked for it at the upgrade, always on option
-feeds; which lane is served follows from the tier alone, and changes with it while connected. Every client has its own
-line: a quote is replaced by a newer one of its symbol while it waits, prints are kept up to a bound, beyond which the
-client is told ``slow client`` and closed. One message is prepared once for all its readers of one encoding.
+feeds; which lane is served follows from the tier alone, and changes with it while connected. Clients that want the
+same form a crowd: what comes is gathered, rendered and framed once for all of them. A client that does not keep up
+falls out of step, for itself: a quote is replaced by a newer one of its symbol while it waits, prints are kept up to
+a bound, beyond which the client is told ``slow client`` and closed. Sending takes at most a fifth of the time; with
+more readers than that suffices for, quotes are merged over longer spans.
 """
 
 from __future__ import annotations
@@ -13,200 +15,39 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
+from msgspec import Struct
 from starlette.websockets import WebSocket
 
-from actors.book.units import format_time
 from actors.market.messages import Quote, Status, TapeMessage, Trade
 from mbtd.gateway.endpoint import Daemon
 from mbtd.gateway.errors import ApiError
 from mbtd.gateway.login import Credentials, Door, credentials_of, of_token
-from mbtd.gateway.sockets import Connections, Live, close, receive
+from mbtd.gateway.sockets import Connections, Live, receive
+from mbtd.gateway.stream_clients import OPTION_FEEDS, OPTIONS_MAX, SYMBOLS_MAX, Client, Crowd, frames
+from mbtd.gateway.stream_items import OPTION_LENGTH, Item
 from mbtd.logs import get_logger
 from mbtd.market.bars import Bar
-from mbtd.records.data import bar_at
 from mbtd.rpc.wire import ConnectionLost, RpcRefusal
 
 log = get_logger(subsystem="gateway")
 LOGIN_MAX_S: Final = 10.0
 SEND_EVERY_S: Final = 0.01
-PRINTS_WAITING_MAX: Final = 10_000
-FRAME_MAX_MESSAGES: Final = 1_000
-LINGER_S: Final = 0.5
-STOCK_CHANNELS: Final = ("trades", "quotes", "bars", "updatedBars", "dailyBars", "statuses", "lulds")
-OPTION_CHANNELS: Final = ("trades", "quotes")
-IMPLIED: Final = ("corrections", "cancelErrors")
-SYMBOLS_MAX: Final = {"free": 30, "pro": 1_000, "pro_plus": 10_000}
-"""Symbols of trades and quotes together, by tier."""
-OPTIONS_MAX: Final = {"free": 200, "pro": 1_000, "pro_plus": 1_000}
-STOCK_FEEDS: Final = ("iex", "sip", "delayed_sip")
-OPTION_FEEDS: Final = ("indicative", "opra")
-_OPTION_LENGTH: Final = 13
-_encode_json = msgspec.json.Encoder().encode
-_encode_msgpack = msgspec.msgpack.Encoder().encode
-_TAPE: Final = "C"
-_ERRORS: Final = {
-    400: "invalid syntax", 401: "not authenticated", 402: "auth failed", 403: "already authenticated",
-    404: "auth timeout", 405: "symbol limit exceeded", 406: "connection limit exceeded", 407: "slow client",
-    409: "insufficient subscription", 410: "invalid subscribe action for this feed",
-    412: "option messages are only available in MsgPack format",
-    413: "star subscription is not allowed for option quotes", 500: "internal error",
-}  # fmt: skip
+SEND_LATEST_S: Final = 0.1
+SEND_PAUSE: Final = 4
+"""A pause between rounds is at least so many times what the last round took."""
+_NONE: Final = frozenset[str]()
 
 
-class Item:
-    """One message to clients, rendered when first needed and once for each encoding."""
+class _Batch(Struct):
+    """What the daemon sends of a lane."""
 
-    __slots__ = ("_json", "_msgpack", "channel", "symbol", "what")
-
-    def __init__(self, channel: str, symbol: str, what: Any) -> None:
-        self.channel = channel
-        self.symbol = symbol
-        self.what = what
-        self._json: bytes | None = None
-        self._msgpack: bytes | None = None
-
-    def encoded(self, msgpack: bool) -> bytes:
-        """As bytes."""
-        if msgpack:
-            if self._msgpack is None:
-                self._msgpack = _encode_msgpack(render(self.channel, self.symbol, self.what, msgpack=True))
-            return self._msgpack
-        if self._json is None:
-            self._json = _encode_json(render(self.channel, self.symbol, self.what, msgpack=False))
-        return self._json
+    topic: str
+    m: list[TapeMessage]
+    b: list[tuple[str, Bar]]
+    d: list[tuple[str, Bar]]
 
 
-def render(channel: str, symbol: str, what: Any, *, msgpack: bool) -> dict[str, Any]:
-    """A message in Alpaca's shape. msgpack carries times as timestamps, JSON as text."""
-    option = len(symbol) > _OPTION_LENGTH
-    at = bar_at(what.at)
-    time: Any = timestamp(at) if msgpack else format_time(at)
-    if isinstance(what, Quote):
-        shown: dict[str, Any] = {
-            "T": "q", "S": symbol, "bx": what.bid_exchange or "V", "bp": what.bid / 10_000, "bs": what.bid_size,
-            "ax": what.ask_exchange or "V", "ap": what.ask / 10_000, "as": what.ask_size,
-            "c": (what.condition or "A") if option else [what.condition or "R"], "t": time,
-        }  # fmt: skip
-        return shown if option else shown | {"z": _TAPE}
-    if isinstance(what, Trade):
-        shown = {
-            "T": "t", "S": symbol, "x": what.exchange or "V", "p": what.price / 10_000, "s": what.size,
-            "c": (what.conditions or "a") if option else list(what.conditions) or ["@"], "t": time,
-        }  # fmt: skip
-        return shown if option else shown | {"i": what.trade_id, "z": _TAPE}
-    if isinstance(what, Status):
-        halted = what.state != "trading"
-        return {
-            "T": "s", "S": symbol, "sc": "H" if halted else "T",
-            "sm": "Trading Halt" if halted else "Trading Resumption", "rc": what.reason, "rm": what.reason,
-            "t": time, "z": _TAPE,
-        }  # fmt: skip
-    return {
-        "T": {"bars": "b", "updatedBars": "u"}.get(channel, "d"), "S": symbol, "o": what.open / 10_000,
-        "h": what.high / 10_000, "l": what.low / 10_000, "c": what.close / 10_000, "v": what.volume,
-        "n": what.count, "vw": what.vwap / 10_000, "t": time,
-    }  # fmt: skip
-
-
-def timestamp(at: int) -> msgspec.msgpack.Ext:
-    """msgpack's timestamp, with nanoseconds, in its 96-bit form or the shorter 64-bit one."""
-    seconds, nanos = divmod(at, 1_000_000_000)
-    if seconds >> 34 == 0:
-        return msgspec.msgpack.Ext(-1, ((nanos << 34) | seconds).to_bytes(8, "big"))
-    return msgspec.msgpack.Ext(-1, nanos.to_bytes(4, "big") + seconds.to_bytes(8, "big", signed=True))
-
-
-def frame(items: list[bytes], msgpack: bool) -> bytes:
-    """Messages as one array."""
-    if not msgpack:
-        return b"[" + b",".join(items) + b"]"
-    count = len(items)
-    head = bytes((0x90 | count,)) if count < 16 else b"\xdc" + count.to_bytes(2, "big")
-    return head + b"".join(items)
-
-
-class Client:
-    """One client: what it wants and what waits for it."""
-
-    def __init__(self, socket: WebSocket, *, options: bool, msgpack: bool) -> None:
-        self.socket = socket
-        self.options = options
-        self.msgpack = msgpack
-        self.lane = "delayed"
-        self.wants: dict[str, set[str]] = {name: set() for name in (OPTION_CHANNELS if options else STOCK_CHANNELS)}
-        self._quotes: dict[str, Item] = {}
-        self._others: list[Item] = []
-        self._said: list[bytes] = []
-        self._ready = asyncio.Event()
-        self.ended = False
-        self._slow = False
-
-    def put(self, item: Item) -> None:
-        """Something that this client wants."""
-        if item.channel == "quotes":
-            self._quotes[item.symbol] = item
-        elif len(self._others) < PRINTS_WAITING_MAX:
-            self._others.append(item)
-        else:
-            self._slow = True
-            self.ended = True
-        if not self._ready.is_set():
-            self._ready.set()
-
-    def say(self, message: dict[str, Any]) -> None:
-        """A control message; goes out before data."""
-        encode = _encode_msgpack if self.msgpack else _encode_json
-        self._said.append(encode([message]))
-        self._ready.set()
-
-    def fail(self, code: int) -> None:
-        """Say an error."""
-        self.say({"T": "error", "code": code, "msg": _ERRORS[code]})
-
-    def end(self) -> None:
-        """Close after what was said."""
-        self.ended = True
-        self._ready.set()
-
-    def forget(self) -> None:
-        """Drop the data that waits: it belongs to another lane."""
-        self._quotes.clear()
-        self._others.clear()
-
-    def subscription(self) -> dict[str, Any]:
-        """The full set now in force."""
-        shown: dict[str, Any] = {"T": "subscription"} | {name: sorted(have) for name, have in self.wants.items()}
-        if not self.options:
-            shown |= dict.fromkeys(IMPLIED, shown["trades"])
-        return shown
-
-    async def run(self) -> None:
-        """Send what waits until the end."""
-        while True:
-            await self._ready.wait()
-            self._ready.clear()
-            said, self._said = self._said, []
-            for message in said:
-                await self._send(message)
-            if self.ended:
-                if self._slow:
-                    encode = _encode_msgpack if self.msgpack else _encode_json
-                    await self._send(encode([{"T": "error", "code": 407, "msg": _ERRORS[407]}]))
-                await close(self.socket)
-                return
-            others, self._others = self._others, []
-            quotes, self._quotes = self._quotes, {}
-            items = [item.encoded(self.msgpack) for item in (*others, *quotes.values())]
-            for start in range(0, len(items), FRAME_MAX_MESSAGES):
-                await self._send(frame(items[start : start + FRAME_MAX_MESSAGES], self.msgpack))
-            if items:
-                await asyncio.sleep(SEND_EVERY_S)
-
-    async def _send(self, message: bytes) -> None:
-        if self.msgpack:
-            await self.socket.send_bytes(message)
-        else:
-            await self.socket.send_text(message.decode())
+_read_batch: Final = msgspec.json.Decoder(_Batch).decode
 
 
 class MarketStreams:
@@ -217,29 +58,38 @@ class MarketStreams:
         self._door = door
         self._connections = connections
         self._clients: dict[str, dict[Client, None]] = {"real_time": {}, "delayed": {}}
-        self._readers: dict[tuple[str, str, str], dict[Client, None]] = {}
+        self._crowds: dict[object, Crowd] = {}
+        self._readers: dict[tuple[str, str, str], dict[Crowd, None]] = {}
         """By lane, channel and symbol; ``*`` for all."""
+        self._fresh: list[Crowd] = []
+        """Something has come for these."""
+        self._waiting: dict[Client, None] = {}
+        """Something waits for these alone."""
+        self._round: asyncio.TimerHandle | None = None
+        self._not_before = 0.0
         self._followed: dict[str, tuple[frozenset[str], bool]] = {}
         self._changed = asyncio.Event()
-        self._decode = msgspec.convert
 
     # ── the daemon's side ────────────────────────────────────────────────────────────────────────────────
 
-    def heard(self, event: Mapping[str, Any]) -> None:
+    def heard(self, event: msgspec.Raw) -> None:
         """A batch of one lane."""
-        lane = str(event["topic"]).partition(":")[2]
+        found = _read_batch(event)
+        lane = found.topic.partition(":")[2]
         if not self._clients[lane]:
             return
-        for message in msgspec.convert(event["m"], list[TapeMessage]):
+        for message in found.m:
             if isinstance(message, Quote):
                 self._hand("quotes", lane, message.symbol, message)
             elif isinstance(message, Trade):
                 self._hand("trades", lane, message.symbol, message)
             elif isinstance(message, Status):
                 self._hand("statuses", lane, message.symbol, message)
-        for channel, rows in (("bars", event["b"]), ("dailyBars", event["d"])):
-            for symbol, row in rows:
-                self._hand(channel, lane, symbol, msgspec.convert(row, Bar))
+        for channel, rows in (("bars", found.b), ("dailyBars", found.d)):
+            for symbol, bar in rows:
+                self._hand(channel, lane, symbol, bar)
+        if self._fresh:
+            self._soon()
 
     def _hand(self, channel: str, lane: str, symbol: str, what: Any) -> None:
         readers = self._readers
@@ -249,13 +99,53 @@ class MarketStreams:
             return
         item = Item(channel, symbol, what)
         if named is not None:
-            for client in named:
-                client.put(item)
+            for crowd in named:
+                if crowd.put(item):
+                    self._fresh.append(crowd)
         if star is not None:
-            option = len(symbol) > _OPTION_LENGTH
-            for client in star:
-                if client.options == option and (named is None or client not in named):
-                    client.put(item)
+            option = len(symbol) > OPTION_LENGTH
+            for crowd in star:
+                if crowd.options == option and (named is None or crowd not in named) and crowd.put(item):
+                    self._fresh.append(crowd)
+
+    # ── sending ──────────────────────────────────────────────────────────────────────────────────────────
+
+    def _soon(self) -> None:
+        """See to it that there is a round."""
+        if self._round is None:
+            loop = asyncio.get_running_loop()
+            self._round = loop.call_at(max(loop.time(), self._not_before), self._send_all)
+
+    def _send_all(self) -> None:
+        """One round: everybody gets what has come for them, or has it wait."""
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        for client in list(self._waiting):
+            if not client.behind:
+                del self._waiting[client]
+                client.catch_up()
+        fresh, self._fresh = self._fresh, []
+        for crowd in fresh:
+            items = crowd.take()
+            if not items:
+                continue
+            ready = frames(items, crowd.msgpack)
+            for client in crowd.members:
+                if client in self._waiting or client.behind:
+                    client.keep(items)
+                    self._waiting[client] = None
+                else:
+                    client.wire.write(ready)
+        # What was written goes out behind this call, so the round ends with the next turn of the loop.
+        loop.call_soon(self._sent, started)
+
+    def _sent(self, started: float) -> None:
+        loop = asyncio.get_running_loop()
+        pause_s = min(SEND_LATEST_S, max(SEND_EVERY_S, SEND_PAUSE * (loop.time() - started)))
+        self._not_before = loop.time() + pause_s
+        self._round = None
+        if self._fresh or self._waiting:
+            self._soon()
 
     async def run(self) -> None:
         """Tell the daemon what is wanted whenever that has changed, until cancelled."""
@@ -298,27 +188,25 @@ class MarketStreams:
         await socket.accept()
         msgpack = socket.headers.get("content-type", "") == "application/msgpack"
         client = Client(socket, options=options, msgpack=msgpack)
-        sender = asyncio.create_task(client.run())
         live: Live | None = None
         try:
             if options and not msgpack:
                 client.fail(412)
                 client.end()
-                await asyncio.wait((sender,), timeout=LINGER_S)
                 return
             client.say({"T": "success", "msg": "connected"})
             live = await self._login(client)
-            if live is not None:
-                await self._serve(client, live)
-            else:
+            if live is None:
                 client.end()
-                await asyncio.wait((sender,), timeout=LINGER_S)
+                return
+            await self._serve(client, live)
         finally:
             if live is not None:
                 self._connections.drop(live)
-            self._set(client, {name: set() for name in client.wants})
+            self._want(client, {name: set() for name in client.wants})
             self._clients[client.lane].pop(client, None)
-            sender.cancel()
+            self._waiting.pop(client, None)
+            await client.ended()
 
     async def _login(self, client: Client) -> Live | None:
         given = credentials_of(client.socket.headers)
@@ -348,7 +236,7 @@ class MarketStreams:
             given = of_token(secret) if key == "oauth" else Credentials({"key_id": key[:256], "secret": secret[:256]})
         source = client.socket.client.host if client.socket.client is not None else ""
         try:
-            who, _ = await self._door.verify(given, source, 0)
+            who = await self._door.verify(given, source)
         except ApiError as error:
             client.fail(402 if error.status in (401, 429) else 500)
             return None
@@ -373,6 +261,7 @@ class MarketStreams:
                 self._subscribe(client, live, message, remove=action == "unsubscribe")
             else:
                 client.fail(400)
+            await client.wire.drain()
 
     def _subscribe(self, client: Client, live: Live, message: dict[str, Any], *, remove: bool) -> None:
         wanted = {name: set(have) for name, have in client.wants.items()}
@@ -399,36 +288,60 @@ class MarketStreams:
         if count > most:
             client.fail(405)
             return
-        self._set(client, wanted)
+        self._want(client, wanted)
         client.say(client.subscription())
 
-    def _set(self, client: Client, wanted: Mapping[str, Iterable[str]]) -> None:
-        """Make the readers' table follow from what a client wants."""
-        for channel, symbols in wanted.items():
-            old, new = client.wants[channel], set(symbols)
-            for symbol in old - new:
-                key = (client.lane, channel, symbol)
-                readers = self._readers.get(key)
-                if readers is not None:
-                    readers.pop(client, None)
-                    if not readers:
-                        del self._readers[key]
-            for symbol in new - old:
-                self._readers.setdefault((client.lane, channel, symbol), {})[client] = None
-            client.wants[channel] = new
+    def _want(self, client: Client, wanted: Mapping[str, set[str]]) -> None:
+        """Bring a client into the crowd of what it wants; what had come for it in the old one waits for it."""
+        old = client.crowd
+        if old is not None:
+            client.crowd = None
+            del old.members[client]
+            kept = [
+                item
+                for item in (*old.others, *old.quotes.values())
+                if not wanted.get(item.channel, _NONE).isdisjoint((item.symbol, "*"))
+            ]
+            if kept:
+                client.keep(kept)
+                self._waiting[client] = None
+                self._soon()
+            if not old.members:
+                self._dissolve(old, client.lane, client.wants)
+        client.wants = {channel: set(symbols) for channel, symbols in wanted.items()}
+        if any(wanted.values()):
+            key = (client.lane, client.options, client.msgpack, *map(frozenset, wanted.values()))
+            crowd = self._crowds.get(key)
+            if crowd is None:
+                crowd = self._crowds[key] = Crowd(key, options=client.options, msgpack=client.msgpack)
+                for channel, symbols in wanted.items():
+                    for symbol in symbols:
+                        self._readers.setdefault((client.lane, channel, symbol), {})[crowd] = None
+            crowd.members[client] = None
+            client.crowd = crowd
         self._changed.set()
 
+    def _dissolve(self, crowd: Crowd, lane: str, wants: Mapping[str, Iterable[str]]) -> None:
+        del self._crowds[crowd.key]
+        for channel, symbols in wants.items():
+            for symbol in symbols:
+                readers = self._readers[lane, channel, symbol]
+                readers.pop(crowd, None)
+                if not readers:
+                    del self._readers[lane, channel, symbol]
+
     def _move(self, client: Client, lane: str) -> None:
-        """The client's tier has changed: from now on another lane."""
+        """The client's tier has changed: from now on another lane, and nothing that waits of the old one."""
         if lane == client.lane:
             return
-        wanted = {name: set(have) for name, have in client.wants.items()}
-        self._set(client, {name: set() for name in wanted})
+        wanted = client.wants
+        self._want(client, {name: set() for name in wanted})
         self._clients[client.lane].pop(client, None)
+        self._waiting.pop(client, None)
         client.forget()
         client.lane = lane
         self._clients[lane][client] = None
-        self._set(client, wanted)
+        self._want(client, wanted)
 
 
 def _read(raw: bytes | str, msgpack: bool) -> dict[str, Any] | None:

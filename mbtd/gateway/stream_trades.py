@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
+from msgspec import Struct
 from starlette.websockets import WebSocket
 
 from mbtd.gateway import schemas as s
@@ -30,6 +30,17 @@ WAITING_MAX: Final = 10_000
 _encode_json = msgspec.json.Encoder().encode
 _encode_msgpack = msgspec.msgpack.Encoder().encode
 KNOWN: Final = ("trade_updates",)
+
+
+class _Update(Struct):
+    """What the daemon sends."""
+
+    topic: str
+    n: int
+    update: dict[str, Any]
+
+
+_read_update: Final = msgspec.json.Decoder(_Update).decode
 
 
 class _Client:
@@ -93,14 +104,15 @@ class TradeStreams:
 
     # ── the daemon's side ────────────────────────────────────────────────────────────────────────────────
 
-    def heard(self, event: Mapping[str, Any]) -> None:
+    def heard(self, event: msgspec.Raw) -> None:
         """An update of some account."""
-        feed = self._feeds.get(str(event["topic"]).partition(":")[2])
-        if feed is None or (feed.n is not None and event["n"] < feed.n):
+        found = _read_update(event)
+        feed = self._feeds.get(found.topic.partition(":")[2])
+        if feed is None or (feed.n is not None and found.n < feed.n):
             return
-        feed.n = event["n"]
-        update = event["update"]
-        update["order"] = msgspec.to_builtins(msgspec.convert(update["order"], s.Order, strict=False))
+        feed.n = found.n
+        update = found.update
+        update["order"] = msgspec.convert(update["order"], s.Order, strict=False)
         message = {"stream": "trade_updates", "data": update}
         for client in feed.clients:
             if client.listening:
@@ -190,7 +202,7 @@ class TradeStreams:
                     return None
                 continue
             try:
-                who, _ = await self._door.verify(_credentials(message, client.socket), source, 0)
+                who = await self._door.verify(_credentials(message, client.socket), source)
             except ApiError:
                 data = {
                     "status": "unauthorized",

@@ -27,12 +27,14 @@ from mbtd.rpc.errors import Refusal, make_error, refuse
 from mbtd.rpc.session import RequestId, Session
 from mbtd.service.desk import Desk, Handler
 from mbtd.service.entitlement import entitlement_of
-from mbtd.service.limits import PER_MINUTE, Failures, Rates
+from mbtd.service.limits import PER_MINUTE, Failures, Rates, Taken
 from mbtd.service.reads import NoParams, OfAccount, Params
 
 SESSION_S: Final = 12 * 3600
 ACCESS_S: Final = 900
 NS: Final = 1_000_000_000
+SAID_MAX: Final = 10_000
+_encode = msgspec.json.Encoder().encode
 ISSUER: Final = "mbtd"
 _NOBODY_SALT: Final = b"\0" * 16
 _NOBODY_HASH: Final = hash_secret(_NOBODY_SALT, "")
@@ -113,6 +115,15 @@ class Login(msgspec.Struct, frozen=True):
     expires_at: int = 0
 
 
+class Admitted(msgspec.Struct, frozen=True):
+    """Somebody who was let in."""
+
+    account_id: str
+    rate: Taken
+    head: bytes
+    """``{"who":…,"rate":[allowed, limit, remaining, reset, retry_after_ms]``, for more to follow."""
+
+
 class Credentials:
     """Answers the methods."""
 
@@ -122,6 +133,7 @@ class Credentials:
         self._rates = rates or Rates()
         self._failures = Failures()
         self._last_used: dict[str, int] = {}
+        self._said: dict[tuple[Login, str], bytes] = {}
         self.methods: Mapping[str, tuple[type[Params], Handler]] = {
             "apikey.create": (KeyCreate, self._create_key),
             "apikey.list": (OfAccount, self._list_keys),
@@ -334,6 +346,22 @@ class Credentials:
     # ── logins ───────────────────────────────────────────────────────────────────────────────────────────
 
     def _verify(self, session: Session, request_id: RequestId, params: Verify) -> None:
+        admitted = self.admit(params)
+        rate = admitted.rate
+        now = self._desk.wall_ns()
+        told = msgspec.json.decode(admitted.head + b"}")["who"] | {
+            "rate": {
+                "allowed": rate.allowed,
+                "limit": rate.limit,
+                "remaining": rate.remaining,
+                "reset": -(-(now + rate.reset_ns) // NS),
+                "retry_after_ms": -(-rate.retry_after_ns // 1_000_000),
+            }
+        }
+        self._desk.reply(session, request_id, told)
+
+    def admit(self, params: Verify) -> Admitted:
+        """Check a login and take the request from the account's rate. Raises the refusal."""
         desk = self._desk
         login = self._login(params)
         if login is None:
@@ -344,13 +372,27 @@ class Credentials:
         account_no = login.account_no
         tier = desk.tier_of(account_no)
         rate = self._rates.take(account_no, PER_MINUTE[tier], desk.core.monotonic(), params.cost)
+        head = b'{"who":%b,"rate":[%b,%d,%d,%d,%d]' % (
+            self._who(login, tier),
+            b"true" if rate.allowed else b"false",
+            rate.limit,
+            rate.remaining,
+            -(-(now + rate.reset_ns) // NS),
+            -(-rate.retry_after_ns // 1_000_000),
+        )
+        return Admitted(desk.account_id(account_no), rate, head)
+
+    def _who(self, login: Login, tier: str) -> bytes:
+        """Who that is, as JSON; made once for a login of a tier."""
+        found = self._said.get((login, tier))
+        if found is not None:
+            return found
+        desk = self._desk
         allowed = entitlement_of(tier)
-        self._desk.reply(
-            session,
-            request_id,
+        found = _encode(
             {
-                "account_id": desk.account_id(account_no),
-                "user_id": desk.house.owners.get(account_no, ""),
+                "account_id": desk.account_id(login.account_no),
+                "user_id": desk.house.owners.get(login.account_no, ""),
                 "tier": tier,
                 "lane": allowed.lane,
                 "archive": allowed.archive,
@@ -358,15 +400,12 @@ class Credentials:
                 "session_id": login.session_id or None,
                 "kind": login.kind,
                 "expires_at": _time(login.expires_at),
-                "rate": {
-                    "allowed": rate.allowed,
-                    "limit": rate.limit,
-                    "remaining": rate.remaining,
-                    "reset": -(-(now + rate.reset_ns) // NS),
-                    "retry_after_ms": -(-rate.retry_after_ns // 1_000_000),
-                },
-            },
+            }
         )
+        if len(self._said) >= SAID_MAX:
+            self._said.clear()
+        self._said[login, tier] = found
+        return found
 
     def _login(self, params: Verify) -> Login | None:
         if params.key_id is not None:

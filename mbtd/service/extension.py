@@ -13,6 +13,7 @@ import msgspec
 
 from mbtd.core import Core
 from mbtd.rpc.session import RequestId, Session
+from mbtd.service.calls import Calls
 from mbtd.service.contracts import Contracts
 from mbtd.service.credentials import Credentials, load_token_key
 from mbtd.service.desk import Desk, Handler
@@ -45,8 +46,11 @@ class Extension:
         self.tape = TapeStream(self.desk, self.lanes)
         self.updates = Updates(self.desk, history, spawn)
         data = self.data = MarketData(self.desk, self.lanes)
+        credentials = Credentials(self.desk, load_token_key(directory))
+        self.calls = Calls(credentials)
         rooms = (
-            Credentials(self.desk, load_token_key(directory)),
+            credentials,
+            self.calls,
             Watchlists(self.desk),
             data,
             Contracts(self.desk, data),

@@ -29,6 +29,8 @@ from mbtd.service.times import instant
 SYMBOLS_MAX: Final = 1_000
 BARS_MAX: Final = 5_000
 _FRAME = re.compile(r"([1-9][0-9]{0,2})(Min|T|Hour|H|Day|D|Week|W|Month|M)\Z")
+Part = Literal["quote", "trade", "minute_bar", "daily_bar", "prev_daily_bar"]
+PARTS: Final[tuple[Part, ...]] = ("quote", "trade", "minute_bar", "daily_bar", "prev_daily_bar")
 Symbols = Annotated[tuple[str, ...], Meta(max_length=SYMBOLS_MAX)]
 
 
@@ -44,6 +46,8 @@ class Snapshots(Params, frozen=True, kw_only=True):
 
     symbols: Symbols
     account: str | None = None
+    parts: tuple[Part, ...] = PARTS
+    """What of each is wanted."""
 
 
 class BarsOf(Params, frozen=True, kw_only=True):
@@ -126,27 +130,32 @@ class MarketData:
         lane = self.lane_of(session, params.account)
         items = {}
         for symbol in params.symbols:
-            found = self.snapshot(lane, symbol)
+            found = self.snapshot(lane, symbol, params.parts)
             if found is not None:
                 items[symbol] = found
         self._desk.reply(session, request_id, {"items": items, "lane": lane.name})
 
-    def snapshot(self, lane: Lane, symbol: str) -> dict[str, Any] | None:
-        """Quote, print and bars of one symbol; ``None`` for a symbol that is not known."""
+    def snapshot(self, lane: Lane, symbol: str, parts: tuple[Part, ...] = PARTS) -> dict[str, Any] | None:
+        """Quote, print and bars of one symbol, as far as wanted; ``None`` for a symbol that is not known."""
         instrument = self.instrument(symbol)
         if instrument is None:
             return None
         tape = None if instrument.asset_class == "us_option" else tape_of(instrument)
         shown = lane.look(symbol)
-        days = lane.bars.days(symbol)
-        minute = lane.bars.latest_minute(symbol)
-        return {
-            "quote": data_quote(shown.quote, tape) if shown is not None and shown.quote is not None else None,
-            "trade": data_trade(shown.trade, tape) if shown is not None and shown.trade is not None else None,
-            "minute_bar": data_bar(minute) if minute is not None else None,
-            "daily_bar": data_bar(days[-1]) if days else None,
-            "prev_daily_bar": data_bar(days[-2]) if len(days) > 1 else None,
-        }
+        found: dict[str, Any] = dict.fromkeys(parts)
+        if "quote" in found and shown is not None and shown.quote is not None:
+            found["quote"] = data_quote(shown.quote, tape)
+        if "trade" in found and shown is not None and shown.trade is not None:
+            found["trade"] = data_trade(shown.trade, tape)
+        if "minute_bar" in found and (minute := lane.bars.latest_minute(symbol)) is not None:
+            found["minute_bar"] = data_bar(minute)
+        if "daily_bar" in found or "prev_daily_bar" in found:
+            days = lane.bars.days(symbol)
+            if "daily_bar" in found and days:
+                found["daily_bar"] = data_bar(days[-1])
+            if "prev_daily_bar" in found and len(days) > 1:
+                found["prev_daily_bar"] = data_bar(days[-2])
+        return found
 
     # ── bars ─────────────────────────────────────────────────────────────────────────────────────────────
 

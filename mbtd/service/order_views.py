@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from msgspec.structs import replace
@@ -48,6 +49,28 @@ async def past_legs(history: History, account_no: int, record: OrderRecord) -> l
     rows = [await history.order(account_no, order_no) for order_no in first.leg_nos]
     legs = [decode_order(row[_BODY]) for row in rows if row is not None]
     return [leg for leg in legs if leg.status != "replaced"]
+
+
+def open_orders(
+    book: Book,
+    symbols: Sequence[str] | None,
+    side: str | None,
+    after: int | None,
+    until: int | None,
+    limit: int,
+    descending: bool,
+) -> list[OrderRecord]:
+    """An account's live orders by (``submitted_at``, ``order_no``), as history would list them."""
+    found = [
+        order
+        for order in book.orders.values()
+        if (symbols is None or order.terms.symbol in symbols)
+        and (side is None or order.terms.side == side)
+        and (after is None or order.terms.submitted_at > after)
+        and (until is None or order.terms.submitted_at <= until)
+    ]
+    found.sort(key=lambda order: (order.terms.submitted_at, order.terms.order_no), reverse=descending)
+    return [record_of(book, order) for order in found[:limit]]
 
 
 def as_of_now(book: Book, record: OrderRecord) -> OrderRecord:

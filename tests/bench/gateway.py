@@ -1,17 +1,15 @@
 """The gateway under load: REST clients at their limits, stream subscribers, and the daemon's orders meanwhile.
 
 Figures: ``rest_per_s`` (asked for: 100 free, 60 pro and 40 pro_plus clients, 2,700 a second), ``rest_p50_ms``,
-``rest_p99_ms``, ``stream_lag_p99_ms`` (age of a quote on arrival), ``order_p99_ratio`` (an order over the socket with
-the load to one without; anchor: without). Everything runs on this host, the load generator included.
+``rest_p99_ms``, ``stream_lag_p99_ms`` (age of a quote on arrival), ``processors`` (what each process used),
+``order_p99_ratio`` (an order over the socket with the load to one without; anchor: without). Everything runs on this
+host, the load generator included.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -19,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from mbtd.rpc.client import Client
-from tests.bench.running import ROOT, BenchError, StateDirectory, percentile
+from tests.bench.running import ROOT, BenchError, Child, StateDirectory, percentile
 from tests.gateway.running import Served
 
 CLIENTS = {"free": 100, "pro": 60, "pro_plus": 40}
@@ -78,39 +76,59 @@ def run(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
 def _measure(served: Served, arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
     keys = {tier: _accounts(served, tier, max(1, int(n * arguments.share))) for tier, n in CLIENTS.items()}
     account = served.open("orders", cash="1000000000").name
-    quiet = _orders(served, account, min(4.0, arguments.seconds))
+    quiet = _orders(served, account, arguments.seconds)
+    seconds = arguments.seconds + 1.5
     order = {
         "url": served.url,
         "keys": keys,
         "streams": int(arguments.streams * arguments.share),
-        "seconds": arguments.seconds + 2,
+        "seconds": seconds,
     }
-    load = subprocess.Popen(
-        [sys.executable, "-m", "tests.bench.gateway_load"],
-        cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    assert load.stdin is not None
-    load.stdin.write(json.dumps(order) + "\n")
-    load.stdin.flush()
-    time.sleep(2)
-    busy = _orders(served, account, arguments.seconds - 1)
-    said, _ = load.communicate(timeout=arguments.seconds + 60)
-    found = json.loads(said)
-    if found["failures"]:
-        raise BenchError(f"clients failed: {found['failures']}")
-    asked = sum(count * {"free": 1, "pro": 10, "pro_plus": 50}[tier] for tier, count in CLIENTS.items())
-    served_per_s = len(found["latencies"]) / order["seconds"]
-    yield {"name": "rest_per_s", "value": round(served_per_s), "unit": "1/s", "asked": round(asked * arguments.share)}
+    with Child("tests.bench.gateway_load") as load:
+        load.say(**order)
+        load.hear()
+        before = _cpu_s(served)
+        time.sleep(0.75)
+        busy = _orders(served, account, arguments.seconds)
+        found = load.hear()
+        used = {name: now - before[name] for name, now in _cpu_s(served).items()} | {"load": found["cpu_s"]}
+    if found["lost"]:
+        raise BenchError(f"{found['lost']} connections ended before their time")
+    asked = sum(
+        int(n * arguments.share) * {"free": 1, "pro": 10, "pro_plus": 50}[tier] for tier, n in CLIENTS.items()
+    )
+    answered = sum(found["statuses"].values())
+    yield {"name": "rest_per_s", "value": round(answered / seconds), "unit": "1/s", "asked": asked}
     yield {"name": "rest_statuses", "value": found["statuses"], "unit": "requests"}
-    for name, share in (("rest_p50_ms", 0.5), ("rest_p99_ms", 0.99)):
-        yield {"name": name, "value": round(percentile(found["latencies"], share) * 1e3, 2), "unit": "ms"}
-    yield {"name": "stream_messages_per_s", "value": round(found["messages"] / order["seconds"]), "unit": "1/s"}
-    yield {"name": "stream_lag_p99_ms", "value": round(percentile(found["lags"], 0.99) * 1e3, 2), "unit": "ms"}
-    with_load, without = percentile(busy, 0.99) * 1e6, percentile(quiet, 0.99) * 1e6
-    yield {
-        "name": "order_p99_ratio", "value": round(with_load), "unit": "us",
-        "anchor": "order_p99_without_load", "anchor_value": round(without), "ratio": round(with_load / without, 2),
-    }  # fmt: skip
+    for name, value in found["latencies"].items():
+        yield {"name": f"rest_{name}", "value": value, "unit": "ms"}
+    yield {"name": "stream_messages_per_s", "value": round(found["messages"] / seconds), "unit": "1/s"}
+    yield {"name": "stream_frames_per_s", "value": round(found["frames"] / seconds), "unit": "1/s"}
+    for name, value in found["lags"].items():
+        yield {"name": f"stream_lag_{name}", "value": value, "unit": "ms"}
+    shares = {name: round(value / seconds, 2) for name, value in used.items()}
+    yield {"name": "processors", "value": shares, "unit": "of one processor"}
+    for name, share in (("order_p50_ratio", 0.5), ("order_p99_ratio", 0.99)):
+        with_load, without = percentile(busy, share) * 1e6, percentile(quiet, share) * 1e6
+        yield {
+            "name": name, "value": round(with_load), "unit": "us",
+            "anchor": name.replace("ratio", "without_load"), "anchor_value": round(without),
+            "ratio": round(with_load / without, 2),
+        }  # fmt: skip
+
+
+def _cpu_s(served: Served) -> dict[str, float]:
+    """Processor time of the daemon, of its writer and of the gateway so far."""
+    found = {"daemon": _used(served.process.pid), "gateway": 0.0, "writer": 0.0}
+    for child in Path(f"/proc/{served.process.pid}/task/{served.process.pid}/children").read_text().split():
+        words = Path(f"/proc/{child}/cmdline").read_bytes()
+        found["gateway" if b"gateway" in words else "writer"] += _used(int(child))
+    return found
+
+
+def _used(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _accounts(served: Served, tier: str, count: int) -> list[list[str]]:
