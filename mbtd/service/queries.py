@@ -232,13 +232,13 @@ class Queries:
     def _order_list(self, session: Session, request_id: RequestId, book: Book, params: r.OrderList) -> None:
         descending = params.direction == "desc"
         token = _number(params.page_token)
-        after, until = instant(params.after, "after"), _instant(params.until, "until")
+        after, until = instant(params.after, "after"), instant(params.until, "until")
         if params.status == "open" and params.page_token is None and not (params.nested and book.groups):
             # What bots ask for all day is in memory as it is.
             live = open_orders(book, params.symbols, params.side, after, until, params.limit + 1, descending)
             page, more = _page(live, params.limit)
             last = str(page[-1].terms.order_no) if more else None
-            self._now(session, request_id, {"items": [render_order(r) for r in page], "next_page_token": last})
+            self.answer(session, request_id, {"items": [render_order(r) for r in page], "next_page_token": last})
             return
 
         async def work() -> Any:
