@@ -65,7 +65,7 @@ def _book_trade(
     book = draft.book
     instrument = world.instruments.by_symbol[change.symbol]
     opened = change.opened.qty if change.opened is not None else 0
-    closed = sum([use.qty for use in change.closed])
+    closed = sum([use.qty for use in change.closed]) if change.closed else 0
     moved = opened - closed
     buying = moved > 0
     option = instrument.asset_class == "us_option"
@@ -86,7 +86,9 @@ def _book_trade(
             lots = tuple(use.lot_no for use in change.closed)
             violation = settlement.violation_of(money, lots, day.trade_date)
     held_before = change.qty - moved
-    short = max(0, -held_before, -change.qty) if not option and not instrument.easy_to_borrow else 0
+    short = 0
+    if not option and not instrument.easy_to_borrow:
+        short = max(0, -held_before, -change.qty)
     draft.emit(
         e.TradeBooked(
             day.trade_date,
@@ -95,7 +97,7 @@ def _book_trade(
             settling,
             draws,
             unpaid_lot,
-            max([until for until, _ in draws], default=0),
+            max([until for until, _ in draws]) if draws else 0,
             fees,
             _sma_change(book, instrument, fill, opened, closed),
             short,

@@ -6,15 +6,13 @@ Invariants: between :meth:`Draft.begin` and :meth:`Draft.commit` only this draft
 
 from __future__ import annotations
 
-from operator import attrgetter
+from copy import copy
 from typing import Any
 
 from actors.book.events import Event, PositionChanged
 from actors.book.state.book import Book, Undo, Watch
 from actors.book.state.fold import FOLDS, SCALARS
 from actors.book.state.undo import drop, put, take_back
-
-_save = attrgetter(*SCALARS)
 
 
 class BrokenInvariant(Exception):
@@ -24,7 +22,7 @@ class BrokenInvariant(Exception):
 class Draft:
     """One step's changes to one book."""
 
-    __slots__ = ("_saved", "at", "book", "consumers", "events", "followed", "moved", "undo")
+    __slots__ = ("_before", "at", "book", "consumers", "events", "followed", "moved", "undo")
 
     def __init__(self, book: Book, at: int) -> None:
         self.book = book
@@ -37,7 +35,8 @@ class Draft:
         """Orders whose watch changed."""
         self.consumers: list[str] = []
         """Symbols of which displayed size was taken."""
-        self._saved = _save(book)
+        self._before = copy(book)
+        """Its scalars as they were; the tables are the book's own."""
 
     def emit(self, event: Any) -> None:
         """Record a fact and fold it."""
@@ -57,8 +56,8 @@ class Draft:
     def discard(self) -> None:
         """Put the book back as it was."""
         take_back(self.undo)
-        for name, value in zip(SCALARS, self._saved, strict=True):
-            setattr(self.book, name, value)
+        for name in SCALARS:
+            setattr(self.book, name, getattr(self._before, name))
         self.events = []
 
     def check(self) -> None:

@@ -41,7 +41,7 @@ def go_live(draft: Draft, order_no: int, world: World, profiles: Profiles) -> No
             draft.emit(e.OrderActivated(order_no))
             await_auction(draft, draft.book.orders[order_no], world, profiles)
         return
-    if order.activated and terms.stop_price and not order.triggered:
+    if terms.stop_price and order.activated and not order.triggered:
         return  # It waits at the broker, in whatever phase; only a print or quote of the core session elects it.
     if world.phase not in eligible_phases(terms.extended_hours):
         if terms.time_in_force in ("ioc", "fok"):

@@ -183,7 +183,9 @@ class Connection(Session):
             limit = self.limits.in_flight_max_requests
             reply_limit = self.limits.waiting_max_reply_bytes
             count = len(lines)
-            stop = min(count, index + self.limits.turn_max_requests)
+            stop = index + self.limits.turn_max_requests
+            if stop > count:
+                stop = count
             while index < stop and len(unanswered) < limit and self._reply_bytes <= reply_limit:
                 self._next = index + 1
                 self._handle(lines[index])
