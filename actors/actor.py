@@ -89,7 +89,8 @@ def perform(draft: Draft, action: Any, world: World, profiles: Profiles) -> Outc
             order_no = getattr(event, "order_no", 0)
             if order_no:
                 settle_now(draft, order_no, world, profiles)
-                contingent.follow_up(draft, world, profiles)
+                if draft.book.groups or draft.book.closing:
+                    contingent.follow_up(draft, world, profiles)
     return outcome
 
 

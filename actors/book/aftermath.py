@@ -6,6 +6,8 @@ consequences are one step; a fill is followed by exactly one ``TradeBooked``. Wi
 
 from __future__ import annotations
 
+from typing import Any
+
 from actors.book import events as e
 from actors.book import margin_call
 from actors.book.draft import Draft
@@ -21,7 +23,7 @@ from actors.book.view import figures
 from actors.market.days import TradeDay, window_start
 from actors.market.world import World
 
-_FILLS = (e.OrderFilled, e.OrderLegFilled)
+_FILLS = frozenset({e.OrderFilled, e.OrderLegFilled})
 _MONEY_MOVED = frozenset({e.PositionChanged, e.ActivityBooked})
 
 
@@ -39,14 +41,14 @@ def follow_up(draft: Draft, world: World, profiles: Profiles) -> None:
     if day is None:
         return
     reduced = False
-    for index in range(len(events)):
-        event = events[index]
+    before: Any = None
+    for event in tuple(events):
         kind = type(event)
-        if kind is e.PositionChanged:
-            if index and isinstance(before := events[index - 1], _FILLS):
-                reduced = _book_trade(draft, before, event, day, world, profiles) or reduced  # type: ignore[arg-type]
+        if kind is e.PositionChanged and type(before) in _FILLS:
+            reduced = _book_trade(draft, before, event, day, world, profiles) or reduced  # type: ignore[arg-type]
         elif kind is e.ActivityBooked and event.activity_type == "CSW":  # type: ignore[union-attr]
             reduced = True
+        before = event
     if draft.book.type == "margin":
         if reduced:
             _note_level(draft, day, world)
