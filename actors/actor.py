@@ -98,12 +98,13 @@ _WHILE_CLOSED = (CancelOrder, CancelAll, CloseAccount)
 def perform(draft: Draft, action: Any, world: World, profiles: Profiles) -> Outcome:
     """Run a command; what can happen at once (zero latency) happens in the same step, after the answer is made."""
     outcome = intend(draft, action, world, profiles)
-    if not isinstance(outcome, Refusal):
+    if type(outcome) is not Refusal:
         for event in tuple(draft.events):
             order_no = getattr(event, "order_no", 0)
             if order_no:
                 settle_now(draft, order_no, world, profiles)
-                contingent.follow_up(draft, world, profiles)
+                if draft.book.groups or draft.book.closing:
+                    contingent.follow_up(draft, world, profiles)
     return outcome
 
 

@@ -82,7 +82,7 @@ class Engine(Market):
         """Run one command of a resident account (or the house) stamped ``at``."""
         self.run_timers_through(at)
         self.input_seq += 1
-        if isinstance(action, CreateAccount):
+        if type(action) is CreateAccount:
             assert issued is not None
             outcome: Outcome | Created = self._create(action, issued)
         else:

@@ -21,7 +21,8 @@ class Mailroom:
     def __init__(self, capacity: int = 256, reserved: int = 32) -> None:
         self.capacity = capacity
         self.reserved = reserved
-        self._boxes: dict[int, deque[Mail]] = {}
+        self._boxes: dict[int, list[Mail]] = {}
+        """Lists: most boxes hold one piece of mail, and none more than some hundreds."""
         self._ready: deque[int] = deque()
         self.waiting = 0
         """Mail in all boxes."""
@@ -32,7 +33,7 @@ class Mailroom:
         """Queue mail; ``False`` when the box is full. ``privileged`` mail may use the reserved places."""
         box = self._boxes.get(account_no)
         if box is None:
-            self._boxes[account_no] = deque((mail,))
+            self._boxes[account_no] = [mail]
             self._ready.append(account_no)
         else:
             if len(box) >= (self.capacity if privileged else self.capacity - self.reserved):
@@ -49,7 +50,7 @@ class Mailroom:
             return None
         account_no = self._ready.popleft()
         box = self._boxes[account_no]
-        mail = box.popleft()
+        mail = box.pop(0)
         if box:
             self._ready.append(account_no)
         else:

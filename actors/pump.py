@@ -54,6 +54,8 @@ class Pump:
         self._turn_budget_ns = turn_budget_ns
         self._tape: deque[Sequence[TapeMessage]] = deque()
         self._wakeup: anyio.Event | None = None
+        self._alarm: anyio.CancelScope | None = None
+        self._rings_at = NEVER
         self.backlog = 0
         """Tape messages that the engine has not taken yet."""
         self.tape_paused = False
@@ -93,20 +95,36 @@ class Pump:
 
     async def run(self) -> None:
         """Pump until cancelled."""
-        while True:
-            if self.spin():
-                await anyio.lowlevel.checkpoint()
-            else:
-                await self._wait()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._ring)
+            while True:
+                if self.spin():
+                    await anyio.lowlevel.checkpoint()
+                else:
+                    await self._wait()
 
     async def _wait(self) -> None:
+        if self._alarm is not None and self._next_due() < self._rings_at:
+            self._alarm.cancel()
         event = self._wakeup = anyio.Event()
-        due = self.engine.waits.timers.next_due
-        if due == NEVER or self.tape_paused:
-            await event.wait()
-            return
-        with anyio.move_on_after(max(0.0, (due - self.now()) / 1e9)):
-            await event.wait()
+        await event.wait()
+
+    async def _ring(self) -> None:
+        """The alarm: wakes the pump when something falls due, and is set anew only for an earlier instant.
+
+        A deadline of its own for every wait would cost as much as a small command.
+        """
+        while True:
+            with anyio.CancelScope() as self._alarm:
+                due = self._rings_at = self._next_due()
+                if due != NEVER:
+                    await anyio.sleep(max(0.0, (due - self.now()) / 1e9))
+                    self._rings_at = NEVER
+                    self.wake()
+                await anyio.sleep_forever()
+
+    def _next_due(self) -> int:
+        return NEVER if self.tape_paused else self.engine.waits.timers.next_due
 
     def spin(self) -> bool:
         """Work for at most a slice; whether there was anything to do."""

@@ -170,7 +170,7 @@ class Market(Turns):
     def _note_session(self, message: Session) -> None:
         if message.phase != self.world.phase:
             self.world.board.rejoins += 1
-        self.world.session = message
+        self.world.begin(message)
 
     def _session(self, message: Session) -> None:
         officials.note_close(self, message)

@@ -61,10 +61,13 @@ class Turns:
         good = True
         try:
             run(draft)
-            contingent.follow_up(draft, self.world, self.profiles)
-            follow.follow_up(draft, self.world)
-            follow_up(draft, self.world, self.profiles)
-            contingent.follow_up(draft, self.world, self.profiles)
+            if book.groups or book.closing:
+                contingent.follow_up(draft, self.world, self.profiles)
+            if draft.events:
+                follow.follow_up(draft, self.world)
+                follow_up(draft, self.world, self.profiles)
+            if book.groups or book.closing:
+                contingent.follow_up(draft, self.world, self.profiles)
             draft.check()
         except Exception as error:
             good = False

@@ -25,7 +25,7 @@ from actors.book.view import figures
 from actors.market.days import TradeDay, window_start
 from actors.market.world import World
 
-_FILLS = (e.OrderFilled, e.OrderLegFilled)
+_FILLS = frozenset({e.OrderFilled, e.OrderLegFilled})
 Executed = tuple[tuple[day_trades.Leg, ...], int]
 """Executions that count as one for day trades, and what they were worth together."""
 _MONEY_MOVED = frozenset({e.PositionChanged, e.ActivityBooked})
@@ -45,15 +45,16 @@ def follow_up(draft: Draft, world: World, profiles: Profiles) -> None:
     if day is None:
         return
     reduced = False
+    before: object = None
     for index in range(len(events)):
         event = events[index]
         kind = type(event)
-        if kind is e.PositionChanged:
-            if index and isinstance(before := events[index - 1], _FILLS):
-                legs = _legs_of(events, index)
-                reduced = _book_trade(draft, before, event, legs, day, world, profiles) or reduced  # type: ignore[arg-type]
+        if kind is e.PositionChanged and type(before) in _FILLS:
+            legs = _legs_of(events, index)
+            reduced = _book_trade(draft, before, event, legs, day, world, profiles) or reduced  # type: ignore[arg-type]
         elif kind is e.ActivityBooked and event.activity_type == "CSW":  # type: ignore[union-attr]
             reduced = True
+        before = event
     if draft.book.type == "margin":
         if reduced:
             _note_level(draft, day, world)
@@ -105,7 +106,7 @@ def _book_trade(
     book = draft.book
     instrument = world.instruments.by_symbol[change.symbol]
     opened = change.opened.qty if change.opened is not None else 0
-    closed = sum([use.qty for use in change.closed])
+    closed = sum([use.qty for use in change.closed]) if change.closed else 0
     moved = opened - closed
     buying = moved > 0
     option = instrument.asset_class == "us_option"
@@ -126,7 +127,9 @@ def _book_trade(
             lots = tuple(use.lot_no for use in change.closed)
             violation = settlement.violation_of(money, lots, day.trade_date)
     held_before = change.qty - moved
-    short = max(0, -held_before, -change.qty) if not option and not instrument.easy_to_borrow else 0
+    short = 0
+    if not option and not instrument.easy_to_borrow:
+        short = max(0, -held_before, -change.qty)
     draft.emit(
         e.TradeBooked(
             day.trade_date,
@@ -135,7 +138,7 @@ def _book_trade(
             settling,
             draws,
             unpaid_lot,
-            max([until for until, _ in draws], default=0),
+            max([until for until, _ in draws]) if draws else 0,
             fees,
             _sma_change(book, instrument, fill, opened, closed),
             short,

@@ -69,7 +69,7 @@ def time_in_force_ends_at(order: Parsed, world: World) -> int:
 def place(draft: Draft, action: PlaceOrder, world: World, profiles: Profiles) -> Outcome:
     """Admit an order or say why not; a repeat of an accepted one is answered with the first."""
     outcome = _place(draft, action, world, profiles)
-    if isinstance(outcome, Refusal):
+    if type(outcome) is Refusal:
         note_rejected(draft, action, outcome)
     return outcome
 
@@ -92,7 +92,7 @@ def note_rejected(draft: Draft, action: PlaceOrder, refusal: Refusal) -> None:
 def _place(draft: Draft, action: PlaceOrder, world: World, profiles: Profiles) -> Outcome:
     book = draft.book
     order = parse(action, world.instruments)
-    if isinstance(order, Refusal):
+    if type(order) is Refusal:
         return repeat_of_unlisted(book, action, order, world) or account_refusal(book) or order
     key = 0
     if action.client_order_id is not None:
@@ -106,7 +106,7 @@ def _place(draft: Draft, action: PlaceOrder, world: World, profiles: Profiles) -
     if refusal is not None:
         return refusal
     admitted = admit(book, order, world)
-    if isinstance(admitted, Refusal):
+    if type(admitted) is Refusal:
         return admitted
     order, need = admitted
     choice: LotChoice | Refusal | None = None
@@ -172,14 +172,14 @@ def admit(book: Book, order: Parsed, world: World) -> tuple[Parsed, Need] | Refu
     elif order.order_class == "oco":
         # The stop of an exit pair is held against the market as any stop is.
         judged = check(book, replace(order, stop_price=order.exits.stop_loss), world)
-        if isinstance(judged, Refusal) and judged.field == "stop_price":
+        if type(judged) is Refusal and judged.field == "stop_price":
             return replace(judged, field="stop_loss.stop_price")
     need = check(book, order, world)
-    if isinstance(need, Refusal):
+    if type(need) is Refusal:
         if need.reason == "insufficient_qty":
             return related_orders(book, need, order.instrument.symbol, order.side)
         return need
-    if order.fractional and order.side == "buy" and order.qty and 0 < need.money < MONEY_PER_DOLLAR:
+    if order.side == "buy" and order.qty and 0 < need.money < MONEY_PER_DOLLAR and order.fractional:
         return refuse("notional_too_small", "qty")
     if world.switches and (refusal := exposure_refusal(world, need.intent)) is not None:
         return refusal
@@ -235,7 +235,7 @@ def accept(
     leg = ""
     if order.order_class and order.unit is None:
         leg = "take_profit" if order.order_class == "oco" else "entry"
-    kind = OPTION if order.instrument.is_option else STOCK
+    kind = OPTION if order.option else STOCK
     symbol, asset_id = order.instrument.symbol, order.instrument.asset_id
     unit_legs: tuple[e.AcceptedLeg, ...] = ()
     if order.unit is not None:

@@ -6,15 +6,12 @@ Invariants: between :meth:`Draft.begin` and :meth:`Draft.commit` only this draft
 
 from __future__ import annotations
 
-from operator import attrgetter
 from typing import Any
 
 from actors.book.events import Event, PositionChanged
-from actors.book.state.book import Book, Undo, Watch
+from actors.book.state.book import Book, Order, Position, Undo, Watch
 from actors.book.state.fold import FOLDS, SCALARS
 from actors.book.state.undo import drop, put, take_back
-
-_save = attrgetter(*SCALARS)
 
 
 class BrokenInvariant(Exception):
@@ -24,7 +21,7 @@ class BrokenInvariant(Exception):
 class Draft:
     """One step's changes to one book."""
 
-    __slots__ = ("_saved", "at", "book", "consumers", "events", "followed", "moved", "undo")
+    __slots__ = ("_before", "at", "book", "consumers", "events", "followed", "moved", "undo")
 
     def __init__(self, book: Book, at: int) -> None:
         self.book = book
@@ -37,7 +34,8 @@ class Draft:
         """Orders whose watch changed."""
         self.consumers: list[str] = []
         """Symbols of which displayed size was taken."""
-        self._saved = _save(book)
+        self._before = book.__copy__()  # type: ignore[attr-defined]
+        """Its scalars as they were; the tables are the book's own."""
 
     def emit(self, event: Any) -> None:
         """Record a fact and fold it."""
@@ -57,8 +55,8 @@ class Draft:
     def discard(self) -> None:
         """Put the book back as it was."""
         take_back(self.undo)
-        for name, value in zip(SCALARS, self._saved, strict=True):
-            setattr(self.book, name, value)
+        for name in SCALARS:
+            setattr(self.book, name, getattr(self._before, name))
         self.events = []
 
     def check(self) -> None:
@@ -72,16 +70,30 @@ class Draft:
             raise BrokenInvariant(f"cash account with cash {book.cash}")
         orders, positions, held = book.orders, book.positions, book.held
         for table, key, _ in self.undo:
-            if table is held and table.get(key, 0) < 0:
-                raise BrokenInvariant(f"held quantity of {key} {table[key]}")
-            if table is positions and (position := table.get(key)) is not None:
-                if position.qty != sum([lot.qty for lot in position.lots]):
-                    raise BrokenInvariant(f"lots of {key} do not add up")
-                if position.basis_money != sum([lot.basis_money for lot in position.lots]):
-                    raise BrokenInvariant(f"basis of {key} does not add up")
-            elif table is orders and (order := table.get(key)) is not None:
-                terms = order.terms
-                if terms.qty and order.filled_qty > terms.qty:
-                    raise BrokenInvariant(f"order {key} overfilled")
-                if order.reserved_money < 0 or order.reserved_qty < 0:
-                    raise BrokenInvariant(f"order {key} reserves less than nothing")
+            if table is orders:
+                if key in orders:
+                    _check_order(orders[key])
+            elif table is positions:
+                if key in positions:
+                    _check_position(positions[key])
+            elif table is held and held.get(key, 0) < 0:
+                raise BrokenInvariant(f"held quantity of {key} {held[key]}")
+
+
+def _check_order(order: Order) -> None:
+    terms = order.terms
+    if terms.qty and order.filled_qty > terms.qty:
+        raise BrokenInvariant(f"order {terms.order_no} overfilled")
+    if order.reserved_money < 0 or order.reserved_qty < 0:
+        raise BrokenInvariant(f"order {terms.order_no} reserves less than nothing")
+
+
+def _check_position(position: Position) -> None:
+    qty = basis = 0
+    for lot in position.lots:
+        qty += lot.qty
+        basis += lot.basis_money
+    if position.qty != qty:
+        raise BrokenInvariant(f"lots of {position.symbol} do not add up")
+    if position.basis_money != basis:
+        raise BrokenInvariant(f"basis of {position.symbol} does not add up")

@@ -41,7 +41,7 @@ def go_live(draft: Draft, order_no: int, world: World, profiles: Profiles) -> No
             draft.emit(e.OrderActivated(order_no))
             await_auction(draft, draft.book.orders[order_no], world, profiles)
         return
-    if order.activated and terms.stop_price and not order.triggered:
+    if terms.stop_price and order.activated and not order.triggered:
         return  # It waits at the broker, in whatever phase; only a print or quote of the core session elects it.
     if world.phase not in eligible_phases(terms.extended_hours):
         if terms.time_in_force in ("ioc", "fok"):
@@ -52,7 +52,8 @@ def go_live(draft: Draft, order_no: int, world: World, profiles: Profiles) -> No
         return
     fresh = not order.activated
     if fresh:
-        draft.emit(e.OrderActivated(order_no, _collar(order, world, profiles)))
+        collar = _collar(order, world, profiles) if terms.type == "market" else 0
+        draft.emit(e.OrderActivated(order_no, collar))
         order = draft.book.orders[order_no]
     if terms.stop_price and not order.triggered:
         draft.watch(order_no, None)
@@ -64,7 +65,7 @@ def go_live(draft: Draft, order_no: int, world: World, profiles: Profiles) -> No
 def _collar(order: Order, world: World, profiles: Profiles) -> int:
     """Worst price of a market order: the far side at arrival, worsened by the profile's collar."""
     slot = world.board.slots.get(order.terms.symbol)
-    if slot is None or slot.quote is None or order.limit_price or order.terms.type != "market":
+    if slot is None or slot.quote is None or order.limit_price:
         return 0
     return collar_of(order.terms.side == "buy", slot.quote.bid, slot.quote.ask, numbers_for(order, slot, profiles))
 

@@ -117,7 +117,9 @@ def divide_half_even(numerator: int, denominator: int) -> int:
 
 def value_money(price: int, qty: int, multiplier: int = 1) -> int:
     """Money of ``qty`` at ``price``: price x quantity x multiplier, rounded half-even."""
-    return divide_half_even(price * qty * multiplier, _PRICE_QTY_PER_MONEY)
+    product = price * qty * multiplier
+    quotient, remainder = divmod(product, _PRICE_QTY_PER_MONEY)
+    return divide_half_even(product, _PRICE_QTY_PER_MONEY) if remainder else quotient
 
 
 def qty_for_money(money: int, price: int) -> int:

@@ -220,7 +220,7 @@ class House:
 
     def find(self, id_or_name: str) -> int | None:
         """The account of this id or name."""
-        account_no = self.names.get(id_or_name)
+        account_no: int | None = self.names.get(id_or_name)
         if account_no is not None:
             return account_no
         try:

@@ -45,7 +45,6 @@ class World:
 
     __slots__ = (
         "_day",
-        "_session",
         "any_sign",
         "board",
         "closeouts",
@@ -60,6 +59,7 @@ class World:
         "phase",
         "profile_hashes",
         "rates",
+        "session",
         "switches",
         "tape_seq",
         "traces",
@@ -80,7 +80,7 @@ class World:
         """The last evaluations of each live order that did not fill: for explanations, not kept over a restart."""
         self.now = 0
         self.tape_seq = 0
-        self._session: Session | None = None
+        self.session: Session | None = None
         self.phase: str = "closed"
         """The market's phase; closed before the first session message."""
         self.feed = ""
@@ -122,15 +122,10 @@ class World:
         day = self._day = self.days.at(self.now)
         return day
 
-    @property
-    def session(self) -> Session | None:
-        """The last session message; its phase is the market's."""
-        return self._session
-
-    @session.setter
-    def session(self, session: Session | None) -> None:
-        self._session = session
-        self.phase = session.phase if session is not None else "closed"
+    def begin(self, session: Session) -> None:
+        """Take in a session message: its phase is the market's."""
+        self.session = session
+        self.phase = session.phase
 
     def is_bar_tape(self, slot: Slot) -> bool:
         """Whether the prints of a symbol are whole bars, of which an account may have only a part."""

@@ -79,12 +79,13 @@ class MarkOuts:
             for section in step.sections:
                 fill: OrderFilled | None = None
                 for event in section.events:
-                    if isinstance(event, OrderFilled):
-                        fill = event
-                    elif isinstance(event, OrderLegFilled):
+                    kind = type(event)
+                    if kind is OrderFilled:
+                        fill = event  # type: ignore[assignment]
+                    elif kind is OrderLegFilled:
                         fill = None
-                    elif fill is not None and isinstance(event, PositionChanged):
-                        self._note_fill(section.account_no, fill, event, step)
+                    elif fill is not None and kind is PositionChanged:
+                        self._note_fill(section.account_no, fill, event, step)  # type: ignore[arg-type]
                         fill = None
 
     def _note_fill(self, account_no: int, fill: OrderFilled, change: PositionChanged, step: Step) -> None:

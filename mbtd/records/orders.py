@@ -137,7 +137,8 @@ def carries_legs(terms: e.OrderAccepted) -> bool:
 
 def accepted_record(terms: e.OrderAccepted, at: int) -> OrderRecord:
     """The record of an order at the moment of its acceptance: what a place answers."""
-    status = "held" if terms.held_at_first else "accepted"
+    held = (terms.group_no or terms.waits_for) and terms.held_at_first
+    status = "held" if held else "accepted"
     return OrderRecord(terms, status, terms.filled_qty, terms.filled_money, at)
 
 

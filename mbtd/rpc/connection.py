@@ -179,11 +179,12 @@ class Connection(Session):
         lines = self._lines
         index = self._next
         if index < len(lines):
-            unanswered = self._unanswered
-            limit = self.limits.in_flight_max_requests
-            reply_limit = self.limits.waiting_max_reply_bytes
+            unanswered, limits = self._unanswered, self.limits
+            limit, reply_limit = limits.in_flight_max_requests, limits.waiting_max_reply_bytes
             count = len(lines)
-            stop = min(count, index + self.limits.turn_max_requests)
+            stop = index + limits.turn_max_requests
+            if stop > count:
+                stop = count
             while index < stop and len(unanswered) < limit and self._reply_bytes <= reply_limit:
                 self._next = index + 1
                 self._handle(lines[index])

@@ -187,7 +187,7 @@ class App:
         if type(outcome) is Placed:
             self._answer_placed(session, request_id, account_no, outcome, method, seq)
             return
-        if isinstance(outcome, RuleRefusal):
+        if type(outcome) is RuleRefusal:
             if outcome.reason == "order_not_found":
                 self._refuse_gone(session, request_id, account_no, action, outcome, seq)
                 return

@@ -8,7 +8,7 @@ sentence. Alpaca's texts come from alpaca-api §0.1. Numbers 30xx request, 31xx 
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, final
 
 from msgspec import Struct
 
@@ -27,8 +27,12 @@ class Reason(Struct, frozen=True):
     retryable: bool = False
 
 
+@final
 class Refusal(Struct, frozen=True):
-    """One refusal: the reason, the field it is about, and the numbers that failed (as texts)."""
+    """One refusal: the reason, the field it is about, and the numbers that failed (as texts).
+
+    Where every order passes, ask ``type(found) is Refusal``: of a Struct that is six times quicker than isinstance.
+    """
 
     reason: str
     field: str = ""

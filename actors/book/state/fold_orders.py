@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from msgspec.structs import replace
 
 from actors.book import events as e
@@ -161,13 +159,8 @@ def _stop_waiting(book: Book, order_no: int, undo: Undo | None) -> None:
 
 
 def _accepted(book: Book, v: e.OrderAccepted, at: int, undo: Undo | None) -> None:
-    _add_order(book, v, "held" if v.held_at_first else "accepted", at, undo)
-
-
-def _with(order: Order, **changes: Any) -> Order:
-    values = {name: getattr(order, name) for name in Order.__struct_fields__}
-    values.update(changes)
-    return Order(**values)
+    held = (v.group_no or v.waits_for) and v.held_at_first
+    _add_order(book, v, "held" if held else "accepted", at, undo)
 
 
 def _activated(book: Book, v: e.OrderActivated, at: int, undo: Undo | None) -> None:
@@ -200,7 +193,7 @@ def _activated(book: Book, v: e.OrderActivated, at: int, undo: Undo | None) -> N
 
 def _triggered(book: Book, v: e.OrderTriggered, at: int, undo: Undo | None) -> None:
     o = book.orders[v.order_no]
-    changed = _with(
+    changed = replace(
         o,
         terms=trailed(o.terms, v),
         status="new" if o.status == "held" else o.status,
@@ -225,7 +218,7 @@ def _adjusted(book: Book, v: e.OrderAdjusted, at: int, undo: Undo | None) -> Non
     replacement = o.replacement
     if replacement is not None:
         replacement = replace(replacement, qty=v.qty, reserved_qty=v.reserved_qty)
-    changed = _with(
+    changed = replace(
         o,
         terms=replace(o.terms, qty=v.qty),
         replacement=replacement,
@@ -274,7 +267,7 @@ def _filled(book: Book, v: e.OrderFilled, at: int, undo: Undo | None) -> None:
 def _leg_filled(book: Book, v: e.OrderLegFilled, at: int, undo: Undo | None) -> None:
     o = book.orders.get(v.order_no)
     if o is not None:
-        put(book.orders, v.order_no, _with(o, leg_fills=with_leg(o.leg_fills, o.terms, v)), undo)
+        put(book.orders, v.order_no, replace(o, leg_fills=with_leg(o.leg_fills, o.terms, v)), undo)
 
 
 def with_leg(
@@ -292,7 +285,7 @@ def _cancel_pending(book: Book, v: e.OrderCancelPending, at: int, undo: Undo | N
     put(
         book.orders,
         v.order_no,
-        _with(o, status="pending_cancel", cancel_at=v.effective_at, updated_at=at, resume_status=o.status),
+        replace(o, status="pending_cancel", cancel_at=v.effective_at, updated_at=at, resume_status=o.status),
         undo,
     )
 
@@ -303,7 +296,7 @@ def _ended(book: Book, v: e.OrderCanceled | e.OrderExpired, at: int, undo: Undo 
 
 def _replace_pending(book: Book, v: e.OrderReplacePending, at: int, undo: Undo | None) -> None:
     o = book.orders[v.order_no]
-    changed = _with(
+    changed = replace(
         o,
         status="pending_replace",
         replace_at=v.effective_at,
@@ -331,7 +324,7 @@ def _replace_rejected(book: Book, v: e.OrderReplaceRejected, at: int, undo: Undo
     o = book.orders.get(v.order_no)
     if o is None or o.status != "pending_replace":
         return
-    changed = _with(
+    changed = replace(
         o,
         status=o.resume_status,
         resume_status="",

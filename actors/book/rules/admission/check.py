@@ -74,17 +74,17 @@ def check(
 
     ``freed_money`` and ``freed_qty`` are what a replaced order (``but_not``) holds and the new one may use.
     """
-    if order.fractional and not book.fractional_trading:
+    if not book.fractional_trading and order.fractional:
         return refuse("fractional_disabled", "qty")
     if order.qty and order.qty > INT64_MAX // 4:
         return refuse("number_too_large", "qty")
-    if max(order.limit_price, order.stop_price) > INT64_MAX // 4:
+    if order.limit_price > INT64_MAX // 4 or order.stop_price > INT64_MAX // 4:
         return refuse("number_too_large", "limit_price" if order.limit_price else "stop_price")
-    if (refusal := stop_refusal(order, world)) is not None:
+    if order.stop_price and (refusal := stop_refusal(order, world)) is not None:
         return refusal
     if (refused := restriction(book, order, world)) is not None:
         return refused
-    if order.instrument.is_option:
+    if order.option:
         return _check_option(book, order, world, freed_money, freed_qty, but_not)
     if order.side == "buy":
         return _check_buy(book, order, world, freed_money, freed_qty)

@@ -51,15 +51,16 @@ def restriction(book: Book, order: Parsed, world: World) -> Refusal | None:
         return None
     if opening and money.call.state in ("call", "liquidating"):
         return refuse("margin_call")
-    today = trade_date(world)
     if opening and money.intraday is not None:
-        frozen = frozen_until(book, today)
+        frozen = frozen_until(book, trade_date(world))
         if frozen is not None and _adds_debt(book, order):
             return frozen
     if money.day_trading is not None and book.type == "margin":
-        return day_trade_refusal(book, order.instrument.symbol, order.side == "buy", world, opening, today)
+        return day_trade_refusal(
+            book, order.instrument.symbol, order.side == "buy", world, opening, trade_date(world)
+        )
     if not opening and money.unpaid and book.rules().unsettled_sales == "refuse":
-        return unsettled_sale(book, order.instrument.symbol, today)
+        return unsettled_sale(book, order.instrument.symbol, trade_date(world))
     return None
 
 
@@ -115,8 +116,10 @@ def day_trade_refusal(
 
 def fees_money(book: Book, order: Parsed, price: int, value: int, world: World) -> int:
     """What the order's fees will come to at most, rounded up to the cent (margin-and-options §4.6)."""
+    if world.days is None or book.profile in world.without_fees:
+        return 0
     today = trade_date(world)
-    if not today or world.days is None or book.profile in world.without_fees:
+    if not today:
         return 0
     qty = order.qty or qty_for_money(value, price)
     pico = sum(fee.pico for fee in fees_of(order.instrument, order.side == "buy", qty, price, today))

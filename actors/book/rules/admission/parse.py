@@ -80,6 +80,8 @@ class Parsed(Struct, frozen=True, gc=False):
 
     unit: ParsedUnit | None = None
     """Of several legs."""
+    option: bool = False
+    """In contracts; a unit says so of each leg."""
 
     @property
     def fractional(self) -> bool:
@@ -109,28 +111,29 @@ def parse(action: PlaceOrder, instruments: Instruments) -> Parsed | Refusal:
     if action.position_intent is not None and action.position_intent not in INTENTS:
         return refuse("position_intent_mismatch", "position_intent", specified=action.position_intent[:20])
     instrument = find_tradable(action.symbol or "", instruments)
-    if isinstance(instrument, Refusal):
+    if type(instrument) is Refusal:
         return instrument
     amount = _amount(action)
-    if isinstance(amount, Refusal):
+    if type(amount) is Refusal:
         return amount
     exits: Exits | Refusal = NO_EXITS
     if kind.exits:
         exits = _exits(action, kind)
     elif action.take_profit is not None or action.stop_loss is not None:
         return refuse("not_supported", "take_profit" if action.take_profit is not None else "stop_loss")
-    if isinstance(exits, Refusal):
+    if type(exits) is Refusal:
         return exits
     prices = (exits.take_profit, 0) if kind.name == "oco" else _prices(action, rule)
-    if isinstance(prices, Refusal):
+    if type(prices) is Refusal:
         return prices
     trail: tuple[int, int] | Refusal = _NO_TRAIL
     if rule.trail or action.trail_price is not None or action.trail_percent is not None:
         trail = _trail(action, rule)
-    if isinstance(trail, Refusal):
+    if type(trail) is Refusal:
         return trail
     qty, notional = amount
-    if instrument.is_option:
+    option = instrument.is_option
+    if option:
         refusal = _option_refusal(instrument, rule, kind, time_in_force, action.extended_hours, qty, prices[0])
     else:
         refusal = _session_refusal(rule, kind, time_in_force) if action.extended_hours else None
@@ -150,7 +153,7 @@ def parse(action: PlaceOrder, instruments: Instruments) -> Parsed | Refusal:
     return Parsed(
         instrument, action.side, rule.type, time_in_force, qty, notional, prices[0], prices[1],
         action.extended_hours, action.position_intent or "", int.from_bytes(digest, "big") >> 7,
-        kind.name if kind.exits else "", exits, *trail,
+        kind.name if kind.exits else "", exits, trail[0], trail[1], 0, None, option,
     )  # fmt: skip
 
 
@@ -311,10 +314,10 @@ def _prices(action: PlaceOrder, rule: OrderRule) -> tuple[int, int] | Refusal:
         field = "limit_price" if (action.limit_price is None) == needs_limit else "stop_price"
         return refuse(missing if absent else "price_not_accepted", field)
     limit = read_price(action.limit_price, "limit_price", "invalid_limit_price") if needs_limit else 0
-    if isinstance(limit, Refusal):
+    if type(limit) is Refusal:
         return limit
     stop = read_price(action.stop_price, "stop_price", "invalid_stop_price") if needs_stop else 0
-    if isinstance(stop, Refusal):
+    if type(stop) is Refusal:
         return stop
     return limit, stop
 
