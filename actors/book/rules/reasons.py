@@ -364,6 +364,8 @@ REASONS: Final[dict[str, Reason]] = dict(
         _r(3666, "structure_exit_reached", 422, _UNPROCESSABLE, "{exit} would act at once (net: {net})",
            "Closing stands at {net} now (positive is paid, negative received), beyond the level {level}; check its "
            "sign, or use structure.close."),
+        _r(3669, "structure_exit_unreachable", 422, _UNPROCESSABLE, "{exit} cannot be reached (level: {level})",
+           "Closing this structure can cost {least} to {most} (negative: bring); check the sign of {level}."),
         _r(3667, "structure_shares", 422, _UNPROCESSABLE, "the structure's shares are not whole lots",
            "It holds shares that no unit order can close; close them with position.close."),
         _r(3668, "structure_exit_percent", 422, _UNPROCESSABLE, "invalid percent: {percent}",
