@@ -258,7 +258,7 @@ def test_the_wheel_is_told_by_its_structures() -> None:
     assert put.name == "long_stock"
     assert put.legs[0].basis_money == 10_000_000_000
     check(floor)
-    floor.go("2026-12-21 10:00")
+    floor.go("2027-01-15 10:00")
     floor.price(97.0)
     floor.mid("C100'", 2.0)
     floor.single("C100'", "sell")

@@ -23,7 +23,7 @@ def months(daemon: Daemon) -> tuple[str, str]:
         days = chain(client, "AAPL", limit=1)["expiration_dates"]
 
         def quoted(day: str) -> bool:
-            rows = chain(client, "AAPL", expiration_date=day)["items"]
+            rows = chain(client, "AAPL", expiration_date=day, greeks=False)["items"]
             return bool(rows) and all(row["ask_price"] and row["bid_price"] for row in _around(rows))
 
         def look() -> tuple[str, str] | None:
@@ -43,13 +43,13 @@ def _around(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _strikes(client: Client, day: str) -> set[str]:
-    answer = chain(client, "AAPL", expiration_date=day)
+    answer = chain(client, "AAPL", expiration_date=day, greeks=False)
     return {near(answer, right, beside)["symbol"][-9:] for right, beside, _ in WANTED}
 
 
 def condor(client: Client, account: str, day: str, qty: str = "2") -> dict[str, Any]:
     """Sell a condor at the market; the reply to the order."""
-    answer = chain(client, "AAPL", expiration_date=day)
+    answer = chain(client, "AAPL", expiration_date=day, greeks=False)
     legs = [
         {"symbol": near(answer, right, beside)["symbol"], "ratio_qty": "1", "side": side}
         for right, beside, side in WANTED
