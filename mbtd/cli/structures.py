@@ -40,6 +40,18 @@ _LEGS: Final = [
 ]
 
 
+EXPIRY_WARNINGS: Final = {
+    "cannot_settle": "ends today, and the account could not settle it at the present price",
+    "pin_risk": "ends today so near to its strike that either end is possible",
+    "short_in_the_money": "ends today and would be assigned at the present price",
+    "one_leg_ends_alone": "ends today while another leg stays",
+    "dividend_assignment_risk": "may be assigned early for a dividend",
+    "awaiting_price": "ends today, and the price that decides is not known",
+    "awaiting_settlement": "has ended and waits for its official price",
+}
+_ENDED_BY: Final = {"expired": "expiry", "exercised": "exercise", "assigned": "assignment", "trade": "a trade"}
+
+
 def title(name: str) -> str:
     """A structure's name for people."""
     return output.plain(name.replace("_", " "))
@@ -50,6 +62,10 @@ def net_words(net: str | None) -> str:
     if net is None:
         return "-"
     return f"{net.removeprefix('-')} {'credit' if net.startswith('-') else 'debit'}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _row(item: Mapping[str, Any]) -> dict[str, Any]:
@@ -98,13 +114,17 @@ def card(item: Mapping[str, Any]) -> str:
     """Everything about one structure, for reading."""
     units = f"{item['qty']} × " if item.get("qty") else ""
     lines = [f"{units}{title(item['name'])} on {item['underlying']}, {item['status']}, structure {item['number']}"]
-    rolls = item["campaign"]["rolls"]
+    rolls = _count(item["campaign"]["rolls"], "roll")
     if item["status"] != "open":
-        lines.append(f"  closed    {item['closed_at']} by {item['closed_by']}, after {item['days_in_trade']} days")
-        lines.append(f"  result    {output.money(item['total_pl'])} before fees, {rolls} rolls")
+        days = _count(item["days_in_trade"], "day")
+        lines.append(f"  closed    {item['closed_at']} by {_ENDED_BY[item['closed_by']]}, after {days}")
+        lines.append(f"  result    {output.money(item['total_pl'])} before fees, {rolls}")
         return "\n".join([*lines, f"  id        {item['id']}"])
     if item["broken"]:
         lines.append("  warning   one of its legs was traded alone; what is left is not what was opened")
+    for warning in item["warnings"]:
+        told = EXPIRY_WARNINGS.get(warning["kind"], title(warning["kind"]))
+        lines.append(f"  warning   {told}: {', '.join(warning['symbols'])}")
     for leg in item["legs"]:
         leg["delta"] = (leg.get("greeks") or {}).get("delta")
     table = output.table(item["legs"], _LEGS)
@@ -125,7 +145,7 @@ def card(item: Mapping[str, Any]) -> str:
     if item.get("cover"):
         lines.append(f"  covered   by {item['cover']['qty']} {item['cover']['symbol']}, counted in the figures above")
     lines.append(
-        f"  campaign  {item['days_in_trade']} days, {rolls} rolls, premium "
+        f"  campaign  {_count(item['days_in_trade'], 'day')}, {rolls}, premium "
         f"{output.money(item['campaign']['net_premium'])} in all"
     )
     if item.get("greeks"):
@@ -170,6 +190,8 @@ def _which(args: argparse.Namespace) -> dict[str, Any]:
 
 def _close(args: argparse.Namespace) -> int:
     params = {**_which(args), **flags(args, "qty", "limit_price", "client_order_id")}
+    if args.leg:
+        params["legs"] = args.leg
     return _order(args, "structure.close", params)
 
 
@@ -271,6 +293,7 @@ def add_structure_commands(commands: Any) -> None:
     show = verbs.add_parser("show", help="one structure: legs, profit and loss, limits, Greeks, exits")
     show.set_defaults(run=_show)
     close = verbs.add_parser("close", help="close it, or some of its units, with one order of all legs")
+    close.add_argument("--leg", action="append", metavar="SYMBOL", help="only these legs; repeatable")
     close.set_defaults(run=_close)
     roll = verbs.add_parser("roll", help="close legs and open others with one order")
     roll.add_argument("--expiry", metavar="YYYY-MM-DD", help="the same strikes at this expiry")

@@ -12,10 +12,9 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Callable, Sequence
 from datetime import date
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
-from msgspec import Meta
 
 from actors.book import events as e
 from actors.book.ids import derive_structure_id
@@ -50,39 +49,6 @@ _ARCHIVE_AT: Final = 3
 _SCAN: Final = 500
 """Archived events looked at in one go for ended structures."""
 _changed = msgspec.msgpack.Decoder(e.StructureChanged)
-
-
-class StructureList(r.OfAccount, frozen=True, kw_only=True):
-    """Structures, newest first."""
-
-    status: Literal["open", "closed", "all"] = "open"
-    underlying: str | None = None
-    limit: r.Limit = 100
-    page_token: str | None = None
-
-
-class StructureGet(r.OfAccount, frozen=True, kw_only=True):
-    """One structure, by its id or number."""
-
-    structure_id: str
-    greeks: bool = True
-
-
-class StructurePayoff(r.OfAccount, frozen=True, kw_only=True):
-    """What a structure brings at every price."""
-
-    structure_id: str
-    dates: Annotated[tuple[str, ...], Meta(max_length=8)] | None = None
-    """Further curves at the closes of these days, YYYY-MM-DD; now and half-way when absent."""
-    png: bool = False
-
-
-STRUCTURE_READS: dict[str, type[r.Params]] = {
-    "structure.list": StructureList,
-    "structure.get": StructureGet,
-    "structure.payoff": StructurePayoff,
-    "account.greeks": r.OfAccount,
-}
 
 
 def structure_body(book: Book, structure_id: str, world: World, now: int) -> Any:
@@ -126,7 +92,7 @@ class StructureQueries:
 
     # ── structures ──────────────────────────────────────────────────────────────────────────────────────
 
-    def _list(self, session: Session, request_id: RequestId, book: Book, params: StructureList) -> None:
+    def _list(self, session: Session, request_id: RequestId, book: Book, params: r.StructureList) -> None:
         world, now = self._core.engine.world, self._core.now()
         token = _token(params.page_token)
         items = []
@@ -168,7 +134,7 @@ class StructureQueries:
             if len(rows) < _SCAN:
                 return found, None
 
-    def _get(self, session: Session, request_id: RequestId, book: Book, params: StructureGet) -> None:
+    def _get(self, session: Session, request_id: RequestId, book: Book, params: r.StructureGet) -> None:
         structure = find(book, params.structure_id)
         world = self._core.engine.world
         if structure is None:
@@ -216,7 +182,7 @@ class StructureQueries:
 
     # ── payoff ──────────────────────────────────────────────────────────────────────────────────────────
 
-    def _payoff(self, session: Session, request_id: RequestId, book: Book, params: StructurePayoff) -> None:
+    def _payoff(self, session: Session, request_id: RequestId, book: Book, params: r.StructurePayoff) -> None:
         if not self._queries.sees_present(session):
             refuse("not_entitled", "Computed from quotes in real time")
         structure = find(book, params.structure_id)

@@ -297,7 +297,7 @@ def test_exits_survive_a_restart_with_the_time_that_they_have_held() -> None:
 )
 def test_it_acts_if_and_only_if_a_plain_reading_of_the_tape_says_so(moves: list[tuple[str, int, int]]) -> None:
     """Judge: walk over the moments and count how long the middle stood beyond with good quotes."""
-    floor = guarded()
+    floor = guarded(stop_loss_percent="100")
     level = floor.own.exits[1].stop_loss or 0
     symbol = BY_WORD["C105"].symbol
     floor.mid("C110", 0.50)

@@ -356,7 +356,7 @@ REASONS: Final[dict[str, Reason]] = dict(
         _r(3662, "roll_opens_nothing", 422, _UNPROCESSABLE, "a roll must open at least one leg",
            "Give legs or expiration_date; to close without opening use structure.close."),
         _r(3663, "roll_leg_not_held", 422, _UNPROCESSABLE, "the structure does not hold {symbol}",
-           "close names legs of the structure; structure.get lists them."),
+           "Name legs of the structure; structure.get lists them."),
         _r(3664, "structure_exit_required", 422, _UNPROCESSABLE, "take_profit or stop_loss is required",
            "Give a level or a percent for one of them; structure.exit_clear takes exits off."),
         _r(3665, "structure_exits_crossed", 422, _UNPROCESSABLE, "take_profit must be < stop_loss",
