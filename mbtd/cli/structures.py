@@ -102,7 +102,7 @@ def _list(args: argparse.Namespace) -> int:
 
 def _show(args: argparse.Namespace) -> int:
     with connect(args) as client:
-        answer = client.call("structure.get", **_which(args))
+        answer = client.call("structure.get", **_which(args), story=args.story)
     if args.json:
         output.put_json(answer)
     else:
@@ -119,7 +119,7 @@ def card(item: Mapping[str, Any]) -> str:
         days = _count(item["days_in_trade"], "day")
         lines.append(f"  closed    {item['closed_at']} by {_ENDED_BY[item['closed_by']]}, after {days}")
         lines.append(f"  result    {output.money(item['total_pl'])} before fees, {rolls}")
-        return "\n".join([*lines, f"  id        {item['id']}"])
+        return "\n".join([*lines, *_story(item), f"  id        {item['id']}"])
     if item["broken"]:
         lines.append("  warning   one of its legs was traded alone; what is left is not what was opened")
     for warning in item["warnings"]:
@@ -157,8 +157,42 @@ def card(item: Mapping[str, Any]) -> str:
         if greeks["unpriced"]:
             lines.append(f"            without {', '.join(greeks['unpriced'])}: no price")
     lines += exit_lines(item.get("exit"))
+    lines += _story(item)
     lines.append(f"  id        {item['id']}")
     return "\n".join(lines)
+
+
+_HAPPENED: Final = {
+    "opened": "opened",
+    "added": "more of it was opened",
+    "reduced": "closed in part",
+    "rolled": "rolled",
+    "leg_alone": "a leg was traded alone",
+    "adjusted": "its contracts were changed",
+    "expired": "contracts expired",
+    "exercised": "contracts were exercised",
+    "assigned": "contracts were assigned",
+}
+
+
+def _story(item: Mapping[str, Any]) -> list[str]:
+    """What happened to a structure, a line each."""
+    lines: list[str] = []
+    for fact in item.get("story") or ():
+        match fact["event"]:
+            case "structure.changed":
+                told = "closed" if fact["status"] == "closed" and fact["reason"] == "reduced" else ""
+                told = told or _HAPPENED[fact["reason"]]
+                told += f", cash {output.money(fact['net_amount'])}, realised {output.money(fact['realized_pl'])}"
+            case "structure.exit_set":
+                levels = [f"{title(n)} {net_words(fact[n])}" for n in ("take_profit", "stop_loss") if fact[n]]
+                told = f"exits set: {', '.join(levels)}"
+            case "structure.exit_cleared":
+                told = f"exits taken off ({title(fact['reason'])})"
+            case _:
+                told = f"{title(fact['exit'])} at {net_words(fact['price'])}: {title(fact['reason'])}"
+        lines.append(f"  {'story     ' if not lines else ' ' * 10}{fact['at'][:19].replace('T', ' ')}  {told}")
+    return lines
 
 
 def exit_lines(found: Mapping[str, Any] | None) -> list[str]:
@@ -291,6 +325,7 @@ def add_structure_commands(commands: Any) -> None:
     listing.add_argument("--limit", type=int, metavar="N", help="at most so many ended ones")
     listing.set_defaults(run=_list)
     show = verbs.add_parser("show", help="one structure: legs, profit and loss, limits, Greeks, exits")
+    show.add_argument("--story", action="store_true", help="also what happened to it")
     show.set_defaults(run=_show)
     close = verbs.add_parser("close", help="close it, or some of its units, with one order of all legs")
     close.add_argument("--leg", action="append", metavar="SYMBOL", help="only these legs; repeatable")

@@ -204,6 +204,8 @@ class StructureGet(OfAccount, frozen=True, kw_only=True):
 
     structure_id: str
     greeks: bool = True
+    story: bool = False
+    """Also what happened to it, oldest first; of an ended one always."""
 
 
 class StructurePayoff(OfAccount, frozen=True, kw_only=True):

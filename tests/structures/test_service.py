@@ -99,6 +99,7 @@ def test_a_condor_from_order_to_close(client: Client, account: str, months: tupl
     assert client.call("position.list", account=account)["items"] == []
     past = get(client, account, listed["id"])
     assert (past["status"], past["closed_by"], past["name"]) == ("closed", "trade", "short_iron_condor")
+    assert [fact["reason"] for fact in past["story"]] == ["opened", "reduced", "reduced"]
     (gone,) = client.call("structure.list", account=account, status="closed")["items"]
     assert gone["id"] == listed["id"]
     assert gone["realized_pl"] == past["realized_pl"]
@@ -204,9 +205,16 @@ def test_the_command_line_follows_a_condor(
     structure = condor(client, account, months[0])["structure_id"]
     listed = daemon.cli("structure", "list", account)
     assert "short iron condor" in listed.stdout, listed.stderr
-    shown = daemon.cli("structure", "show", account, structure)
+    shown = daemon.cli("structure", "show", account, structure, "--story")
     assert shown.returncode == 0, shown.stderr
-    for word in ("2 × short iron condor on AAPL", "credit a share", "max loss", "theta", "exits     none"):
+    for word in (
+        "2 × short iron condor on AAPL",
+        "credit a share",
+        "max loss",
+        "theta",
+        "exits     none",
+        "opened, cash",
+    ):
         assert word in shown.stdout
     guarded = daemon.cli("structure", "exit", account, structure, "--take-profit", "90%", "--stop-loss", "4.50")
     assert "stop when it closes for 4.5 debit" in guarded.stdout, guarded.stderr
