@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from actors.book import events as e
 from actors.book.rules.matching.profiles import Profiles
+from actors.book.rules.reasons import REASONS
 from actors.book.state.book import Book
 from actors.commands import ClearStructureExit, CloseStructure, RollStructure, SetStructureExit, StopLoss, TakeProfit
 from actors.engine import Engine
@@ -337,3 +338,29 @@ def test_a_structure_without_exits_costs_nothing_on_a_quote() -> None:
     placed(floor.unit(CONDOR))
     assert not floor.own.exits
     assert not any(slot.near for slot in floor.engine.world.board.slots.values())
+
+
+def test_an_account_that_is_out_of_work_waits_for_nothing() -> None:
+    floor = guarded()
+    floor.engine.turn(floor.book(floor.no), lambda draft: 1 // 0)  # type: ignore[arg-type, return-value]
+    assert floor.book(floor.no).quarantined
+    assert not any(slot.near for slot in floor.engine.world.board.slots.values())
+    other = guarded()
+    other.engine.drop_books([other.no])
+    assert not any(slot.near for slot in other.engine.world.board.slots.values())
+
+
+def test_reasons_keep_their_numbers() -> None:
+    numbers = {name: reason.code for name, reason in REASONS.items() if 3660 <= reason.code < 3680}
+    assert numbers == {
+        "structure_not_found": 3660,
+        "structure_qty": 3661,
+        "roll_opens_nothing": 3662,
+        "roll_leg_not_held": 3663,
+        "structure_exit_required": 3664,
+        "structure_exits_crossed": 3665,
+        "structure_exit_reached": 3666,
+        "structure_shares": 3667,
+        "structure_exit_percent": 3668,
+        "structure_exit_unreachable": 3669,
+    }

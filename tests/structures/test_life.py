@@ -348,3 +348,18 @@ def test_closing_everything_leaves_a_worthless_wing_to_its_own_order() -> None:
     floor.wait(2)
     assert set(floor.own.positions) <= {BY_WORD["C110"].symbol}
     check(floor)
+
+
+def test_shares_that_are_no_whole_lot_are_not_closed_as_a_unit() -> None:
+    floor = Floor(cash=20_000)
+    floor.single("P100", "sell")
+    floor.go("2026-12-18 15:59")
+    floor.price(97.0)
+    floor.auction("XYZ", 97.0)
+    floor.go("2026-12-18 18:00")
+    floor.go("2026-12-21 10:00")
+    floor.price(97.0)
+    floor.single("XYZ", "sell", "30")
+    assert floor.shape() == {"XYZ": 70}
+    assert refused(floor.command(CloseStructure(structure_id="1"))) == "structure_shares"
+    check(floor)
