@@ -219,6 +219,8 @@ class CloseStructure(Action, tag="structure.close", frozen=True, kw_only=True):
     structure_id: str
     qty: str | None = None
     """Units; all of them when absent."""
+    legs: tuple[str, ...] | None = None
+    """Symbols of the only legs that are closed, such as one side of a condor; all legs when absent."""
     type: Literal["market", "limit"] | None = None
     """A limit order when ``limit_price`` is given, else a market order."""
     limit_price: str | None = None

@@ -111,8 +111,12 @@ class Turns:
         reason = f"{type(error).__name__}: {error}"[:200]
         draft.emit(e.AccountQuarantined(reason))
         self.failures.append((draft.book.account_no, reason))
-        for order_no in sorted(draft.book.orders):
-            self.waits.arm(draft.book, order_no)
+        self._disarm(draft.book)
+
+    def _disarm(self, book: Book) -> None:
+        """Have nothing of a book that is out of work wait for anything."""
+        for order_no in sorted((*book.orders, *(-no for no in book.exits))):
+            self.waits.arm(book, order_no)
 
     def close_step(self, what: Input) -> None:
         if not self._sections:
@@ -163,8 +167,7 @@ class Turns:
             if book is None:
                 continue
             book.quarantined = "erased"
-            for order_no in sorted(book.orders):
-                self.waits.arm(book, order_no)
+            self._disarm(book)
             self.waits.disarm_account(account_no)
             for side in book.consumed:
                 slot = self.world.board.slots.get(side[:-2])

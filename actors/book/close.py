@@ -20,7 +20,8 @@ from actors.book.rules.lots import read_choice
 from actors.book.rules.matching.profiles import Profiles
 from actors.book.rules.reasons import Refusal, refuse
 from actors.book.state.book import Book, Position
-from actors.commands import CloseAllPositions, ClosePosition, PlaceOrder
+from actors.book.structures.orders import close as close_structure
+from actors.commands import CloseAllPositions, ClosePosition, CloseStructure, PlaceOrder
 from actors.market.world import World
 
 
@@ -42,13 +43,24 @@ def close_position(draft: Draft, action: ClosePosition, world: World, profiles: 
 
 
 def close_all(draft: Draft, action: CloseAllPositions, world: World, profiles: Profiles) -> Outcome:
-    """Close every position, by symbol; one that cannot be closed says why and stops no other."""
-    items = []
+    """Close every position, by symbol; one that cannot be closed says why and stops no other.
+
+    Legs of a structure are closed together, by one order that answers for each of them, unless open orders hold any
+    or nobody stands on the other side of one.
+    """
+    items: list[tuple[str, Placed | Refusal]] = []
     if action.cancel_orders:
         _cancel_open(draft, profiles)
+    together = _structures(draft, world, profiles)
     for symbol in sorted(draft.book.positions):
         position = draft.book.positions[symbol]
-        whole = read_close(position.qty, None, None)
+        left = position.qty
+        for answer, taken in together.get(symbol, ()):
+            items.append((symbol, answer))
+            left -= taken
+        if not left:
+            continue
+        whole = read_close(left, None, None)
         assert isinstance(whole, str)
         order = _order_for(position, whole, None)
         close = _close_behind_cancels if action.cancel_orders else place
@@ -56,6 +68,30 @@ def close_all(draft: Draft, action: CloseAllPositions, world: World, profiles: P
         assert isinstance(outcome, Placed | Refusal)
         items.append((symbol, outcome))
     return Closed(tuple(items))
+
+
+def _structures(draft: Draft, world: World, profiles: Profiles) -> dict[str, list[tuple[Placed | Refusal, int]]]:
+    """By symbol, the orders that close structures of several legs, and how much of the position each takes."""
+    found: dict[str, list[tuple[Placed | Refusal, int]]] = {}
+    book = draft.book
+    before = tuple(book.orders)
+    for no in sorted(book.structures):
+        structure = book.structures[no]
+        held = any(_concerns(book, order_no, leg.symbol) for order_no in before for leg in structure.legs)
+        if len(structure.legs) < 2 or held or not all(_has_far_side(leg, world) for leg in structure.legs):
+            continue
+        outcome = close_structure(draft, CloseStructure(structure_id=str(no)), world, profiles)
+        assert isinstance(outcome, Placed | Refusal)
+        for leg in structure.legs:
+            found.setdefault(leg.symbol, []).append((outcome, leg.qty))
+    return found
+
+
+def _has_far_side(leg: e.HeldLeg, world: World) -> bool:
+    """Whether somebody stands on the other side of closing a leg."""
+    slot = world.board.slots.get(leg.symbol)
+    quote = slot.quote if slot is not None else None
+    return quote is not None and (quote.bid if leg.qty > 0 else quote.ask) > 0
 
 
 def _order_for(position: Position, qty: str, client_order_id: str | None) -> PlaceOrder:

@@ -2,11 +2,11 @@
 
 Invariants: all contracts that one price ends are one transaction in one turn; a group whose price or deliverable is
 not known waits in the book and is tried again, for ever; whatever was due has moved on afterwards. A late account is
-reviewed once, for the newest instant that passed, and settles by the official values of its own date.
+reviewed once, for the newest instant that passed, and settles by the official values of its own date. ``closeout``
+closes the contracts of one structure together, by one order, and so loose ones that cover each other.
 
-Known limits: before the close prices are marks. ``closeout`` closes a group that holds longs and shorts in its whole
-ratio, one order a leg; an adjusted contract of which no reference data is left, and whose last day nobody saw,
-stays held.
+Known limits: before the close prices are marks; an adjusted contract of which no reference data is left, and whose
+last day nobody saw, stays held.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from typing import Final
 from actors.book import events as e
 from actors.book.draft import Draft
 from actors.book.exercise import expiry_policy, judge_of
+from actors.book.forced import concerns, place_forced_unit
 from actors.book.instruments import Instrument
-from actors.book.margin_call import place_forced
 from actors.book.option_life import book_outcomes
 from actors.book.rules.matching.profiles import Profiles
 from actors.book.rules.options.exercise import decision_ends_at
@@ -151,7 +151,7 @@ def _close_out(draft: Draft, group: Group, world: World, profiles: Profiles) -> 
     symbols = [holding.instrument.symbol for holding in group.holdings]
     for order_no in sorted(book.orders, reverse=True):
         terms = book.orders[order_no].terms
-        if terms.symbol in symbols and not terms.client_order_id.startswith(EXPIRY_PREFIX):
+        if concerns(terms, set(symbols)) and not terms.client_order_id.startswith(EXPIRY_PREFIX):
             draft.emit(e.OrderCanceled(order_no, "expiry_close_out"))
     quotes: dict[str, Touch] = {}
     for symbol in symbols:
@@ -159,26 +159,38 @@ def _close_out(draft: Draft, group: Group, world: World, profiles: Profiles) -> 
         if slot is not None and slot.quote is not None:
             quotes[symbol] = Touch(slot.quote.bid, slot.quote.ask)
     judge = judge_of(book, world, prices)
-    found = precheck(_units(group), prices, quotes, judge, expiry_policy(book, world))
+    found = precheck(_units(book, group), prices, quotes, judge, expiry_policy(book, world))
     if not isinstance(found, Precheck):
         return
     for closing in found.closings:
-        for leg in closing.unit.legs:
-            qty = abs(leg.contracts) * closing.count * QTY_PER_SHARE
-            place_forced(draft, leg.instrument.symbol, qty, world, profiles, EXPIRY_PREFIX)
+        moves = [(leg.instrument.symbol, -leg.contracts) for leg in closing.unit.legs]
+        no = int(closing.unit.name) if closing.unit.name.isdigit() else 0
+        place_forced_unit(draft, moves, closing.count, world, profiles, EXPIRY_PREFIX, no)
 
 
-def _units(group: Group) -> list[Unit]:
-    """What may be closed alone: each contract, or all of them in their ratio where one covers another."""
-    counts = [holding.qty // QTY_PER_SHARE for holding in group.holdings]
-    if all(count > 0 for count in counts) or all(count < 0 for count in counts):
-        return [
-            Unit(held.instrument.symbol, (UnitLeg(held.instrument, 1 if count > 0 else -1),), abs(count))
-            for held, count in zip(group.holdings, counts, strict=True)
-        ]
-    whole = gcd(*counts)
-    legs = tuple(UnitLeg(held.instrument, count // whole) for held, count in zip(group.holdings, counts, strict=True))
-    return [Unit(group.underlying, legs, whole)]
+def _units(book: Book, group: Group) -> list[Unit]:
+    """What may be closed alone: each structure's contracts, then what is loose: each contract, or all of them in
+    their ratio where one covers another."""
+    instruments = {holding.instrument.symbol: holding.instrument for holding in group.holdings}
+    loose = {holding.instrument.symbol: holding.qty for holding in group.holdings}
+    units = []
+    for no in sorted(book.structures):
+        held = {leg.symbol: leg.qty for leg in book.structures[no].legs if leg.symbol in instruments}
+        for symbol, qty in held.items():
+            loose[symbol] -= qty
+        if held:
+            units.append(_whole(str(no), held, instruments))
+    rest = {symbol: qty for symbol, qty in loose.items() if qty}
+    if all(qty > 0 for qty in rest.values()) or all(qty < 0 for qty in rest.values()):
+        return [*units, *(_whole(symbol, {symbol: qty}, instruments) for symbol, qty in rest.items())]
+    return [*units, _whole(group.underlying, rest, instruments)]
+
+
+def _whole(name: str, held: dict[str, int], instruments: dict[str, Instrument]) -> Unit:
+    """Contracts as so many units of their smallest ratio."""
+    counts = {symbol: qty // QTY_PER_SHARE for symbol, qty in held.items()}
+    whole = gcd(*counts.values())
+    return Unit(name, tuple(UnitLeg(instruments[symbol], n // whole) for symbol, n in counts.items()), whole)
 
 
 # ── settlement ──────────────────────────────────────────────────────────────────────────────────────────────

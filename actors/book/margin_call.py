@@ -2,22 +2,24 @@
 
 States: ``ok → warning → call → liquidating → ok``; each change is a fact with its numbers. A call falls due at the
 next core session; a deficit of more than half the requirement is not waited for. Forced orders are market orders
-of the core session, placed until the excess is a twentieth of the requirement, in a stated order: the position that
-frees most for each dollar sold first, then by symbol. Invariants: one forced order for each symbol at a time; orders
-that open something are cancelled first, newest first; no position is sold beyond what is needed or turned over.
+of the core session, placed until the excess is a twentieth of the requirement, in a stated order: contracts that end
+today in the last hour, then what frees most for each dollar traded, then by symbol. Invariants: contracts that
+belong together are closed by one order, and shares behind short contracts only after those
+(:mod:`actors.book.liquidation`); orders that open something are cancelled first, newest first; no position is sold
+beyond what is needed or turned over.
 """
 
 from __future__ import annotations
 
 from actors.book import events as e
-from actors.book.decide import latency_ns
 from actors.book.draft import Draft
-from actors.book.ids import client_key, derive_order_ids
+from actors.book.forced import FORCED_PREFIX, concerns, opens, place_forced, place_forced_unit
+from actors.book.liquidation import Closing, closings, locked_shares
 from actors.book.rules.admission.check import market_price
 from actors.book.rules.margin.profiles import profile_of
 from actors.book.rules.matching.profiles import Profiles
 from actors.book.state.book import Book
-from actors.book.units import QTY_PER_SHARE, qty_for_money
+from actors.book.units import NS_PER_SECOND, QTY_PER_SHARE, qty_for_money
 from actors.book.view import Figures, figures, position_requirement, sma, trade_date
 from actors.market.world import World
 
@@ -25,8 +27,7 @@ WARNING_PARTS = 20
 """Below a twentieth of equity the excess is a warning."""
 TARGET_PARTS = 20
 """Selling goes on until the excess is a twentieth of the requirement."""
-FORCED_PREFIX = "liquidation-"
-BUY_IN_PREFIX = "buy-in-"
+LAST_HOUR_NS = 3_600 * NS_PER_SECOND
 MAINTENANCE, LARGE, REGULATION_T = "maintenance", "large_deficit", "regulation_t"
 
 
@@ -128,7 +129,7 @@ def liquidate(draft: Draft, world: World, profiles: Profiles) -> None:
     """Cancel what opens, then place the forced orders that are still needed; outside the core session, wait."""
     book = draft.book
     for order_no in sorted(book.orders, reverse=True):
-        if book.orders[order_no].terms.position_intent.endswith("_to_open"):
+        if opens(book.orders[order_no].terms):
             draft.emit(e.OrderCanceled(order_no, "margin_call"))
     if world.phase != "core":
         return
@@ -138,20 +139,65 @@ def liquidate(draft: Draft, world: World, profiles: Profiles) -> None:
     wanted = -(-f.net_maintenance_money // TARGET_PARTS) - f.excess_money
     # Regulation T releases half of what is sold.
     to_sell = 2 * max(0, -sma(book, f)) if book.ledger().call.reason == REGULATION_T else 0
-    for symbol, rate_ppm, price in _candidates(book, world):
+    ranked: list[tuple[bool, int, str, int | Closing]] = [
+        (True, -rate, symbol, price) for symbol, rate, price in _candidates(book, world)
+    ]
+    ranked += [(not _goes_first(c, world), -c.rate_ppm, "", c) for c in closings(book, world)]
+    for _, rate, symbol, what in sorted(ranked, key=lambda entry: (*entry[:3], _number(entry[3]))):
         if wanted <= 0 and to_sell <= 0:
             break
-        position = book.positions[symbol]
-        for order_no in sorted(book.orders, reverse=True):
-            if book.orders[order_no].terms.symbol == symbol:
-                draft.emit(e.OrderCanceled(order_no, "margin_call"))
-        freed_ppm = rate_ppm * (TARGET_PARTS + 1) // TARGET_PARTS
-        need = qty_for_money(max(-(-wanted * 1_000_000 // freed_ppm), to_sell), price)
-        need = min(abs(position.qty), -(-need // QTY_PER_SHARE) * QTY_PER_SHARE)
-        place_forced(draft, symbol, need, world, profiles, FORCED_PREFIX)
-        sold = need * price // 10_000_000
-        to_sell -= sold
-        wanted -= sold * freed_ppm // 1_000_000
+        if isinstance(what, Closing):
+            freed = _close_contracts(draft, what, max(wanted, to_sell // 2), world, profiles)
+            wanted, to_sell = wanted - freed, to_sell - 2 * freed
+        else:
+            sold = _sell_stock(draft, symbol, -rate, what, wanted, to_sell, world, profiles)
+            wanted, to_sell = wanted - sold * _freed_ppm(-rate) // 1_000_000, to_sell - sold
+
+
+def _number(what: int | Closing) -> int:
+    return what.structure_no if isinstance(what, Closing) else 0
+
+
+def _goes_first(closing: Closing, world: World) -> bool:
+    """Contracts that end today go first in the last hour."""
+    session = world.session
+    return closing.ends_today and session is not None and world.now >= session.core_closes_at - LAST_HOUR_NS
+
+
+def _freed_ppm(rate_ppm: int) -> int:
+    """A dollar that is freed also lowers the target."""
+    return rate_ppm * (TARGET_PARTS + 1) // TARGET_PARTS
+
+
+def _sell_stock(
+    draft: Draft, symbol: str, rate_ppm: int, price: int, wanted: int, to_sell: int, world: World, profiles: Profiles
+) -> int:
+    """Sell or buy back as much of a stock as is needed and nothing relies on; money units of it."""
+    book = draft.book
+    free = abs(book.positions[symbol].qty) - abs(locked_shares(book, world).get(symbol, 0))
+    if free <= 0:
+        return 0
+    _cancel_on(draft, {symbol})
+    need = qty_for_money(max(-(-wanted * 1_000_000 // _freed_ppm(rate_ppm)), to_sell), price)
+    need = min(free, -(-need // QTY_PER_SHARE) * QTY_PER_SHARE)
+    place_forced(draft, symbol, need, world, profiles, FORCED_PREFIX)
+    return need * price // 10_000_000
+
+
+def _close_contracts(draft: Draft, closing: Closing, wanted: int, world: World, profiles: Profiles) -> int:
+    """Close as many units as are needed, all legs in one order; what that frees."""
+    freed = closing.freed_money * (TARGET_PARTS + 1) // TARGET_PARTS
+    count = min(closing.count, max(1, -(-wanted // freed)))
+    _cancel_on(draft, {symbol for symbol, _ in closing.moves})
+    place_forced_unit(draft, closing.moves, count, world, profiles, FORCED_PREFIX, closing.structure_no)
+    return count * freed
+
+
+def _cancel_on(draft: Draft, symbols: set[str]) -> None:
+    for order_no in sorted(draft.book.orders, reverse=True):
+        terms = draft.book.orders[order_no].terms
+        if concerns(terms, symbols) and not terms.client_order_id.startswith(FORCED_PREFIX):
+            draft.emit(e.OrderCanceled(order_no, "margin_call"))
 
 
 def _candidates(book: Book, world: World) -> list[tuple[str, int, int]]:
@@ -171,29 +217,3 @@ def _candidates(book: Book, world: World) -> list[tuple[str, int, int]]:
         if freed > 0 and cost > 0:
             found.append((-freed * 1_000_000 // cost, symbol, price))
     return [(symbol, -rate, price) for rate, symbol, price in sorted(found)]
-
-
-def place_forced(draft: Draft, symbol: str, qty: int, world: World, profiles: Profiles, prefix: str) -> None:
-    """A market order of the house against a position; it needs no money and asks no permission."""
-    book = draft.book
-    position = book.positions[symbol]
-    instrument = world.instruments.by_symbol[symbol]
-    buying = position.qty < 0
-    order_no = book.next_order_no
-    order_id, _ = derive_order_ids(book.seed, book.epoch, order_no)
-    client_id = f"{prefix}{order_no}"
-    profile = profiles.get(book.profile)
-    assert profile is not None
-    session = world.session
-    ends = 0
-    if session is not None:
-        ends = session.core_closes_at if world.now < session.core_closes_at else session.next_core_closes_at
-    draft.emit(
-        e.OrderAccepted(
-            order_no, order_id, client_id, client_key(client_id), 0, symbol, instrument.asset_id,
-            "buy" if buying else "sell", "market", "day", qty, 0, 0, 0, False,
-            "buy_to_close" if buying else "sell_to_close", "", draft.at,
-            draft.at + latency_ns(draft, profiles, profile, order_id, b"latency"), ends, 0, qty,
-            market_price(symbol, world, buying), 0, book.profile,
-        )
-    )  # fmt: skip

@@ -7,8 +7,8 @@ falls due is bought by a market order of the house, and orders that would add to
 from __future__ import annotations
 
 from actors.book import events as e
-from actors.book import margin_call
 from actors.book.draft import Draft
+from actors.book.forced import BUY_IN_PREFIX, place_forced
 from actors.book.rules.matching.profiles import Profiles
 from actors.book.state.book import Book
 from actors.market.world import World
@@ -33,5 +33,5 @@ def buy_in(draft: Draft, at: int, world: World, profiles: Profiles) -> None:
             for order_no in sorted(book.orders, reverse=True):
                 if book.orders[order_no].terms.symbol == recall.symbol:
                     draft.emit(e.OrderCanceled(order_no, "buy_in"))
-            margin_call.place_forced(draft, recall.symbol, qty, world, profiles, margin_call.BUY_IN_PREFIX)
+            place_forced(draft, recall.symbol, qty, world, profiles, BUY_IN_PREFIX)
         draft.emit(e.BorrowRecalled(recall.symbol, 0, recall.due_at))

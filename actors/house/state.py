@@ -224,7 +224,8 @@ class House:
         if account_no is not None:
             return account_no
         try:
-            return self.by_id.get(UUID(id_or_name).bytes)
+            found: int | None = self.by_id.get(UUID(id_or_name).bytes)
+            return found
         except ValueError:
             return None
 

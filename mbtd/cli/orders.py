@@ -197,8 +197,9 @@ def describe(order: dict[str, Any], *, duplicate: bool = False) -> str:
             f"{name} {leg[key]}" for name, key in (("limit", "limit_price"), ("stop", "stop_price")) if leg.get(key)
         )
         words = " ".join(output.plain(leg.get(key)) for key in ("side", "qty", "type"))
+        label, about = ("leg ", leg.get("symbol")) if order.get("order_class") == "mleg" else ("exit", prices)
         lines.append(
-            f"  exit             {words} {prices}: {output.plain(leg.get('status'))}  {output.plain(leg.get('id'))}"
+            f"  {label}             {words} {about}: {output.plain(leg.get('status'))}  {output.plain(leg.get('id'))}"
         )
     if order.get("reason"):
         lines.append(f"  reason           {output.plain(order['reason'])}")

@@ -40,6 +40,18 @@ _LEGS: Final = [
 ]
 
 
+EXPIRY_WARNINGS: Final = {
+    "cannot_settle": "ends today, and the account could not settle it at the present price",
+    "pin_risk": "ends today so near to its strike that either end is possible",
+    "short_in_the_money": "ends today and would be assigned at the present price",
+    "one_leg_ends_alone": "ends today while another leg stays",
+    "dividend_assignment_risk": "may be assigned early for a dividend",
+    "awaiting_price": "ends today, and the price that decides is not known",
+    "awaiting_settlement": "has ended and waits for its official price",
+}
+_ENDED_BY: Final = {"expired": "expiry", "exercised": "exercise", "assigned": "assignment", "trade": "a trade"}
+
+
 def title(name: str) -> str:
     """A structure's name for people."""
     return output.plain(name.replace("_", " "))
@@ -50,6 +62,10 @@ def net_words(net: str | None) -> str:
     if net is None:
         return "-"
     return f"{net.removeprefix('-')} {'credit' if net.startswith('-') else 'debit'}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _row(item: Mapping[str, Any]) -> dict[str, Any]:
@@ -86,7 +102,7 @@ def _list(args: argparse.Namespace) -> int:
 
 def _show(args: argparse.Namespace) -> int:
     with connect(args) as client:
-        answer = client.call("structure.get", **_which(args))
+        answer = client.call("structure.get", **_which(args), story=args.story)
     if args.json:
         output.put_json(answer)
     else:
@@ -98,13 +114,17 @@ def card(item: Mapping[str, Any]) -> str:
     """Everything about one structure, for reading."""
     units = f"{item['qty']} × " if item.get("qty") else ""
     lines = [f"{units}{title(item['name'])} on {item['underlying']}, {item['status']}, structure {item['number']}"]
-    rolls = item["campaign"]["rolls"]
+    rolls = _count(item["campaign"]["rolls"], "roll")
     if item["status"] != "open":
-        lines.append(f"  closed    {item['closed_at']} by {item['closed_by']}, after {item['days_in_trade']} days")
-        lines.append(f"  result    {output.money(item['total_pl'])} before fees, {rolls} rolls")
-        return "\n".join([*lines, f"  id        {item['id']}"])
+        days = _count(item["days_in_trade"], "day")
+        lines.append(f"  closed    {item['closed_at']} by {_ENDED_BY[item['closed_by']]}, after {days}")
+        lines.append(f"  result    {output.money(item['total_pl'])} before fees, {rolls}")
+        return "\n".join([*lines, *_story(item), f"  id        {item['id']}"])
     if item["broken"]:
         lines.append("  warning   one of its legs was traded alone; what is left is not what was opened")
+    for warning in item["warnings"]:
+        told = EXPIRY_WARNINGS.get(warning["kind"], title(warning["kind"]))
+        lines.append(f"  warning   {told}: {', '.join(warning['symbols'])}")
     for leg in item["legs"]:
         leg["delta"] = (leg.get("greeks") or {}).get("delta")
     table = output.table(item["legs"], _LEGS)
@@ -125,7 +145,7 @@ def card(item: Mapping[str, Any]) -> str:
     if item.get("cover"):
         lines.append(f"  covered   by {item['cover']['qty']} {item['cover']['symbol']}, counted in the figures above")
     lines.append(
-        f"  campaign  {item['days_in_trade']} days, {rolls} rolls, premium "
+        f"  campaign  {_count(item['days_in_trade'], 'day')}, {rolls}, premium "
         f"{output.money(item['campaign']['net_premium'])} in all"
     )
     if item.get("greeks"):
@@ -137,8 +157,42 @@ def card(item: Mapping[str, Any]) -> str:
         if greeks["unpriced"]:
             lines.append(f"            without {', '.join(greeks['unpriced'])}: no price")
     lines += exit_lines(item.get("exit"))
+    lines += _story(item)
     lines.append(f"  id        {item['id']}")
     return "\n".join(lines)
+
+
+_HAPPENED: Final = {
+    "opened": "opened",
+    "added": "more of it was opened",
+    "reduced": "closed in part",
+    "rolled": "rolled",
+    "leg_alone": "a leg was traded alone",
+    "adjusted": "its contracts were changed",
+    "expired": "contracts expired",
+    "exercised": "contracts were exercised",
+    "assigned": "contracts were assigned",
+}
+
+
+def _story(item: Mapping[str, Any]) -> list[str]:
+    """What happened to a structure, a line each."""
+    lines: list[str] = []
+    for fact in item.get("story") or ():
+        match fact["event"]:
+            case "structure.changed":
+                told = "closed" if fact["status"] == "closed" and fact["reason"] == "reduced" else ""
+                told = told or _HAPPENED[fact["reason"]]
+                told += f", cash {output.money(fact['net_amount'])}, realised {output.money(fact['realized_pl'])}"
+            case "structure.exit_set":
+                levels = [f"{title(n)} {net_words(fact[n])}" for n in ("take_profit", "stop_loss") if fact[n]]
+                told = f"exits set: {', '.join(levels)}"
+            case "structure.exit_cleared":
+                told = f"exits taken off ({title(fact['reason'])})"
+            case _:
+                told = f"{title(fact['exit'])} at {net_words(fact['price'])}: {title(fact['reason'])}"
+        lines.append(f"  {'story     ' if not lines else ' ' * 10}{fact['at'][:19].replace('T', ' ')}  {told}")
+    return lines
 
 
 def exit_lines(found: Mapping[str, Any] | None) -> list[str]:
@@ -170,6 +224,8 @@ def _which(args: argparse.Namespace) -> dict[str, Any]:
 
 def _close(args: argparse.Namespace) -> int:
     params = {**_which(args), **flags(args, "qty", "limit_price", "client_order_id")}
+    if args.leg:
+        params["legs"] = args.leg
     return _order(args, "structure.close", params)
 
 
@@ -269,8 +325,10 @@ def add_structure_commands(commands: Any) -> None:
     listing.add_argument("--limit", type=int, metavar="N", help="at most so many ended ones")
     listing.set_defaults(run=_list)
     show = verbs.add_parser("show", help="one structure: legs, profit and loss, limits, Greeks, exits")
+    show.add_argument("--story", action="store_true", help="also what happened to it")
     show.set_defaults(run=_show)
     close = verbs.add_parser("close", help="close it, or some of its units, with one order of all legs")
+    close.add_argument("--leg", action="append", metavar="SYMBOL", help="only these legs; repeatable")
     close.set_defaults(run=_close)
     roll = verbs.add_parser("roll", help="close legs and open others with one order")
     roll.add_argument("--expiry", metavar="YYYY-MM-DD", help="the same strikes at this expiry")

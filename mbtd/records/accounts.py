@@ -183,6 +183,7 @@ def render_position(book: Book, position: Position, world: World) -> dict[str, A
     mark = world.mark(symbol)
     instrument = world.instruments.by_symbol.get(symbol)
     last_day = instrument.previous_close if instrument is not None else 0
+    multiplier = instrument.multiplier if instrument is not None else 1
     intraday, intraday_basis = _intraday(position, value, last_day, world)
     return {
         "asset_id": position.asset_id,
@@ -193,7 +194,7 @@ def render_position(book: Book, position: Position, world: World) -> dict[str, A
         "qty": format_qty(position.qty),
         "qty_available": format_qty(available_qty(book, symbol)),
         "side": "long" if position.qty > 0 else "short",
-        "avg_entry_price": format_price(average_price(basis, abs(position.qty))),
+        "avg_entry_price": format_price(average_price(basis, abs(position.qty) * multiplier)),
         "market_value": format_money(value),
         "cost_basis": format_money(position.basis_money),
         "unrealized_pl": format_money(profit),

@@ -14,6 +14,14 @@ STRUCTURE_NAMES: dict[type, str] = {
 }
 
 
+def story_line(event: Any, at: int) -> dict[str, Any]:
+    """One thing that happened to a structure, as its own story tells it."""
+    line: dict[str, Any] = {"at": format_time(at), "event": STRUCTURE_NAMES[type(event)]}
+    structure_fields(event, line)
+    del line["structure_id"]
+    return line
+
+
 def structure_fields(event: Any, line: dict[str, Any]) -> None:
     """The fields of one such fact in a line."""
     line["structure_id"] = event.structure_id

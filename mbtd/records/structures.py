@@ -70,8 +70,21 @@ def render_structure(book: Book, structure: Structure, world: World, now: int) -
         if structure.cover_qty
         else None,
         "exit": _exit(book, structure),
+        "warnings": _warnings(book, structure),
     }
     return out
+
+
+def _warnings(book: Book, structure: Structure) -> list[dict[str, Any]]:
+    """What was said of its contracts on their last day (margin-and-options §5.4), and what they wait for."""
+    found: dict[str, list[str]] = {}
+    for leg in structure.legs:
+        state = book.expiring.get(leg.symbol)
+        if state is None:
+            continue
+        for kind in (*state.warned, *(("awaiting_settlement",) if state.retry_at else ())):
+            found.setdefault(kind, []).append(leg.symbol)
+    return [{"kind": kind, "symbols": symbols} for kind, symbols in found.items()]
 
 
 def render_ended(last: e.StructureChanged, at: int) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from actors.engine import Engine
 from actors.market.world import World
 from mbtd.records.money_lines import date_text
 from mbtd.service.refusals import rpc_error
+from mbtd.service.structures import structure_words
 
 
 def preview(engine: Engine, account_no: int, action: PlaceOrder, at: int) -> dict[str, Any]:
@@ -48,7 +49,12 @@ def preview(engine: Engine, account_no: int, action: PlaceOrder, at: int) -> dic
             **_fees(book, terms, engine.world, engine.profiles),
             "warnings": _warnings(book, terms, engine.world),
         }
-    return {"acceptable": True, "duplicate": isinstance(outcome, Placed) and outcome.duplicate, "effect": effect}
+    told = {"structures": structure_words(book, outcome)} if isinstance(outcome, Placed) else {}
+    return {
+        "acceptable": True,
+        "duplicate": isinstance(outcome, Placed) and outcome.duplicate,
+        "effect": effect,
+    } | told
 
 
 def _requirements(book: Book, terms: OrderAccepted, world: World) -> dict[str, str]:

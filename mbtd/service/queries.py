@@ -30,7 +30,7 @@ from mbtd.service.options import OptionQueries
 from mbtd.service.order_views import as_of_now, find_leg, find_order, open_orders, past_legs
 from mbtd.service.records import Present, Records, present
 from mbtd.service.refusals import rule_error
-from mbtd.service.structures import STRUCTURE_READS, StructureQueries
+from mbtd.service.structures import StructureQueries
 from mbtd.service.times import instant
 from mbtd.service.turns import answered, queue_turn
 from mbtd.service.why import receipt, render_fill, why_ended, why_live
@@ -82,9 +82,7 @@ class Queries:
             "history.portfolio": self._past(self._records.portfolio),
             "performance.get": self._past(self._records.performance),
         }
-        structures = StructureQueries(self, core, history, feed, self._options)
-        self._decoders |= {name: msgspec.json.Decoder(kind) for name, kind in STRUCTURE_READS.items()}
-        self._on_account |= structures.methods
+        self._on_account |= StructureQueries(self, core, history, feed, self._options).methods
         self._at_once: dict[str, Callable[[Session, Any], Any]] = {
             "session.hello": self._hello,
             "order.rules": lambda session, params: _rules(),

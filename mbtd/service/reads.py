@@ -190,6 +190,33 @@ class OptionPayoff(Params, frozen=True, kw_only=True):
     cost: str | None = None
 
 
+class StructureList(OfAccount, frozen=True, kw_only=True):
+    """Structures, newest first."""
+
+    status: Literal["open", "closed", "all"] = "open"
+    underlying: str | None = None
+    limit: Limit = 100
+    page_token: str | None = None
+
+
+class StructureGet(OfAccount, frozen=True, kw_only=True):
+    """One structure, by its id or number."""
+
+    structure_id: str
+    greeks: bool = True
+    story: bool = False
+    """Also what happened to it, oldest first; of an ended one always."""
+
+
+class StructurePayoff(OfAccount, frozen=True, kw_only=True):
+    """What a structure brings at every price."""
+
+    structure_id: str
+    dates: Annotated[tuple[str, ...], Meta(max_length=8)] | None = None
+    """Further curves at the closes of these days, YYYY-MM-DD; now and half-way when absent."""
+    png: bool = False
+
+
 class CalendarList(Params, frozen=True, kw_only=True):
     """Trading days, both ends included, as YYYY-MM-DD."""
 
@@ -226,6 +253,10 @@ READS: dict[str, type[Params]] = {
     "option.contracts": OptionContracts,
     "option.chain": OptionChain,
     "option.payoff": OptionPayoff,
+    "structure.list": StructureList,
+    "structure.get": StructureGet,
+    "structure.payoff": StructurePayoff,
+    "account.greeks": OfAccount,
     "calendar.list": CalendarList,
     "clock.get": NoParams,
     "stream.subscribe": Subscribe,

@@ -12,10 +12,9 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Callable, Sequence
 from datetime import date
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
-from msgspec import Meta
 
 from actors.book import events as e
 from actors.book.ids import derive_structure_id
@@ -33,6 +32,7 @@ from mbtd.pricing.chain import Priced
 from mbtd.pricing.exposure import STOCK, Exposure, Held, account_exposure, exposure
 from mbtd.pricing.picture import PictureUnavailable, draw_png
 from mbtd.records.options import render_greeks
+from mbtd.records.structure_lines import story_line
 from mbtd.records.structures import payoff_legs, render_ended, render_structure, render_warning
 from mbtd.rpc.errors import Refusal, RpcError, refuse
 from mbtd.rpc.session import RequestId, Session
@@ -50,39 +50,8 @@ _ARCHIVE_AT: Final = 3
 _SCAN: Final = 500
 """Archived events looked at in one go for ended structures."""
 _changed = msgspec.msgpack.Decoder(e.StructureChanged)
-
-
-class StructureList(r.OfAccount, frozen=True, kw_only=True):
-    """Structures, newest first."""
-
-    status: Literal["open", "closed", "all"] = "open"
-    underlying: str | None = None
-    limit: r.Limit = 100
-    page_token: str | None = None
-
-
-class StructureGet(r.OfAccount, frozen=True, kw_only=True):
-    """One structure, by its id or number."""
-
-    structure_id: str
-    greeks: bool = True
-
-
-class StructurePayoff(r.OfAccount, frozen=True, kw_only=True):
-    """What a structure brings at every price."""
-
-    structure_id: str
-    dates: Annotated[tuple[str, ...], Meta(max_length=8)] | None = None
-    """Further curves at the closes of these days, YYYY-MM-DD; now and half-way when absent."""
-    png: bool = False
-
-
-STRUCTURE_READS: dict[str, type[r.Params]] = {
-    "structure.list": StructureList,
-    "structure.get": StructureGet,
-    "structure.payoff": StructurePayoff,
-    "account.greeks": r.OfAccount,
-}
+_Fact = e.StructureChanged | e.StructureExitSet | e.StructureExitTriggered
+_fact: msgspec.msgpack.Decoder[_Fact] = msgspec.msgpack.Decoder(_Fact)
 
 
 def structure_body(book: Book, structure_id: str, world: World, now: int) -> Any:
@@ -126,7 +95,7 @@ class StructureQueries:
 
     # ── structures ──────────────────────────────────────────────────────────────────────────────────────
 
-    def _list(self, session: Session, request_id: RequestId, book: Book, params: StructureList) -> None:
+    def _list(self, session: Session, request_id: RequestId, book: Book, params: r.StructureList) -> None:
         world, now = self._core.engine.world, self._core.now()
         token = _token(params.page_token)
         items = []
@@ -168,7 +137,7 @@ class StructureQueries:
             if len(rows) < _SCAN:
                 return found, None
 
-    def _get(self, session: Session, request_id: RequestId, book: Book, params: StructureGet) -> None:
+    def _get(self, session: Session, request_id: RequestId, book: Book, params: r.StructureGet) -> None:
         structure = find(book, params.structure_id)
         world = self._core.engine.world
         if structure is None:
@@ -176,12 +145,18 @@ class StructureQueries:
             self._queries.answer_later(session, request_id, lambda: self._past(account_no, params.structure_id))
             return
         shown = render_structure(book, structure, world, self._core.now())
-        if not params.greeks or not self._queries.sees_present(session):
+        greeks = params.greeks and self._queries.sees_present(session)
+        if not greeks and not params.story:
             self._queries.answer(session, request_id, shown)
             return
         units = {leg.symbol: leg.qty for leg in structure.legs}
+        account_no, number = book.account_no, structure.structure_no
 
         async def work() -> Any:
+            if params.story:
+                shown["story"] = [story_line(*entry) for entry in await self._facts(account_no, number)]
+            if not greeks:
+                return shown
             held = await self._held(units)
             for leg, part in zip(shown["legs"], held, strict=True):
                 priced = part.greeks if part.greeks is not STOCK else None
@@ -196,11 +171,16 @@ class StructureQueries:
         number = int(structure_id) if structure_id.isascii() and structure_id.isdigit() else 0
         if not number:
             number = await self._number(account_no, structure_id)
-        rows = await self._history.order_events(account_no, -number) if number else []
-        changes = [(_changed.decode(row[_BODY]), int(row[_ARCHIVE_AT])) for row in rows if row[4] == "sc"]
+        facts = await self._facts(account_no, number) if number else []
+        changes = [(fact, at) for fact, at in facts if isinstance(fact, e.StructureChanged)]
         if not changes:
             raise Refusal(_not_found(structure_id))
-        return render_ended(*changes[-1])
+        return render_ended(*changes[-1]) | {"story": [story_line(*entry) for entry in facts]}
+
+    async def _facts(self, account_no: int, number: int) -> list[tuple[_Fact, int]]:
+        """What is archived of a structure, with its times, oldest first."""
+        rows = await self._history.order_events(account_no, -number)
+        return [(_fact.decode(row[_BODY]), int(row[_ARCHIVE_AT])) for row in rows]
 
     async def _number(self, account_no: int, structure_id: str) -> int:
         n: int | None = None
@@ -216,7 +196,7 @@ class StructureQueries:
 
     # ── payoff ──────────────────────────────────────────────────────────────────────────────────────────
 
-    def _payoff(self, session: Session, request_id: RequestId, book: Book, params: StructurePayoff) -> None:
+    def _payoff(self, session: Session, request_id: RequestId, book: Book, params: r.StructurePayoff) -> None:
         if not self._queries.sees_present(session):
             refuse("not_entitled", "Computed from quotes in real time")
         structure = find(book, params.structure_id)

@@ -26,7 +26,6 @@ from actors.book.rules.options.expiry import (
 from actors.book.rules.options.means import cash_judge, fewest
 from actors.book.rules.options.outcome import Holding, activities, intrinsic, net_change
 from actors.book.rules.options.precheck import Precheck, Touch, Unit, UnitLeg, precheck
-from actors.book.rules.options.structure_ends import StructureLegs, structure_ends
 from actors.book.rules.options.warnings import dividend_warning, expiry_warnings, pin_band
 from actors.book.rules.reasons import Refusal
 from actors.book.units import MONEY_PER_DOLLAR, PRICE_PER_DOLLAR, QTY_PER_SHARE, parse_time
@@ -398,35 +397,3 @@ def test_a_put_needs_its_shares_in_a_cash_account() -> None:
     without, with_shares = (cash_judge(0, shares, at(90)) for shares in ({}, {"XYZ": 100 * SHARE}))
     assert isinstance(exercise_early(holding, at(90), None, without, SETTLE), Refusal)
     assert isinstance(exercise_early(holding, at(90), None, with_shares, SETTLE), Exercised)
-
-
-# ── structures ───────────────────────────────────────────────────────────────────────────────────────────
-
-
-def test_structures_end_by_leg_and_add_up_to_the_position() -> None:
-    long, short = held(5, 100), held(-2, 110)
-    lower, upper = long.instrument.symbol, short.instrument.symbol
-    (group,) = groups([long, short])
-    told = Instruction("do_not_exercise", lower, 2 * SHARE)
-    found = resolve(group, at(112), SETTLE, [told])
-    assert isinstance(found, Settled)
-    ends = structure_ends(
-        group,
-        found,
-        [
-            StructureLegs("call", {lower: SHARE}),
-            StructureLegs("vertical", {lower: 4 * SHARE, upper: -2 * SHARE}),
-            StructureLegs("elsewhere", {"OTHER": SHARE}),
-        ],
-    )
-    assert [(end.structure_id, end.worth_money // DOLLAR) for end in ends] == [
-        ("call", 0),
-        ("vertical", 3 * 1_200 - 2 * 200),
-    ]
-    assert [(leg.how, leg.qty // SHARE, leg.reason) for leg in ends[1].legs] == [
-        ("expired", 1, "do_not_exercise"),
-        ("exercised", 3, "in_the_money"),
-        ("assigned", -2, "in_the_money"),
-    ]
-    change = net_change(found.outcomes)
-    assert sum(end.worth_money for end in ends) == change.cash_money + change.shares["XYZ"] // SHARE * 112 * DOLLAR

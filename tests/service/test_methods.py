@@ -222,8 +222,8 @@ def test_health_names_its_parts(client: Client) -> None:
     assert health["engine"]["session"] == "core"
 
 
-def test_what_is_not_built_says_so(client: Client, account: str) -> None:
-    for method in ("structure.payoff", "structure.list"):
+def test_what_is_not_there_says_so(client: Client, account: str) -> None:
+    for method in ("structure.split", "nothing.known"):
         error = refusal(lambda method=method: client.call(method, account=account))  # type: ignore[misc]
         assert (error["code"], error["data"]["reason"]) == (-32601, "method_not_found")
         assert method in error["message"]

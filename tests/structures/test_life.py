@@ -5,9 +5,11 @@ from __future__ import annotations
 from msgspec import structs
 
 from actors.book import events as e
+from actors.book.outcome import Closed, Placed
 from actors.book.state.structures import Structure
 from actors.commands import (
     CloseAccount,
+    CloseAllPositions,
     CloseStructure,
     ConfigureAccount,
     ReplaceOrder,
@@ -258,7 +260,7 @@ def test_the_wheel_is_told_by_its_structures() -> None:
     assert put.name == "long_stock"
     assert put.legs[0].basis_money == 10_000_000_000
     check(floor)
-    floor.go("2026-12-21 10:00")
+    floor.go("2027-01-15 10:00")
     floor.price(97.0)
     floor.mid("C100'", 2.0)
     floor.single("C100'", "sell")
@@ -312,3 +314,52 @@ def test_a_preview_leaves_no_trace() -> None:
     ):
         floor.engine.preview(floor.no, action, floor.now)
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(floor.own)) == msgspec.msgpack.decode(before)
+
+
+def test_some_legs_are_closed_together_and_the_structure_is_what_is_left() -> None:
+    floor = opened(qty="2")
+    side = (BY_WORD["P90"].symbol, BY_WORD["P95"].symbol)
+    placed(floor.command(CloseStructure(structure_id="1", legs=side, qty="1")))
+    assert floor.shape() == {"P90": 1, "P95": -1, "C105": -2, "C110": 2}
+    assert not floor.only.broken
+    assert refused(floor.command(CloseStructure(structure_id="1", legs=("XYZ",)))) == "roll_leg_not_held"
+    assert refused(floor.command(CloseStructure(structure_id="1", legs=()))) == "legs_required"
+    check(floor)
+
+
+def test_closing_everything_closes_structures_whole() -> None:
+    floor = opened(qty="2")
+    floor.unit("-C105' +C110'")
+    floor.single("XYZ", "buy", "10")
+    floor.single("C105", "buy", "1")
+    outcome = floor.command(CloseAllPositions())
+    assert isinstance(outcome, Closed)
+    assert all(isinstance(item, Placed) for _, item in outcome.items)
+    floor.wait(2)
+    assert not floor.own.positions
+    assert not floor.own.structures
+    check(floor)
+
+
+def test_closing_everything_leaves_a_worthless_wing_to_its_own_order() -> None:
+    floor = opened("-C105 +C110", qty="1")
+    floor.quote(BY_WORD["C110"].symbol, 0.0, 0.02)
+    floor.command(CloseAllPositions())
+    floor.wait(2)
+    assert set(floor.own.positions) <= {BY_WORD["C110"].symbol}
+    check(floor)
+
+
+def test_shares_that_are_no_whole_lot_are_not_closed_as_a_unit() -> None:
+    floor = Floor(cash=20_000)
+    floor.single("P100", "sell")
+    floor.go("2026-12-18 15:59")
+    floor.price(97.0)
+    floor.auction("XYZ", 97.0)
+    floor.go("2026-12-18 18:00")
+    floor.go("2026-12-21 10:00")
+    floor.price(97.0)
+    floor.single("XYZ", "sell", "30")
+    assert floor.shape() == {"XYZ": 70}
+    assert refused(floor.command(CloseStructure(structure_id="1"))) == "structure_shares"
+    check(floor)

@@ -398,7 +398,7 @@ REASONS: Final[dict[str, Reason]] = dict(
         _r(3662, "roll_opens_nothing", 422, _UNPROCESSABLE, "a roll must open at least one leg",
            "Give legs or expiration_date; to close without opening use structure.close."),
         _r(3663, "roll_leg_not_held", 422, _UNPROCESSABLE, "the structure does not hold {symbol}",
-           "close names legs of the structure; structure.get lists them."),
+           "Name legs of the structure; structure.get lists them."),
         _r(3664, "structure_exit_required", 422, _UNPROCESSABLE, "take_profit or stop_loss is required",
            "Give a level or a percent for one of them; structure.exit_clear takes exits off."),
         _r(3665, "structure_exits_crossed", 422, _UNPROCESSABLE, "take_profit must be < stop_loss",
@@ -406,6 +406,8 @@ REASONS: Final[dict[str, Reason]] = dict(
         _r(3666, "structure_exit_reached", 422, _UNPROCESSABLE, "{exit} would act at once (net: {net})",
            "Closing stands at {net} now (positive is paid, negative received), beyond the level {level}; check its "
            "sign, or use structure.close."),
+        _r(3669, "structure_exit_unreachable", 422, _UNPROCESSABLE, "{exit} cannot be reached (level: {level})",
+           "Closing this structure can cost {least} to {most} (negative: bring); check the sign of {level}."),
         _r(3667, "structure_shares", 422, _UNPROCESSABLE, "the structure's shares are not whole lots",
            "It holds shares that no unit order can close; close them with position.close."),
         _r(3668, "structure_exit_percent", 422, _UNPROCESSABLE, "invalid percent: {percent}",

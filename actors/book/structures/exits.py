@@ -21,13 +21,13 @@ from actors.book.latency import unit_kind
 from actors.book.outcome import Done, Outcome
 from actors.book.rules.admission.parse import Parsed, parse
 from actors.book.rules.matching.market_state import classify
-from actors.book.rules.matching.multileg import NET_TICK_PRICE
+from actors.book.rules.matching.multileg import NET_TICK_PRICE, payoff_bounds
 from actors.book.rules.matching.profiles import OPTION, Profiles
 from actors.book.rules.reasons import Refusal, refuse
 from actors.book.state.book import Book, Watch
 from actors.book.state.structures import Structure
 from actors.book.structures.orders import closing_order, find, not_found
-from actors.book.structures.shape import Unit, entry_net, unit_of
+from actors.book.structures.shape import Unit, entry_net, option_legs, unit_of
 from actors.book.units import NS_PER_SECOND, BadNumber, divide_half_even, format_price, parse_price, parse_scaled
 from actors.commands import ClearStructureExit, SetStructureExit, StopLoss, TakeProfit
 from actors.market.world import World
@@ -55,7 +55,7 @@ def set_exit(draft: Draft, action: SetStructureExit, world: World, profiles: Pro
         return not_found(draft, "structure.exit_set", action.structure_id)
     levels = _levels(structure, action, draft.at)
     if not isinstance(levels, Refusal):
-        levels = _reached(structure, levels, world) or levels
+        levels = _unreachable(structure, levels, world) or _reached(structure, levels, world) or levels
     if isinstance(levels, Refusal):
         draft.emit(e.CommandRefused("structure.exit_set", levels.reason, levels.numbers))
         return levels
@@ -146,6 +146,36 @@ def _reached(structure: Structure, levels: e.StructureExit, world: World) -> Ref
             assert level is not None
             net = format_price(divide_half_even(middle, 2))
             return refuse("structure_exit_reached", name, exit=name, net=net, level=format_price(level))
+    return None
+
+
+def _unreachable(structure: Structure, levels: e.StructureExit, world: World) -> Refusal | None:
+    """Whether a level lies outside what closing a unit of one expiry can ever cost: mostly a wrong sign."""
+    unit, contracts = unit_of(structure.legs), option_legs(structure.legs, world.instruments)
+    if unit is None or contracts is None or len(contracts) != len(unit.parts):
+        return None
+    if len({(contract.settlement_date, contract.settles) for _, contract in contracts}) != 1:
+        return None
+    if any(contract.is_adjusted for _, contract in contracts):
+        return None
+    low, high = payoff_bounds(
+        [
+            (contract.right == "call", contract.strike, part.ratio)
+            for part, (_, contract) in zip(unit.parts, contracts, strict=True)
+        ]
+    )
+    least = -high if high is not None else None
+    most = -low if low is not None else None
+    for name, level, outside in (
+        (TAKE_PROFIT, levels.take_profit, least is not None and (levels.take_profit or 0) < least),
+        (STOP_LOSS, levels.stop_loss, most is not None and (levels.stop_loss or 0) >= most),
+    ):
+        if level is not None and outside:
+            return refuse(
+                "structure_exit_unreachable", name, exit=name, level=format_price(level),
+                least=format_price(least) if least is not None else "any amount",
+                most=format_price(most) if most is not None else "any amount",
+            )  # fmt: skip
     return None
 
 

@@ -33,10 +33,13 @@ _RANK = ("adjusted", "reduced", "added", "expired", "exercised", "assigned", "le
 
 def follow_up(draft: Draft, world: World) -> None:
     """Emit what this turn's changes of positions did to structures."""
+    events = draft.events
+    if e.PositionChanged not in map(type, events):
+        return
     known = draft.book.structures
-    for event in draft.events:
-        if type(event) is e.PositionChanged and (known or len(event.symbol) >= 16):
-            if not any(type(other) is e.AccountReset for other in draft.events):
+    for event in events:
+        if type(event) is e.PositionChanged and (known or is_option_symbol(event.symbol)):
+            if e.AccountReset not in map(type, events):
                 _Run(draft, world).run()
             return
 

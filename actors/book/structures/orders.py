@@ -122,6 +122,13 @@ def _closing(action: CloseStructure, unit: Unit) -> PlaceOrder | Refusal:
     count = _units(action.qty, unit)
     if isinstance(count, Refusal):
         return count
+    if action.legs is not None:
+        for symbol in action.legs:
+            if symbol not in unit.symbols:
+                return refuse("roll_leg_not_held", "legs", symbol=symbol[:24])
+        unit = Unit(tuple(part for part in unit.parts if part.symbol in action.legs), unit.count)
+        if not unit.parts:
+            return refuse("legs_required", "legs")
     return closing_order(unit, count, action.type, action.limit_price, action.client_order_id)
 
 
