@@ -10,7 +10,7 @@ from typing import Final
 
 from tests.bench.running import BenchError
 
-NAMES: Final = ("orders", "quotes", "idle", "recovery", "decode", "margin", "passive", "gateway")
+NAMES: Final = ("orders", "quotes", "idle", "recovery", "decode", "margin", "passive", "structures", "gateway")
 LATER: Final = ("backup",)
 
 

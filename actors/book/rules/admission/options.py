@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
+from actors.book.events import OrderAccepted
 from actors.book.instruments import CONTRACT_SHARES, Instrument
 from actors.book.osi import is_option_symbol
 from actors.book.rules.margin.holdings import REQUIREMENTS, holdings_of, option_position, underlying_of
@@ -20,7 +21,7 @@ from actors.book.rules.margin.profiles import profile_of
 from actors.book.rules.margin.requirement import Holdings
 from actors.book.rules.money.fees import ceil_cents, fees_of
 from actors.book.rules.reasons import Refusal, refuse
-from actors.book.state.book import Book, Order
+from actors.book.state.book import Book
 from actors.book.units import NS_PER_SECOND, QTY_PER_SHARE, format_money, format_qty, value_money
 from actors.book.view import accrued, available_qty, figures, trade_date
 from actors.market.world import World
@@ -103,20 +104,19 @@ def change_of(legs: Sequence[OptionLeg], cash_money: int, world: World) -> Chang
     return Change(cash_money, tuple(options), tuple(stock), tuple(under.values()))
 
 
-def legs_of(order: Order, world: World) -> list[OptionLeg]:
-    """What an open option order still has to do."""
-    terms = order.terms
+def legs_of(terms: OrderAccepted, leaves_qty: int, world: World) -> list[OptionLeg]:
+    """What an option order does when so much of it is filled."""
     if terms.legs:
         return [
             OptionLeg(
-                world.instruments.by_symbol[leg.symbol], leg.side == "buy", order.leaves_qty * leg.ratio,
+                world.instruments.by_symbol[leg.symbol], leg.side == "buy", leaves_qty * leg.ratio,
                 world.mark(leg.symbol), leg.position_intent,
             )
             for leg in terms.legs
         ]  # fmt: skip
     instrument = world.instruments.by_symbol[terms.symbol]
     buying = terms.side == "buy"
-    return [OptionLeg(instrument, buying, order.leaves_qty, terms.check_price, terms.position_intent)]
+    return [OptionLeg(instrument, buying, leaves_qty, terms.check_price, terms.position_intent)]
 
 
 def open_changes(book: Book, world: World, but_not: int = 0) -> list[Change]:
@@ -129,17 +129,17 @@ def open_changes(book: Book, world: World, but_not: int = 0) -> list[Change]:
         optional = order.terms.legs or is_option_symbol(order.terms.symbol)
         if no == but_not or not optional or not order.leaves_qty:
             continue
-        legs = legs_of(order, world)
-        found = change_of(legs, cash_of(order, legs), world)
+        legs = legs_of(order.terms, order.leaves_qty, world)
+        found = change_of(legs, cash_of(order.terms, order.leaves_qty, legs), world)
         if isinstance(found, Change):
             changes.append(found)
     return changes
 
 
-def cash_of(order: Order, legs: Sequence[OptionLeg]) -> int:
-    """Cash that the rest of an open order moves at its check price."""
-    if order.terms.legs:
-        return -value_money(order.terms.check_price, order.leaves_qty, CONTRACT_SHARES)
+def cash_of(terms: OrderAccepted, leaves_qty: int, legs: Sequence[OptionLeg]) -> int:
+    """Cash that so much of an order moves at its check price."""
+    if terms.legs:
+        return -value_money(terms.check_price, leaves_qty, CONTRACT_SHARES)
     return sum(_value(leg) for leg in legs)
 
 

@@ -118,6 +118,8 @@ def parse(action: PlaceOrder, instruments: Instruments) -> Parsed | Refusal:
         return exits
     prices = (exits.take_profit, 0) if kind.name == "oco" else _prices(action, rule)
     if isinstance(prices, Refusal):
+        if instrument.is_option and prices.reason == "limit_price_required":
+            return refuse("option_limit_required", "limit_price")
         return prices
     trail = _trail(action, rule) if rule.trail or _has_trail(action) else (0, 0)
     if isinstance(trail, Refusal):
