@@ -61,13 +61,16 @@ def _regulation_t_met(book: Book, f: Figures, reason: str) -> bool:
     return reason != REGULATION_T or sma(book, f) >= 0
 
 
-def look(draft: Draft, world: World, profiles: Profiles) -> None:
-    """Look at the account's margin now: note a change of its standing, and sell what has to be sold."""
+def look(draft: Draft, world: World, profiles: Profiles, found: Figures | None = None) -> None:
+    """Look at the account's margin now: note a change of its standing, and sell what has to be sold.
+
+    ``found`` are the figures of this moment when they are known already.
+    """
     book = draft.book
     call = book.ledger().call
     if not is_leveraged(book):
         return
-    f = figures(book, world)
+    f = found or figures(book, world)
     state = standing(book, f, call.state, call.reason)
     if state != call.state:
         reason = call.reason if state == "liquidating" and call.reason else MAINTENANCE

@@ -36,6 +36,7 @@ KINDS: Final = {1: ("single",), 2: ("vertical", "strangle"), 3: ("butterfly",), 
 PLACES: Final = {"quarter": 0.25, "mid": 0.5, "three_quarters": 0.75, "natural": 1.0, "market": None}
 """Share of the unit's spread."""
 ENVELOPE: Final = Envelope("system", "bench")
+NEVER: Final = 1 << 63
 WIDTH_MIN: Final = 4 * CENT
 """A narrower unit has no quarters."""
 
@@ -89,6 +90,8 @@ def draw_moments(chain: Chain, count: int, seed: int) -> list[Moment]:
                 quote = chain.quote(shape.legs, at) if shape is not None else None
                 if shape is None or quote is None or quote.width < WIDTH_MIN:
                     continue
+                if legs > 1 and chain.outside_payoff(shape.legs, quote.far):
+                    continue  # Nobody pays more for a structure than it can ever be worth.
                 net = quote.near + int(quote.width * share) // CENT * CENT if share is not None else 0
                 if legs == 1:
                     # The order's own price: a sale's is the mirror of its cost.
@@ -138,13 +141,18 @@ def play(chain: Chain, tape: list[TapeMessage], moments: list[Moment], profile: 
                         results[section.account_no - 1].refused = True
 
     for message in tape:
-        while next_cancel < len(cancels) and cancels[next_cancel][0] <= message.at:
-            due, account_no = cancels[next_cancel]
-            for watch in engine.books[account_no].watch.values():
-                results[account_no - 1].waited = _plain(watch.reason)
-            engine.command(account_no, CancelAll(), due, ENVELOPE)
-            next_cancel += 1
-        while next_moment < len(moments) and moments[next_moment].at < message.at:
+        while True:
+            cancel_at = cancels[next_cancel][0] if next_cancel < len(cancels) else NEVER
+            place_at = moments[next_moment].at if next_moment < len(moments) else NEVER
+            if min(cancel_at, place_at) >= message.at:
+                break
+            if cancel_at <= place_at:
+                account_no = cancels[next_cancel][1]
+                for watch in engine.books[account_no].watch.values():
+                    results[account_no - 1].waited = _plain(watch.reason)
+                engine.command(account_no, CancelAll(), cancel_at, ENVELOPE)
+                next_cancel += 1
+                continue
             moment = moments[next_moment]
             next_moment += 1
             name = f"n{next_moment}"

@@ -23,7 +23,7 @@ from actors.book.rules.money.fees import ceil_cents, fees_of
 from actors.book.rules.reasons import Refusal, refuse
 from actors.book.state.book import Book
 from actors.book.units import NS_PER_SECOND, QTY_PER_SHARE, format_money, format_qty, value_money
-from actors.book.view import accrued, available_qty, figures, trade_date
+from actors.book.view import available_qty, standing, trade_date
 from actors.market.world import World
 
 CUTOFF_NS = 30 * 60 * NS_PER_SECOND
@@ -161,8 +161,8 @@ def need_money(
     change = change_of(legs, cash_money, world)
     if isinstance(change, Refusal):
         return change
-    f = figures(book, world)
-    held = holdings_of(book, world, trade_date(world), book.cash - accrued(book.money))
+    f, held = standing(book, world)
+    held = held or holdings_of(book, world, trade_date(world), book.cash - f.accrued_money)
     if held is None:
         return refuse("no_market_price", "symbol", symbol=_underlying(legs))
     others = open_changes(book, world, but_not)
@@ -196,7 +196,9 @@ def _level_refusal(
     book: Book, held: Holdings, with_others: Holdings, change: Change, legs: Sequence[OptionLeg]
 ) -> Refusal | None:
     """Why the option level does not allow an order; judged beside the account's open orders (§4.7)."""
-    needed = max(level_needed(held, change), level_needed(with_others, change))
+    needed = level_needed(held, change)
+    if with_others is not held:
+        needed = max(needed, level_needed(with_others, change))
     if needed and not book.options_level:
         return refuse("options_not_authorized")
     covered_only = book.type == "cash" or book.options_level < _SPREAD_LEVEL

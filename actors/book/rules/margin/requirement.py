@@ -115,6 +115,17 @@ def months_beyond(as_of_date: int, expiry_date: int, months: int) -> bool:
     return expiry_date > year * 10_000 + (month + 1) * 100 + as_of_date % 100
 
 
+class _Seen(Struct, frozen=True, gc=False):
+    """A book by identity (held, so that its identity stays its own), its groups, and what was answered."""
+
+    held: Holdings
+    groups: list[Group]
+    answers: list[tuple[MarginProfile, AccountRequirement]]
+
+
+SEEN_MAX: Final = 8
+
+
 class Requirements:
     """Requirements of groups, with the pairings already found.
 
@@ -122,12 +133,14 @@ class Requirements:
     was asked before. Bounded; the least recently used goes first.
     """
 
-    __slots__ = ("_answers", "_pairings", "nodes_max", "size")
+    __slots__ = ("_answers", "_pairings", "_seen", "nodes_max", "size")
 
     def __init__(self, size: int = 4_096, nodes_max: int = NODES_MAX) -> None:
         self.size, self.nodes_max = size, nodes_max
         self._answers: OrderedDict[object, GroupRequirement] = OrderedDict()
         self._pairings: OrderedDict[object, Found] = OrderedDict()
+        self._seen: dict[int, _Seen] = {}
+        """Books asked about just now, by identity: one decision asks about the same book many times."""
 
     def group(
         self, profile: MarginProfile, group: Group, as_of_date: int, *, fresh: bool = True, in_turn: bool = False
@@ -161,9 +174,18 @@ class Requirements:
         self, profile: MarginProfile, held: Holdings, *, fresh: bool = True, in_turn: bool = False
     ) -> AccountRequirement:
         """What a whole account asks. KeyError when the price of an underlying is missing."""
+        seen = self._seen.get(id(held))
+        if seen is None:
+            if len(self._seen) >= SEEN_MAX:
+                del self._seen[next(iter(self._seen))]
+            seen = self._seen[id(held)] = _Seen(held, groups(held.underlyings, held.stock, held.options), [])
+        if fresh and not in_turn:
+            for asked, answer in seen.answers:
+                if asked is profile:
+                    return answer
         found = [
             (group, self.group(profile, group, held.as_of_date, fresh=fresh, in_turn=in_turn))
-            for group in groups(held.underlyings, held.stock, held.options)
+            for group in seen.groups
         ]
         long_stock = sum(max(0, r.stock_money) for _, r in found)
         collateral = held.cash_money + long_stock + sum(r.loan_options_money - r.haircut_money for _, r in found)
@@ -173,9 +195,12 @@ class Requirements:
         maintenance = sum(r.maintenance_money for _, r in found) + extra
         initial = sum(r.held_initial_money for _, r in found)
         exact = all(r.exact for _, r in found)
-        return AccountRequirement(
+        result = AccountRequirement(
             held.cash_money, equity, collateral, max(initial, maintenance) if extra else initial, maintenance, exact
         )
+        if fresh and not in_turn:
+            seen.answers.append((profile, result))
+        return result
 
 
 def _keep(cache: OrderedDict[object, Any], key: object, value: object, size: int) -> None:
