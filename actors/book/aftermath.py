@@ -191,9 +191,11 @@ def _note_level(draft: Draft, day: TradeDay, world: World) -> Figures | None:
         return None
     if book.cash >= 0 and all(position.qty > 0 for position in book.positions.values()):
         return None
-    f = figures(book, world)
-    level = f.excess_money
+    f = figures(book, world, quick=True)
     lowest = (book.ledger().intraday or Intraday()).lowest
+    if not f.exact and lowest_after(lowest, f.excess_money) < lowest:
+        f = figures(book, world)
+    level = f.excess_money
     if lowest_after(lowest, level) < lowest:
         draft.emit(e.IntradayLow(day.trade_date, level))
     return f

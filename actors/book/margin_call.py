@@ -70,8 +70,12 @@ def look(draft: Draft, world: World, profiles: Profiles, found: Figures | None =
     call = book.ledger().call
     if not is_leveraged(book):
         return
-    f = found or figures(book, world)
+    f = found or figures(book, world, quick=True)
     state = standing(book, f, call.state, call.reason)
+    if not f.exact and (state != "ok" or call.state in ("call", "liquidating")):
+        # A bound that is good enough says that all is well; anything else is looked at exactly.
+        f = figures(book, world)
+        state = standing(book, f, call.state, call.reason)
     if state != call.state:
         reason = call.reason if state == "liquidating" and call.reason else MAINTENANCE
         if state == "liquidating" and call.state != "call":

@@ -51,6 +51,8 @@ class Figures(Struct, frozen=True, gc=False):
     """Free after what open orders reserve; never negative."""
     day_trading_money: int
     """Day-trading buying power of a flagged account under the 2001 rules, before reservations; else 0."""
+    exact: bool = True
+    """Whether the requirements are proved least; otherwise they are upper bounds, and what is left a lower one."""
 
     @property
     def available_money(self) -> int:
@@ -137,12 +139,12 @@ def _intraday(world: World) -> bool:
     return session.phase != "core" or world.now < session.core_closes_at - OVERNIGHT_TEST_NS
 
 
-def figures(book: Book, world: World) -> Figures:
-    """All figures of an account, computed from scratch."""
-    return standing(book, world)[0]
+def figures(book: Book, world: World, *, quick: bool = False) -> Figures:
+    """All figures of an account, computed from scratch; ``quick`` ones of a large book of options may be bounds."""
+    return standing(book, world, quick=quick)[0]
 
 
-def standing(book: Book, world: World) -> tuple[Figures, Holdings | None]:
+def standing(book: Book, world: World, *, quick: bool = False) -> tuple[Figures, Holdings | None]:
     """All figures, and the book as the option rules of margin see it when it holds contracts that can be priced."""
     if not holds_options(book):
         return _stock_figures(book, world), None
@@ -150,7 +152,7 @@ def standing(book: Book, world: World) -> tuple[Figures, Holdings | None]:
     found = valued(book, world, trade_date(world), book.cash - owed)
     if found is None:
         return _stock_figures(book, world), None
-    return _paired(book, world, owed, found), found.held
+    return _paired(book, world, owed, found, quick), found.held
 
 
 def _stock_figures(book: Book, world: World) -> Figures:
@@ -206,13 +208,13 @@ def alike(profile: MarginProfile, minimum: MarginProfile, held: Holdings) -> boo
     )
 
 
-def _paired(book: Book, world: World, owed: int, found: Valued) -> Figures:
+def _paired(book: Book, world: World, owed: int, found: Valued, quick: bool) -> Figures:
     """Figures of a book with options, by the pairing of their legs."""
     held, long_money, short_money = found.held, found.long_money, found.short_money
     profile, minimum = profile_of(book.margin_profile, book.type), profile_of("finra", book.type)
     worth = held.cash_money + long_money
-    need = REQUIREMENTS.account(profile, held)
-    legal = need if alike(profile, minimum, held) else REQUIREMENTS.account(minimum, held)
+    need = REQUIREMENTS.account(profile, held, quick=quick)
+    legal = need if alike(profile, minimum, held) else REQUIREMENTS.account(minimum, held, quick=quick)
     initial, maintenance = worth - need.available_money, worth - need.excess_money
     equity = worth + short_money
     multiplier = multiplier_of(book, world, equity)
@@ -224,7 +226,7 @@ def _paired(book: Book, world: World, owed: int, found: Valued) -> Figures:
         free, day_trading = _leveraged(book, multiplier, need.available_money, intraday, held.cash_money, world)
     return Figures(
         long_money, short_money, owed, equity, initial, maintenance, worth - legal.excess_money, multiplier,
-        max(0, free - book.reserved_money), day_trading,
+        max(0, free - book.reserved_money), day_trading, not quick or (need.exact and legal.exact),
     )  # fmt: skip
 
 

@@ -10,7 +10,18 @@ from typing import Final
 
 from tests.bench.running import BenchError
 
-NAMES: Final = ("orders", "quotes", "idle", "recovery", "decode", "margin", "passive", "structures", "gateway")
+NAMES: Final = (
+    "orders",
+    "quotes",
+    "idle",
+    "recovery",
+    "decode",
+    "margin",
+    "passive",
+    "structures",
+    "neighbours",
+    "gateway",
+)
 LATER: Final = ("backup",)
 
 

@@ -62,8 +62,8 @@ def contract_quotes(chain: Sequence[Instrument], at: int) -> list[Quote]:
     for number, contract in enumerate(chain):
         away = abs(contract.strike - SPOT)
         inside = SPOT - contract.strike if contract.right == "call" else contract.strike - SPOT
-        middle = (max(0, inside) + max(5_000, 60_000 - away * 2 // 5)) // 1_000 * 1_000
-        quotes.append(Quote(contract.symbol, middle - 2_000, SIZE, middle + 2_000, SIZE, at + number))
+        middle = (max(0, inside) + 60_000 * 100_000 // (100_000 + away)) // 1_000 * 1_000
+        quotes.append(Quote(contract.symbol, middle - 500, SIZE, middle + 500, SIZE, at + number))
     return quotes
 
 

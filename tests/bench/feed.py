@@ -13,7 +13,7 @@ import resource
 import sys
 import time
 from collections.abc import Awaitable, Callable, Collection
-from datetime import date
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgpack  # type: ignore[import-untyped]
@@ -77,7 +77,7 @@ class BenchFeed:
         self.sink: Any = None
         """The daemon's core, once it runs."""
         self._handlers = handlers or {}
-        self._chain: list[Instrument] = contracts(self.symbols, date.today()) if options else []
+        self._chain: list[Instrument] = contracts(self.symbols, datetime.now(UTC).date()) if options else []
 
     def reference(self) -> list[Instrument]:
         """All symbols, and contracts on some of them."""

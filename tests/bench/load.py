@@ -13,7 +13,7 @@ import json
 import sys
 import time
 from array import array
-from datetime import date
+from datetime import UTC, datetime
 from typing import Any
 
 import uvloop
@@ -74,7 +74,7 @@ class Script:
 def _condors(accounts: list[str], client: int, symbols: int) -> list[bytes]:
     """Beginnings of market orders for condors: for every account its four structures, one after the other."""
     mine = [
-        structures(symbol_of((client + offset) % min(symbols, UNDERLYINGS)), date.today())
+        structures(symbol_of((client + offset) % min(symbols, UNDERLYINGS)), datetime.now(UTC).date())
         for offset in range(len(accounts))
     ]
     return [

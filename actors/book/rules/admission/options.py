@@ -16,14 +16,22 @@ from actors.book.events import OrderAccepted
 from actors.book.instruments import CONTRACT_SHARES, Instrument
 from actors.book.osi import is_option_symbol
 from actors.book.rules.margin.holdings import REQUIREMENTS, holdings_of, option_position, underlying_of
-from actors.book.rules.margin.orders import UNCOVERED_LEVEL, Change, apply, cover, level_needed, reservation
+from actors.book.rules.margin.orders import (
+    UNCOVERED_LEVEL,
+    Change,
+    apply,
+    cover,
+    level_needed,
+    needed_alone,
+    reservation,
+)
 from actors.book.rules.margin.profiles import profile_of
 from actors.book.rules.margin.requirement import Holdings
 from actors.book.rules.money.fees import ceil_cents, fees_of
 from actors.book.rules.reasons import Refusal, refuse
 from actors.book.state.book import Book
 from actors.book.units import NS_PER_SECOND, QTY_PER_SHARE, format_money, format_qty, value_money
-from actors.book.view import available_qty, standing, trade_date
+from actors.book.view import Figures, available_qty, figures, standing, trade_date
 from actors.market.world import World
 
 CUTOFF_NS = 30 * 60 * NS_PER_SECOND
@@ -161,7 +169,7 @@ def need_money(
     change = change_of(legs, cash_money, world)
     if isinstance(change, Refusal):
         return change
-    f, held = standing(book, world)
+    f, held = standing(book, world, quick=True)
     held = held or holdings_of(book, world, trade_date(world), book.cash - f.accrued_money)
     if held is None:
         return refuse("no_market_price", "symbol", symbol=_underlying(legs))
@@ -172,20 +180,29 @@ def need_money(
     if (refused := _level_refusal(book, held, with_others, change, legs)) is not None:
         return refused
     profile = profile_of(book.margin_profile, book.type)
+    if not f.exact and all(leg.intent != "sell_to_close" for leg in legs):
+        # What it opens asks alone never less than it adds, and what it buys back adds nothing: no search is needed.
+        opened = change_of([leg for leg in legs if leg.intent.endswith("_to_open")], cash_money, world)
+        assert isinstance(opened, Change)
+        needed = needed_alone(REQUIREMENTS, profile, book.options_level, held.as_of_date, opened)
+        if needed * f.multiplier <= _free_money(book, f, freed_money):
+            return needed * f.multiplier
+    f = f if f.exact else figures(book, world)
     needed = reservation(REQUIREMENTS, profile, book.options_level, held, others, change)
-    used = needed * f.multiplier
-    own = f.available_money if book.type == "margin" else f.buying_power_money + book.reserved_money
-    free = min(
-        f.buying_power_money + freed_money,
-        own * f.multiplier - book.reserved_money + freed_money,
-    )
-    if used > max(0, free):
+    free = _free_money(book, f, freed_money)
+    if needed * f.multiplier > free:
         secured = len(legs) == 1 and legs[0].intent == "sell_to_open" and legs[0].instrument.right == "put"
         return refuse(
             "cash_secured_put" if secured else "options_buying_power", "qty",
-            buying_power=format_money(max(0, free) // f.multiplier), cost_basis=format_money(needed),
+            buying_power=format_money(free // f.multiplier), cost_basis=format_money(needed),
         )  # fmt: skip
-    return used
+    return needed * f.multiplier
+
+
+def _free_money(book: Book, f: Figures, freed_money: int) -> int:
+    """Buying power that an option order may use: the account's own free money, times its multiplier."""
+    own = f.available_money if book.type == "margin" else f.buying_power_money + book.reserved_money
+    return max(0, min(f.buying_power_money + freed_money, own * f.multiplier - book.reserved_money + freed_money))
 
 
 def _underlying(legs: Sequence[OptionLeg]) -> str:
