@@ -14,7 +14,6 @@ import msgspec
 from actors.book.rules.matrix import published
 from actors.book.rules.reasons import REASONS
 from actors.book.state.book import Book
-from actors.book.units import BadNumber, parse_time
 from mbtd import __version__
 from mbtd.core import Core
 from mbtd.market.bars import Bars
@@ -30,6 +29,7 @@ from mbtd.service import reads as r
 from mbtd.service.options import OptionQueries
 from mbtd.service.order_views import as_of_now, find_leg, find_order, past_legs
 from mbtd.service.records import Present, Records, present
+from mbtd.service.times import instant
 from mbtd.service.turns import answered, queue_turn
 from mbtd.service.why import receipt, render_fill, why_ended, why_live
 from storage.history import History
@@ -234,8 +234,8 @@ class Queries:
                 live={"open": True, "closed": False, "all": None}[params.status],
                 symbols=params.symbols,
                 side=params.side,
-                after_at=_instant(params.after, "after"),
-                until_at=_instant(params.until, "until"),
+                after_at=instant(params.after, "after"),
+                until_at=instant(params.until, "until"),
                 limit=params.limit + 1,
                 descending=descending,
                 before_order_no=token if descending and token else None,
@@ -412,15 +412,6 @@ def _number(token: str | None) -> int:
     if not token.isascii() or not token.isdigit() or len(token) > 18:
         refuse("invalid_params", "page_token is not one of ours", field="page_token")
     return int(token)
-
-
-def _instant(text: str | None, field: str) -> int | None:
-    if text is None:
-        return None
-    try:
-        return parse_time(text)
-    except BadNumber:
-        refuse("invalid_params", f"{field} is not an RFC 3339 time", field=field)
 
 
 def _rules() -> Any:
