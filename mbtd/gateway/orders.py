@@ -193,9 +193,12 @@ def submission_params(given: Submission) -> dict[str, Any]:
             limit_price=text_of(given.stop_loss.limit_price, "stop_loss.limit_price"),
         )
     if given.legs:
-        params["legs"] = [_leg(index, leg) for index, leg in enumerate(given.legs[: LEGS_MAX + 1])]
-        if not 2 <= len(given.legs) <= LEGS_MAX:
-            raise ApiError(422, 42210000, "mleg orders must have at least 2 legs and at most 4 legs")
+        count = ApiError(422, 42210000, "mleg orders must have at least 2 legs and at most 4 legs")
+        if len(given.legs) > LEGS_MAX:
+            raise count
+        params["legs"] = [_leg(index, leg) for index, leg in enumerate(given.legs)]
+        if len(given.legs) < 2:
+            raise count
     return {name: value for name, value in params.items() if value is not None}
 
 
