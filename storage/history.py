@@ -51,6 +51,14 @@ class _Where:
         if choices is not None:
             self.add(f"{column} IN ({', '.join('?' * len(choices))})", *choices)
 
+    def within_list(self, column: str, choices: Sequence[str] | None) -> None:
+        """Like :meth:`within`, where a column may also hold several values, each between commas."""
+        if choices is not None:
+            among = " OR ".join(f"instr({column}, ?) > 0" for _ in choices) or "0"
+            marks = ", ".join("?" * len(choices))
+            condition = f"({column} IN ({marks}) OR ({column} LIKE ',%' AND ({among})))"
+            self.add(condition, *choices, *(f",{choice}," for choice in choices))
+
     def between(self, column: str, after_at: int | None, until_at: int | None) -> None:
         if after_at is not None:
             self.add(f"{column} > ?", after_at)
@@ -136,7 +144,7 @@ class History:
         where = _Where("account_no = ?", account_no)
         if live is not None:
             where.add("live = ?", int(live))
-        where.within("symbol", symbols)
+        where.within_list("symbol", symbols)
         if side is not None:
             where.add("side = ?", side)
         where.between("submitted_at", after_at, until_at)

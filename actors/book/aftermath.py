@@ -21,7 +21,7 @@ from actors.book.rules.money.fees import fees_of
 from actors.book.rules.money.intraday import lowest_after
 from actors.book.state.book import Book
 from actors.book.units import divide_half_even, value_money
-from actors.book.view import figures
+from actors.book.view import Figures, figures
 from actors.market.days import TradeDay, window_start
 from actors.market.world import World
 
@@ -56,9 +56,8 @@ def follow_up(draft: Draft, world: World, profiles: Profiles) -> None:
             reduced = True
         before = event
     if draft.book.type == "margin":
-        if reduced:
-            _note_level(draft, day, world)
-        margin_call.look(draft, world, profiles)
+        found = _note_level(draft, day, world) if reduced else None
+        margin_call.look(draft, world, profiles, found)
 
 
 def _legs_of(events: Sequence[object], index: int) -> Executed:
@@ -183,14 +182,21 @@ def _day_trading(
     return day_trades.execute(record, day.trade_date, first, fill.order_no, legs, value)
 
 
-def _note_level(draft: Draft, day: TradeDay, world: World) -> None:
-    """After a transaction that reduced the intraday margin level: note it if it is the day's worst."""
+def _note_level(draft: Draft, day: TradeDay, world: World) -> Figures | None:
+    """After a transaction that reduced the intraday margin level: note it if it is the day's worst.
+
+    Returns the figures that it looked at.
+    """
     book = draft.book
     if day_trades.rule_set(book.rules().day_trade_rules, day.trade_date) != day_trades.INTRADAY:
-        return
+        return None
     if book.cash >= 0 and all(position.qty > 0 for position in book.positions.values()):
-        return
-    level = figures(book, world).excess_money
+        return None
+    f = figures(book, world, quick=True)
     lowest = (book.ledger().intraday or Intraday()).lowest
+    if not f.exact and lowest_after(lowest, f.excess_money) < lowest:
+        f = figures(book, world)
+    level = f.excess_money
     if lowest_after(lowest, level) < lowest:
         draft.emit(e.IntradayLow(day.trade_date, level))
+    return f

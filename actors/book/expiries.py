@@ -51,7 +51,18 @@ _NEW: Final = Expiring()
 
 def expiry_at(book: Book, world: World) -> int:
     """When a held contract is reviewed or settled next; 0 for never."""
-    return min((at for instrument in _contracts(book, world) if (at := _next_at(book, instrument, world))), default=0)
+    found: dict[tuple[object, ...], int] = {}
+    for instrument in _contracts(book, world):
+        # Contracts of one day that nothing has been done about yet have the same instants.
+        kind = (
+            instrument.expiry_date,
+            instrument.settles_on,
+            instrument.settles,
+            book.expiring.get(instrument.symbol),
+        )
+        if kind not in found:
+            found[kind] = _next_at(book, instrument, world)
+    return min((at for at in found.values() if at), default=0)
 
 
 def run_expiry(draft: Draft, at: int, world: World, profiles: Profiles) -> None:

@@ -37,6 +37,9 @@ class Deliverable(Struct, frozen=True, array_like=True):
     """Whether it settles late."""
 
 
+_PLAIN_QTY = CONTRACT_SHARES * QTY_PER_SHARE
+
+
 class Instrument(Struct, frozen=True, array_like=True):
     """A stock, fund, index or option contract (alpaca-api §4.8)."""
 
@@ -103,8 +106,10 @@ class Instrument(Struct, frozen=True, array_like=True):
             return False
         if self.settlement == "cash":
             return False
-        standard = ("equity", self.underlying, CONTRACT_SHARES * QTY_PER_SHARE)
-        return [(part.kind, part.symbol, part.amount) for part in self.deliverables] != [standard]
+        if len(self.deliverables) != 1:
+            return True
+        part = self.deliverables[0]
+        return part.amount != _PLAIN_QTY or part.symbol != self.underlying or part.kind != "equity"
 
     @property
     def settlement_date(self) -> int:

@@ -67,14 +67,21 @@ def _regulation_t_met(book: Book, f: Figures, reason: str) -> bool:
     return reason != REGULATION_T or sma(book, f) >= 0
 
 
-def look(draft: Draft, world: World, profiles: Profiles) -> None:
-    """Look at the account's margin now: note a change of its standing, and sell what has to be sold."""
+def look(draft: Draft, world: World, profiles: Profiles, found: Figures | None = None) -> None:
+    """Look at the account's margin now: note a change of its standing, and sell what has to be sold.
+
+    ``found`` are the figures of this moment when they are known already.
+    """
     book = draft.book
     if not is_leveraged(book):
         return
     call = book.ledger().call
-    f = figures(book, world)
+    f = found or figures(book, world, quick=True)
     state = standing(book, f, call.state, call.reason)
+    if not f.exact and (state != "ok" or call.state in ("call", "liquidating")):
+        # A bound that is good enough says that all is well; anything else is looked at exactly.
+        f = figures(book, world)
+        state = standing(book, f, call.state, call.reason)
     if state != call.state:
         reason = call.reason if state == "liquidating" and call.reason else MAINTENANCE
         if state == "liquidating" and call.state != "call":

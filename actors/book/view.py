@@ -11,8 +11,9 @@ from __future__ import annotations
 from msgspec import Struct
 
 from actors.book.instruments import Instrument
-from actors.book.rules.margin.holdings import REQUIREMENTS, holdings_of, holds_options
+from actors.book.rules.margin.holdings import REQUIREMENTS, Valued, holds_options, valued
 from actors.book.rules.margin.profiles import PPM, MarginProfile, profile_of
+from actors.book.rules.margin.requirement import Holdings
 from actors.book.rules.margin.stock import Requirement, StockTerms, maintenance_money, requirement
 from actors.book.rules.money.day_trades import EQUITY_MIN_MONEY, PDT, rule_set
 from actors.book.rules.money.fees import accrued_money
@@ -50,6 +51,8 @@ class Figures(Struct, frozen=True, gc=False):
     """Free after what open orders reserve; never negative."""
     day_trading_money: int
     """Day-trading buying power of a flagged account under the 2001 rules, before reservations; else 0."""
+    exact: bool = True
+    """Whether the requirements are proved least; otherwise they are upper bounds, and what is left a lower one."""
 
     @property
     def available_money(self) -> int:
@@ -136,8 +139,24 @@ def _intraday(world: World) -> bool:
     return session.phase != "core" or world.now < session.core_closes_at - OVERNIGHT_TEST_NS
 
 
-def figures(book: Book, world: World) -> Figures:
-    """All figures of an account, computed from scratch."""
+def figures(book: Book, world: World, *, quick: bool = False) -> Figures:
+    """All figures of an account, computed from scratch; ``quick`` ones of a large book of options may be bounds."""
+    return standing(book, world, quick=quick)[0]
+
+
+def standing(book: Book, world: World, *, quick: bool = False) -> tuple[Figures, Holdings | None]:
+    """All figures, and the book as the option rules of margin see it when it holds contracts that can be priced."""
+    if not holds_options(book):
+        return _stock_figures(book, world), None
+    owed = accrued(book.money)
+    found = valued(book, world, trade_date(world), book.cash - owed)
+    if found is None:
+        return _stock_figures(book, world), None
+    return _paired(book, world, owed, found, quick), found.held
+
+
+def _stock_figures(book: Book, world: World) -> Figures:
+    """Figures of a book without contracts, or with some that cannot be paired yet: each position by itself."""
     long_money = short_money = initial = maintenance = legal = 0
     cash_account = book.type == "cash"
     profile = profile_of(book.margin_profile, book.type)
@@ -161,10 +180,7 @@ def figures(book: Book, world: World) -> Figures:
             long_money += value
             largest = max(largest, (value, need.maintenance_money, need.initial_money))
     owed = accrued(book.money)
-    paired = _paired(book, world, owed, long_money) if holds_options(book) else None
-    if paired is not None:
-        initial, maintenance, legal = paired
-    elif profile.concentration_ppm and book.cash < -CONCENTRATION_DEBIT_MONEY:
+    if profile.concentration_ppm and book.cash < -CONCENTRATION_DEBIT_MONEY:
         raised = _concentration(profile, largest, long_money - short_money)
         maintenance += raised
         initial += max(0, largest[1] + raised - largest[2])
@@ -172,31 +188,46 @@ def figures(book: Book, world: World) -> Figures:
     multiplier = multiplier_of(book, world, equity)
     free, day_trading = 0, 0
     if cash_account:
-        free = _spendable(book, world) - owed
-        if paired is not None:
-            free = min(free, equity - short_money - initial)
+        free, initial = _spendable(book, world) - owed, long_money
     else:
         available = equity - short_money - initial
         intraday = equity - short_money - max(legal, 0)
         free, day_trading = _leveraged(book, multiplier, available, intraday, book.cash - owed, world)
-    if cash_account and paired is None:
-        initial = long_money
     return Figures(
         long_money, short_money, owed, equity, initial, maintenance, legal, multiplier,
         max(0, free - book.reserved_money), day_trading,
     )  # fmt: skip
 
 
-def _paired(book: Book, world: World, owed: int, long_money: int) -> tuple[int, int, int] | None:
-    """Initial, maintenance and legal requirement of a book with options, gross; None when a price is missing."""
-    held = holdings_of(book, world, trade_date(world), book.cash - owed)
-    if held is None:
-        return None
+def alike(profile: MarginProfile, minimum: MarginProfile, held: Holdings) -> bool:
+    """Whether two profiles ask the same of a book: without stock only the rules of options count."""
+    return profile is minimum or (
+        not held.stock
+        and (profile.option_rule, profile.loan_months, profile.naked)
+        == (minimum.option_rule, minimum.loan_months, minimum.naked)
+    )
+
+
+def _paired(book: Book, world: World, owed: int, found: Valued, quick: bool) -> Figures:
+    """Figures of a book with options, by the pairing of their legs."""
+    held, long_money, short_money = found.held, found.long_money, found.short_money
     profile, minimum = profile_of(book.margin_profile, book.type), profile_of("finra", book.type)
     worth = held.cash_money + long_money
-    need = REQUIREMENTS.account(profile, held)
-    legal = need if minimum is profile else REQUIREMENTS.account(minimum, held)
-    return worth - need.available_money, worth - need.excess_money, worth - legal.excess_money
+    need = REQUIREMENTS.account(profile, held, quick=quick)
+    legal = need if alike(profile, minimum, held) else REQUIREMENTS.account(minimum, held, quick=quick)
+    initial, maintenance = worth - need.available_money, worth - need.excess_money
+    equity = worth + short_money
+    multiplier = multiplier_of(book, world, equity)
+    day_trading = 0
+    if book.type == "cash":
+        free = min(_spendable(book, world) - owed, need.available_money)
+    else:
+        intraday = min(worth, legal.excess_money)
+        free, day_trading = _leveraged(book, multiplier, need.available_money, intraday, held.cash_money, world)
+    return Figures(
+        long_money, short_money, owed, equity, initial, maintenance, worth - legal.excess_money, multiplier,
+        max(0, free - book.reserved_money), day_trading, not quick or (need.exact and legal.exact),
+    )  # fmt: skip
 
 
 def _concentration(profile: MarginProfile, largest: tuple[int, int, int], gross: int) -> int:

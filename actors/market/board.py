@@ -110,10 +110,15 @@ class Slot:
         self.sides: list[Side | None] = [None, None, None, None]
 
     def mark(self) -> int:
-        """The latest price: last print, else the middle of the quote, else 0."""
+        """The latest price: last print, else the middle of the quote, else 0; of contracts the middle goes first.
+
+        A contract's last print may be hours old while its quote follows the stock (margin-and-options §3.2).
+        """
+        quote = self.quote
+        if self.option and quote is not None and quote.bid and quote.ask:
+            return (quote.bid + quote.ask) // 2
         if self.last is not None:
             return self.last.price
-        quote = self.quote
         if quote is None:
             return 0
         if quote.bid and quote.ask:

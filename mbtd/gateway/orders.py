@@ -195,9 +195,12 @@ def submission_params(given: Submission) -> dict[str, Any]:
             limit_price=text_of(given.stop_loss.limit_price, "stop_loss.limit_price"),
         )
     if given.legs:
+        count = ApiError(422, 42210000, "mleg orders must have at least 2 legs and at most 4 legs")
         if len(given.legs) > LEGS_MAX:
-            raise ApiError(422, 42210000, "mleg orders must have at least 2 legs and at most 4 legs")
+            raise count
         params["legs"] = [_leg(index, leg) for index, leg in enumerate(given.legs)]
+        if len(given.legs) < 2:
+            raise count
     return {name: value for name, value in params.items() if value is not None}
 
 
@@ -205,6 +208,9 @@ def _leg(index: int, leg: Leg) -> dict[str, Any]:
     ratio = text_of(leg.ratio_qty, f"legs[{index}].ratio_qty")
     if not leg.symbol or ratio is None:
         raise invalid(f"leg.{index} symbol and ratio_qty are required")
+    if len(leg.symbol) < 15:
+        # No contract's symbol is so short; stock legs belong to the native protocol (alpaca-api §2.13).
+        raise ApiError(422, 42210000, f"equity leg {leg.symbol} is not supported")
     return _present(
         symbol=leg.symbol, ratio_qty=ratio, side=leg.side or None, position_intent=leg.position_intent or None
     )

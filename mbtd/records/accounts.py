@@ -92,7 +92,8 @@ def render_account(book: Book, name: str, tier: str, world: World) -> dict[str, 
 def _buying_powers(book: Book, f: Figures, world: World) -> dict[str, Any]:
     """Each kind of buying power (alpaca-api §4.1, margin-and-options §2.4)."""
     cash = book.type == "cash"
-    free = max(0, f.available_money - book.reserved_money) if not cash else f.buying_power_money
+    own = f.available_money * f.multiplier - book.reserved_money
+    free = f.buying_power_money if cash else max(0, min(f.buying_power_money, own)) // f.multiplier
     reg_t = f.buying_power_money if cash else max(0, min(f.multiplier, 2) * f.available_money - book.reserved_money)
     return {
         "buying_power": format_money(f.buying_power_money),

@@ -1,12 +1,14 @@
 """Activity rows in Alpaca's shape (alpaca-api §4.5): what was booked, and the fills among it.
 
 Invariants: ids are ``YYYYMMDDHHMMSSmmm::<uuid>`` in UTC, so they sort by time; fills and bookings share one order,
-by time, bookings before fills of the same instant; an id says where a page goes on.
+by time, bookings before fills of the same instant; an id says where a page goes on. A fill of an order of several
+legs is an activity of each leg's own order.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Any, Final
@@ -15,6 +17,8 @@ from uuid import UUID
 import msgspec
 
 from actors.book import events as e
+from actors.book.leg_ids import leg_id_of
+from actors.book.rules.matching.multileg import LEGS_MAX
 from actors.book.units import NS_PER_MS, format_money, format_price, format_qty, format_time
 from mbtd.market.calendar import new_york_date
 
@@ -72,6 +76,7 @@ TYPES: Final = frozenset(
     ]
 )
 _FAMILIES: Final = {"TRANS": ("CSD", "CSW")}
+_MASK: Final = (1 << 128) - 1
 _ID: Final = re.compile(r"[0-9]{17}::[0-9a-f-]{36}\Z")
 
 
@@ -128,10 +133,58 @@ def render_activity(row: tuple[Any, ...], account_id: str) -> dict[str, Any]:
     }
 
 
-def render_fill_activity(
+def execution_id_of(fill_id: str, line: int) -> str:
+    """Id of what one leg traded in a fill: the fill's own, counted on."""
+    return str(UUID(int=(UUID(fill_id).int + line + 1) & _MASK))
+
+
+def fills_of_execution(execution_id: str) -> list[tuple[str, int]]:
+    """Fills that an execution of this id can belong to, each with its line; none for what is no id."""
+    try:
+        number = UUID(execution_id).int
+    except ValueError:
+        return []
+    return [(str(UUID(int=(number - line - 1) & _MASK)), line) for line in range(2 * LEGS_MAX)]
+
+
+def render_fill_activities(
+    fill_id: str, terms: e.OrderAccepted, fill: e.OrderFilled, legs: Sequence[e.OrderLegFilled], at: int,
+    account_id: str,
+) -> list[dict[str, Any]]:  # fmt: skip
+    """A fill as activities: one, or of an order of several legs one for each price of each leg."""
+    if not terms.legs:
+        return [_render_fill(fill_id, terms, fill, at, account_id)]
+    return [_render_leg_fill(fill_id, line, terms, leg, at, account_id) for line, leg in enumerate(legs)]
+
+
+def _render_leg_fill(
+    fill_id: str, line: int, terms: e.OrderAccepted, leg: e.OrderLegFilled, at: int, account_id: str
+) -> dict[str, Any]:
+    part = terms.legs[leg.leg]
+    whole = terms.qty * part.ratio
+    done = leg.filled_qty >= whole
+    short = part.is_stock and part.position_intent == "sell_to_open"
+    return {
+        "id": fill_activity_id(execution_id_of(fill_id, line), at),
+        "account_id": account_id,
+        "activity_type": "FILL",
+        "transaction_time": format_time(at),
+        "type": "fill" if done else "partial_fill",
+        "price": format_price(leg.price),
+        "qty": format_qty(leg.qty),
+        "side": "sell_short" if short else leg.side,
+        "symbol": leg.symbol,
+        "leaves_qty": format_qty(max(0, whole - leg.filled_qty)),
+        "cum_qty": format_qty(leg.filled_qty),
+        "order_id": leg_id_of(terms.order_id, leg.leg),
+        "order_status": "filled" if done else "partially_filled",
+        "parent_order_id": terms.order_id,
+    }
+
+
+def _render_fill(
     fill_id: str, terms: e.OrderAccepted, fill: e.OrderFilled, at: int, account_id: str
 ) -> dict[str, Any]:
-    """A fill as an activity."""
     short = terms.position_intent == "sell_to_open" and len(terms.symbol) <= 12
     return {
         "id": fill_activity_id(fill_id, at),

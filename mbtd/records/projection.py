@@ -43,6 +43,8 @@ class FillRecord(Struct, frozen=True, array_like=True):
     fill: e.OrderFilled
     at: int
     seq: int
+    legs: tuple[e.OrderLegFilled, ...] = ()
+    """Of an order of several legs: what each traded, in the order of the facts."""
 
 
 def decode_order(body: bytes) -> OrderRecord:
@@ -58,6 +60,11 @@ def decode_fill(body: bytes) -> FillRecord:
 def decode_account(body: bytes) -> AccountCard:
     """An ``accounts`` row's body."""
     return msgspec.msgpack.decode(body, type=AccountCard)
+
+
+def _symbols(terms: e.OrderAccepted) -> str:
+    """The symbol; of several legs all of them, so that an order is found by any."""
+    return f",{','.join(leg.symbol for leg in terms.legs)}," if terms.legs else terms.symbol
 
 
 def project(groups: Sequence[Group], lookup: Lookup) -> Iterable[Row]:
@@ -77,6 +84,8 @@ class _Run:
         self._cards: dict[int, AccountCard] = {}
         self._filled: tuple[int, int] = (0, 0)
         """Account and order of the last fill: the change of position that follows belongs to it."""
+        self._unit_fill: tuple[int, FillRecord] | None = None
+        """The last fill of an order of several legs, and the place of its row: its legs follow it."""
 
     def take(self, step: Step) -> None:
         seq = step.seq_first
@@ -118,16 +127,28 @@ class _Run:
             self._join(account_no, event.terms)
         elif isinstance(event, e.OrderLegFilled):
             self._filled = (account_no, order_no)
+            self._leg(event)
         elif isinstance(event, e.OrderFilled):
             self._filled = (account_no, order_no)
             fill_id = derive_fill_id(record.terms.order_id, event.fill_no)
-            body = _encode(FillRecord(record.terms, event, at, seq))
+            fill = FillRecord(record.terms, event, at, seq)
+            body = _encode(fill)
+            self._unit_fill = (len(self._rows), fill) if record.terms.legs else None
             self._rows.append(
                 (
                     "fills",
                     (account_no, seq, fill_id, order_no, record.terms.order_id, record.terms.symbol, at, body),
                 )
             )
+
+    def _leg(self, event: e.OrderLegFilled) -> None:
+        """Add a leg to the row of its fill, which stands just before it in the same step."""
+        assert self._unit_fill is not None
+        place, fill = self._unit_fill
+        fill = msgspec.structs.replace(fill, legs=(*fill.legs, event))
+        self._unit_fill = (place, fill)
+        table, values = self._rows[place]
+        self._rows[place] = (table, (*values[:-1], _encode(fill)))
 
     def _join(self, account_no: int, terms: e.OrderAccepted) -> None:
         """Note an exit on the record of its group's first order, which shows it."""
@@ -196,7 +217,7 @@ class _Run:
                         order_no,
                         terms.order_id,
                         terms.client_order_id,
-                        terms.symbol,
+                        _symbols(terms),
                         terms.side,
                         record.status,
                         int(record.status not in TERMINAL),

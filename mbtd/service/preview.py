@@ -8,16 +8,33 @@ import msgspec
 
 from actors.book.aftermath import charges_fees
 from actors.book.events import OrderAccepted
+from actors.book.events.parts import Fee
+from actors.book.osi import is_option_symbol
 from actors.book.outcome import Placed
+from actors.book.rules.admission.options import OptionLeg, cash_of, change_of, legs_of
+from actors.book.rules.margin.holdings import REQUIREMENTS, holdings_of
+from actors.book.rules.margin.legs import MONEY_PER_PRICE
+from actors.book.rules.margin.orders import UNCOVERED_LEVEL, apply, effect, level_needed
+from actors.book.rules.margin.payoff import LegAtExpiry
 from actors.book.rules.margin.profiles import profile_of
+from actors.book.rules.margin.requirement import Holdings
 from actors.book.rules.margin.stock import requirement
+from actors.book.rules.matching.multileg import LegQuote, payoff_bounds, sign_suspect, unit_quote
 from actors.book.rules.matching.profiles import Profiles
 from actors.book.rules.money.fees import accrued_money, fees_of
 from actors.book.rules.money.settlement import violation_of
 from actors.book.rules.reasons import Refusal
 from actors.book.state.book import Book
-from actors.book.units import format_money, format_price, format_qty, format_scaled, qty_for_money, value_money
-from actors.book.view import figures, stock_terms
+from actors.book.units import (
+    QTY_PER_SHARE,
+    format_money,
+    format_price,
+    format_qty,
+    format_scaled,
+    qty_for_money,
+    value_money,
+)
+from actors.book.view import accrued, figures, stock_terms, trade_date
 from actors.commands import PlaceOrder
 from actors.engine import Engine
 from actors.market.world import World
@@ -45,8 +62,7 @@ def preview(engine: Engine, account_no: int, action: PlaceOrder, at: int) -> dic
             "check_price": format_price(terms.check_price),
             "reserved_qty": format_qty(terms.reserved_qty),
             "position_intent": terms.position_intent,
-            **_requirements(book, terms, engine.world),
-            **_fees(book, terms, engine.world, engine.profiles),
+            **(_option_effect if is_optional(terms) else _stock_effect)(book, terms, engine.world, engine.profiles),
             "warnings": _warnings(book, terms, engine.world),
         }
     told = {"structures": structure_words(book, outcome)} if isinstance(outcome, Placed) else {}
@@ -57,14 +73,94 @@ def preview(engine: Engine, account_no: int, action: PlaceOrder, at: int) -> dic
     } | told
 
 
+def is_optional(terms: OrderAccepted) -> bool:
+    """Whether an order trades contracts."""
+    return bool(terms.legs) or is_option_symbol(terms.symbol)
+
+
+def _stock_effect(book: Book, terms: OrderAccepted, world: World, profiles: Profiles) -> dict[str, Any]:
+    return {**_requirements(book, terms, world), **_fees(book, terms, world, profiles)}
+
+
+def _option_effect(book: Book, terms: OrderAccepted, world: World, profiles: Profiles) -> dict[str, Any]:
+    """Cost, requirements, fees and largest loss of an order in contracts, all of it filled at its check price."""
+    qty = terms.qty - terms.filled_qty
+    legs = legs_of(terms, qty, world)
+    fees = _option_fees(legs, terms, world, profiles)
+    fee_money = accrued_money(fees)
+    cash = cash_of(terms, qty, legs)
+    change = change_of(legs, cash - fee_money, world)
+    held = holdings_of(book, world, trade_date(world), book.cash - accrued(book.money))
+    shown: dict[str, Any] = {
+        "cost": format_money(-cash),
+        "fees": format_money(fee_money),
+        "fee_lines": {fee.kind: format_scaled(fee.pico, 12) for fee in fees},
+        "initial_margin": None,
+        "maintenance_margin": None,
+        "options_buying_power": None,
+        **_extremes(legs, cash, world),
+    }
+    if world.day is not None:
+        shown["settles_on"] = date_text(world.day.option_settles_on)
+    if isinstance(change, Refusal) or held is None:
+        return shown
+    profile = profile_of(book.margin_profile, book.type)
+    found = effect(REQUIREMENTS, profile, book.options_level, held, change)
+    before, after = found.before, found.after
+    worth = after.equity_money - before.equity_money
+    return shown | {
+        "initial_margin": format_money(worth - after.available_money + before.available_money),
+        "maintenance_margin": format_money(worth - after.excess_money + before.excess_money),
+        "options_buying_power": format_money(-found.needed_money),
+    }
+
+
+def _option_fees(legs: list[OptionLeg], terms: OrderAccepted, world: World, profiles: Profiles) -> tuple[Fee, ...]:
+    """Estimated fees of all legs, by kind."""
+    day = world.day
+    if day is None or not charges_fees(profiles.get(terms.profile)):
+        return ()
+    pico: dict[str, int] = {}
+    for leg in legs:
+        for fee in fees_of(leg.instrument, leg.buying, leg.qty, leg.price, day.trade_date):
+            pico[fee.kind] = pico.get(fee.kind, 0) + fee.pico
+    return tuple(Fee(kind, amount) for kind, amount in pico.items())
+
+
+def _extremes(legs: list[OptionLeg], cash: int, world: World) -> dict[str, str | None]:
+    """The most that the order alone can lose and gain by its expiry; null where there is no bound or no one expiry.
+
+    A share counts as a call struck at zero. Legs of several expiries: the loss by the rule of their largest loss.
+    """
+    at_expiry: list[LegAtExpiry] = []
+    ends = {(x.instrument.expiry_date, x.instrument.settles) for x in legs if x.instrument.is_option}
+    for leg in legs:
+        signed = leg.qty if leg.buying else -leg.qty
+        shares = signed // QTY_PER_SHARE * leg.instrument.multiplier
+        call = not leg.instrument.is_option or leg.instrument.right == "call"
+        at_expiry.append((call, leg.instrument.strike if leg.instrument.is_option else 0, shares))
+    if len(ends) == 1:
+        low, high = payoff_bounds(at_expiry)
+        return {
+            "max_loss": format_money(max(0, -low * MONEY_PER_PRICE - cash)) if low is not None else None,
+            "max_profit": format_money(max(0, high * MONEY_PER_PRICE + cash)) if high is not None else None,
+        }
+    change = change_of(legs, cash, world)
+    if isinstance(change, Refusal) or change.stock:
+        return {"max_loss": None, "max_profit": None}
+    nothing = Holdings(0, {u.symbol: u for u in change.underlyings}, {}, (), trade_date(world))
+    if level_needed(nothing, change) == UNCOVERED_LEVEL:
+        return {"max_loss": None, "max_profit": None}
+    alone = REQUIREMENTS.account(profile_of("alpaca", "margin"), apply(nothing, change))
+    return {"max_loss": format_money(max(0, -alone.available_money)), "max_profit": None}
+
+
 def _requirements(book: Book, terms: OrderAccepted, world: World) -> dict[str, str]:
     """What the filled order would add to the account's requirements, net of the value of what is short."""
-    if terms.legs:
-        return {"initial_margin": "0", "maintenance_margin": "0"}
     opening = terms.position_intent.endswith("_to_open")
     qty = terms.qty or qty_for_money(terms.notional, terms.check_price)
     instrument = world.instruments.by_symbol[terms.symbol]
-    if not opening or instrument.asset_class != "us_equity":
+    if not opening:
         return {"initial_margin": "0", "maintenance_margin": "0"}
     value = value_money(terms.check_price, qty)
     buying = terms.side == "buy"
@@ -82,7 +178,7 @@ def _requirements(book: Book, terms: OrderAccepted, world: World) -> dict[str, s
 def _fees(book: Book, terms: OrderAccepted, world: World, profiles: Profiles) -> dict[str, Any]:
     """Estimated fees, rounded up to the cent as a day's total would be, and each kind's exact amount."""
     day = world.day
-    if terms.legs or day is None or not charges_fees(profiles.get(terms.profile)) or not terms.check_price:
+    if day is None or not charges_fees(profiles.get(terms.profile)) or not terms.check_price:
         return {"fees": "0", "fee_lines": {}}
     qty = terms.qty or qty_for_money(terms.notional, terms.check_price)
     instrument = world.instruments.by_symbol[terms.symbol]
@@ -90,15 +186,28 @@ def _fees(book: Book, terms: OrderAccepted, world: World, profiles: Profiles) ->
     return {
         "fees": format_money(accrued_money(fees)),
         "fee_lines": {fee.kind: format_scaled(fee.pico, 12) for fee in fees},
-        "settles_on": date_text(day.settles_on if instrument.asset_class != "us_option" else day.option_settles_on),
+        "settles_on": date_text(day.settles_on),
     }
 
 
 def _warnings(book: Book, terms: OrderAccepted, world: World) -> list[str]:
     """What the order would bring upon the account without being refused."""
+    if terms.legs and terms.profile in world.any_sign and _wrong_sign(terms, world):
+        return ["sign_suspect"]
     day = world.day
     position = book.positions.get(terms.symbol)
     if day is None or position is None or terms.side != "sell" or book.type != "cash":
         return []
     kind = violation_of(book.ledger(), tuple(lot.lot_no for lot in position.lots), day.trade_date)
     return [f"{kind}_violation"] if kind else []
+
+
+def _wrong_sign(terms: OrderAccepted, world: World) -> bool:
+    """Whether a net limit says debit where the market is a credit, or the reverse, under a profile that lets it."""
+    quotes = []
+    for leg in terms.legs:
+        slot = world.board.slots.get(leg.symbol)
+        if slot is None or slot.quote is None or not slot.quote.ask:
+            return False
+        quotes.append(LegQuote(leg.lots if leg.side == "buy" else -leg.lots, slot.quote.bid, slot.quote.ask))
+    return terms.type == "limit" and sign_suspect(unit_quote(quotes), terms.limit_price)

@@ -33,6 +33,8 @@ from mbtd.service.times import instant
 from storage.history import MAX_ROWS, History
 
 _BODY = -1
+Place = tuple[int, int, int, int]
+"""Where a row stands in the list of activities: time, bookings before fills, number, line of a fill."""
 _LAST: Final = 2**63 - 1
 _MONEY_KINDS: Final = ("pc", "ab")
 EVENTS_MAX: Final = 50_000
@@ -104,7 +106,7 @@ class Records:
         order_no = await self._order_no(now.account_no, params.order_id)
         if params.order_id is not None:
             want_booked = False
-        found: list[tuple[tuple[int, int, int], dict[str, Any]]] = []
+        found: list[tuple[Place, dict[str, Any]]] = []
         limit = params.limit + 1
         if want_booked:
             for row in await self._history.activities(
@@ -116,7 +118,7 @@ class Records:
                 limit=limit,
                 descending=descending,
             ):
-                found.append(((row[4], 0, row[1]), rows.render_activity(row, now.account_id)))
+                found.append(((row[4], 0, row[1], 0), rows.render_activity(row, now.account_id)))
         if want_fills:
             for row in await self._history.fills(
                 now.account_no,
@@ -128,23 +130,35 @@ class Records:
                 descending=descending,
             ):
                 record = decode_fill(row[_BODY])
-                shown = rows.render_fill_activity(row[2], record.terms, record.fill, record.at, now.account_id)
-                found.append(((row[6], 1, row[1]), shown))
+                found += [
+                    ((row[6], 1, row[1], line), shown)
+                    for line, shown in enumerate(
+                        rows.render_fill_activities(
+                            row[2], record.terms, record.fill, record.legs, record.at, now.account_id
+                        )
+                    )
+                ]
+        if cursor is not None:
+            found = [item for item in found if (item[0] < cursor if descending else item[0] > cursor)]
         found.sort(key=lambda item: item[0], reverse=descending)
         items = [item for _, item in found[: params.limit]]
         return {"items": items, "next_page_token": items[-1]["id"] if len(found) > params.limit else None}
 
-    async def _cursor(self, account_no: int, token: str | None) -> tuple[int, int, int] | None:
+    async def _cursor(self, account_no: int, token: str | None) -> Place | None:
         if token is None:
             return None
         row = await self._history.activity_by_id(account_no, token)
         if row is not None:
-            return row[4], 0, row[1]
-        fill_id = rows.fill_id_in(token)
-        row = await self._history.fill_by_id(fill_id) if fill_id is not None else None
-        if row is None or row[0] != account_no:
+            return row[4], 0, row[1], 0
+        fill_id = rows.fill_id_in(token) or ""
+        found: Place | None = None
+        for name, line in ((fill_id, 0), *rows.fills_of_execution(fill_id)):
+            row = await self._history.fill_by_id(name) if found is None else None
+            if row is not None and row[0] == account_no:
+                found = (row[6], 1, row[1], line)
+        if found is None:
             refuse("invalid_params", "page_token is not one of ours", field="page_token")
-        return row[6], 1, row[1]
+        return found
 
     async def _order_no(self, account_no: int, order_id: str | None) -> int | None:
         if order_id is None:
@@ -304,13 +318,17 @@ class Records:
 _MoneyEvent = e.ActivityBooked | e.PositionChanged
 
 
-def _beyond(cursor: tuple[int, int, int] | None, source: int, descending: bool) -> tuple[int, int] | None:
-    """The pair that a table's page goes on from, given the place in the common order."""
+def _beyond(cursor: Place | None, source: int, descending: bool) -> tuple[int, int] | None:
+    """The pair that a table's page goes on from, given the place in the common order.
+
+    A fill may have given only some of its rows, so it is read again.
+    """
     if cursor is None:
         return None
-    at, of, number = cursor
+    at, of, number, _ = cursor
     if source == of:
-        return at, number
+        again = 0 if source == 0 else 1 if descending else -1
+        return at, number + again
     included = (source < of) == descending
     return (at, _LAST if descending else 0) if included else (at, 0 if descending else _LAST)
 

@@ -20,6 +20,7 @@ from actors.book.units import format_price, format_qty, format_time
 from actors.inputs import Section, Step
 from mbtd.core import Core
 from mbtd.records.orders import TERMINAL, OrderRecord, follow, record_of, render_order
+from mbtd.records.trade_updates import unit_execution, with_legs
 from mbtd.rpc.errors import make_error, refuse
 from mbtd.rpc.session import RequestId, Session
 from mbtd.service.desk import Desk, Handler
@@ -89,13 +90,17 @@ class Records:
             "at": time,
             "timestamp": time,
             "event_id": f"{section.account_no}-{section.n_first + index}",
-            "order": render_order(record),
         }
         event: Any = section.events[index]
+        if isinstance(event, e.OrderFilled) and record.terms.legs:
+            record = with_legs(record, section.events, index)
+        update["order"] = render_order(record)
         if isinstance(event, e.OrderFilled):
             update["execution_id"] = derive_fill_id(record.terms.order_id, event.fill_no)
             update["price"] = format_price(event.price)
             update["qty"] = format_qty(event.qty)
+            if record.terms.legs:
+                return update | unit_execution(record, section.events, index, time)
             for later in section.events[index + 1 :]:
                 if isinstance(later, e.PositionChanged) and later.symbol == record.terms.symbol:
                     update["position_qty"] = format_qty(later.qty)

@@ -10,7 +10,19 @@ from typing import Final
 
 from tests.bench.running import BenchError
 
-NAMES: Final = ("orders", "quotes", "idle", "recovery", "decode", "margin", "passive", "gateway", "inprocess")
+NAMES: Final = (
+    "orders",
+    "quotes",
+    "idle",
+    "recovery",
+    "decode",
+    "margin",
+    "passive",
+    "structures",
+    "neighbours",
+    "gateway",
+    "inprocess",
+)
 LATER: Final = ("backup",)
 
 

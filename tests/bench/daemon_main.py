@@ -1,4 +1,5 @@
-"""The daemon of ``mbtd serve`` with the measuring feed: ``python -m tests.bench.daemon_main STATE SYMBOLS``.
+"""The daemon of ``mbtd serve`` with the measuring feed: ``python -m tests.bench.daemon_main STATE SYMBOLS``,
+with ``options`` after it for contracts on some of the symbols.
 
 Everything but the feed is the real thing: configuration, lock, recovery, writer process, sockets, pump. On
 standard input it takes, beside what the feed takes, ``create`` (accounts, made through the engine and awaited
@@ -44,7 +45,10 @@ class Actions:
         prefix, first = request.get("prefix", "a"), int(request.get("first", 0))
         for begin in range(first, first + int(request["count"]), _CHUNK):
             for number in range(begin, min(begin + _CHUNK, first + int(request["count"]))):
-                action = CreateAccount(name=f"{prefix}{number}", cash="900000000", profile=request.get("profile"))
+                action = CreateAccount(
+                    name=f"{prefix}{number}", cash="900000000", profile=request.get("profile"),
+                    options_level=int(request.get("options_level", 3)),
+                )  # fmt: skip
                 core.engine.command(0, action, core.now(), Envelope(), Issued(os.urandom(32)))
             core.pump.wake()
             while core.outbox.durable_seq < core.engine.seq:
@@ -102,7 +106,7 @@ def main() -> None:
     lock = StateLock.acquire(directory, wait_s=10, inheritable=True)
     logs.set_up(config.log.level, config.log.format, stream=sys.stderr.buffer)
     actions = Actions()
-    feed = actions.feed = BenchFeed(symbols, actions.handlers)
+    feed = actions.feed = BenchFeed(symbols, actions.handlers, options="options" in sys.argv[3:])
     profiles = Profiles({name: dict(numbers) for name, numbers in config.profiles.items()})
     daemon = Daemon(config, directory, lock, profiles, 7, feed)
     status = anyio.run(daemon.run, backend="asyncio", backend_options={"use_uvloop": True})

@@ -13,6 +13,7 @@ import resource
 import sys
 import time
 from collections.abc import Awaitable, Callable, Collection
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgpack  # type: ignore[import-untyped]
@@ -23,6 +24,7 @@ from mbtd.market.assets import asset_id
 from mbtd.market.calendar import Calendar
 from mbtd.market.feed import FeedSink, FeedStatus
 from mbtd.market.feeds.alpaca_decode import StreamDecoder
+from tests.bench.contracts import contract_quotes, contracts
 
 QUOTES_PER_FRAME: Final = 64
 BACKLOG_MAX: Final = 1_024
@@ -63,7 +65,7 @@ class BenchFeed:
     name: Final = "bench"
     data_class: Final[DataClass] = "real_time"
 
-    def __init__(self, symbols: int, handlers: dict[str, Handler] | None = None) -> None:
+    def __init__(self, symbols: int, handlers: dict[str, Handler] | None = None, *, options: bool = False) -> None:
         self.calendar = Calendar(always_open=True)
         self.symbols = [symbol_of(i) for i in range(symbols)]
         self._begun_at = time.time_ns()
@@ -75,10 +77,11 @@ class BenchFeed:
         self.sink: Any = None
         """The daemon's core, once it runs."""
         self._handlers = handlers or {}
+        self._chain: list[Instrument] = contracts(self.symbols, datetime.now(UTC).date()) if options else []
 
     def reference(self) -> list[Instrument]:
-        """All symbols."""
-        return [Instrument(asset_id(symbol), symbol) for symbol in self.symbols]
+        """All symbols, and contracts on some of them."""
+        return [Instrument(asset_id(symbol), symbol) for symbol in self.symbols] + self._chain
 
     def subscribe(self, symbols: Collection[str]) -> None:
         """Ignored."""
@@ -106,8 +109,16 @@ class BenchFeed:
         for frame in self._frames:
             sink.push(self._decoder.decode(frame, time.time_ns())[0])
         async with asyncio.TaskGroup() as tasks:
+            if self._chain:
+                tasks.create_task(self._quote_contracts(sink))
             tasks.create_task(self._listen())
             tasks.create_task(self._deliver(sink))
+
+    async def _quote_contracts(self, sink: FeedSink) -> None:
+        """Repeat the contracts' quotes before they are old."""
+        while True:
+            sink.push(list(contract_quotes(self._chain, time.time_ns())))
+            await asyncio.sleep(20)
 
     async def _deliver(self, sink: FeedSink) -> None:
         due, before = 0.0, time.perf_counter()

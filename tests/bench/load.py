@@ -13,16 +13,22 @@ import json
 import sys
 import time
 from array import array
+from datetime import UTC, datetime
 from typing import Any
 
 import uvloop
 
+from tests.bench.contracts import UNDERLYINGS, structures
 from tests.bench.feed import symbol_of
 from tests.bench.running import percentile
 
 _PLACE = (
     ',"method":"order.place","params":{"account":"%s","symbol":"%s","side":"%s",'
     '"type":"%s","qty":"1","time_in_force":"day",%s"client_order_id":"'
+)
+_UNIT = (
+    ',"method":"order.place","params":{"account":"%s","order_class":"mleg","type":"market","qty":"1",'
+    '"time_in_force":"day","legs":%s,"client_order_id":"'
 )
 _CANCEL = ',"method":"order.cancel","params":{"account":"%s","client_order_id":"'
 _BEGIN = b'{"jsonrpc":"2.0","id":'
@@ -37,7 +43,7 @@ class Script:
         self._tag = b"%x-%x-" % (int(settings["run"]), client)
         self._number = 0
         mine = range(client, settings["accounts"], settings["clients"])
-        accounts = [f"a{no}" for no in mine]
+        accounts = [f"{settings.get('prefix', 'a')}{no}" for no in mine]
         row: list[tuple[bytes, bool]] = []
         """Beginning of a request, and whether it is about the order before it."""
         for side in ("buy", "sell"):
@@ -51,6 +57,8 @@ class Script:
                     row.append((market, False))
                 if kind in ("limit_cancel", "mixed"):
                     row += [(limit, False), (cancel, True)]
+        if kind == "condor":
+            row += [(begin, False) for begin in _condors(accounts, client, symbols)]
         self._row = row
         self._place = 0
 
@@ -61,6 +69,19 @@ class Script:
         if not same:
             self._number += 1
         return _BEGIN + b"%d" % request_id + begin + self._tag + b"%x" % self._number + _END
+
+
+def _condors(accounts: list[str], client: int, symbols: int) -> list[bytes]:
+    """Beginnings of market orders for condors: for every account its four structures, one after the other."""
+    mine = [
+        structures(symbol_of((client + offset) % min(symbols, UNDERLYINGS)), datetime.now(UTC).date())
+        for offset in range(len(accounts))
+    ]
+    return [
+        (_UNIT % (account, json.dumps(four[number]))).encode()
+        for number in range(4)
+        for account, four in zip(accounts, mine, strict=True)
+    ]
 
 
 class Client(asyncio.Protocol):
@@ -119,6 +140,8 @@ class Run:
         self.until = self._from = 0.0
         self._latencies = array("d")
         self._late = 0
+        self.answered = 0
+        """In the whole run, warming up included."""
         self.errors = self.lost = 0
         self.error = ""
 
@@ -128,6 +151,7 @@ class Run:
             await loop.create_unix_connection(lambda client=client: client, self._settings["socket"])
 
     def note(self, counts_from: float, now: float) -> None:
+        self.answered += 1
         if self._from <= counts_from and (not self.closed_loop or now <= self.until):
             self._latencies.append(now - counts_from)
 
@@ -138,7 +162,7 @@ class Run:
     async def window(self, warm_s: float, seconds: float) -> dict[str, Any]:
         """Run once: warm up, measure, wait for what is still out."""
         self._latencies = array("d")
-        self.errors = 0
+        self.errors = self.answered = 0
         begin = time.perf_counter()
         begun_at = time.time_ns()
         self._from, self.until = begin + warm_s, begin + warm_s + seconds
@@ -160,6 +184,7 @@ class Run:
             "p99_us": percentile(ordered, 0.99) * 1e6,
             "p999_us": percentile(ordered, 0.999) * 1e6,
             "max_us": (ordered[-1] if ordered else 0.0) * 1e6,
+            "sent": self.answered,
             "errors": self.errors,
             "error": self.error,
             "lost": self.lost,

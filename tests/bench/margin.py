@@ -4,7 +4,9 @@
 underlyings and expiries) whose pairings nobody has found yet, ``tick_ms`` the same account when only prices
 moved. ``cold_random_ms`` is the hardest shape: 30 random legs on one underlying; ``unproved_ppm`` of those reached
 the bound and are upper bounds. ``condor_us`` is the effect of an order for one four-leg condor, worked out anew, in
-an account that holds up to three others.
+an account that holds up to three others. ``large_turn_ms`` is the processor time of a whole turn of the engine in which
+an account of 30 random legs on one underlying opens a condor and has it filled, ``large_turn_short_of_money_ms`` the same
+where bounds are not enough and the margin is searched.
 """
 
 from __future__ import annotations
@@ -13,14 +15,27 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from random import Random
 from typing import Any, Final
 
+from actors.book.instruments import Instrument
 from actors.book.rules.margin.legs import OptionPosition, Underlying
 from actors.book.rules.margin.orders import Change, apply
 from actors.book.rules.margin.profiles import HOUSE
 from actors.book.rules.margin.requirement import Holdings, Requirements
-from actors.book.units import MONEY_PER_DOLLAR, QTY_PER_SHARE
+from actors.book.rules.matching.profiles import Profiles
+from actors.book.units import MONEY_PER_DOLLAR, NS_PER_SECOND, QTY_PER_SHARE, format_money
+from actors.book.view import withdrawable
+from actors.commands import CreateAccount, OrderLeg, PlaceOrder, Withdraw
+from actors.engine import Engine
+from actors.inputs import Envelope, Issued
+from actors.market.messages import FeedState, Quote
+from mbtd.market.assets import asset_id
+from mbtd.market.calendar import Calendar, TradeDays
+from tests.bench.contracts import SPOT as STOCK_PRICE
+from tests.bench.contracts import condor_legs, contract_quotes, contracts
+from tests.bench.feed import symbol_of
 
 EXPIRIES: Final = (20261218, 20270115, 20270219)
 AS_OF: Final = 20261120
@@ -116,7 +131,57 @@ def run(options: argparse.Namespace) -> list[dict[str, Any]]:
         figure("tick_ms", statistics.median(ticks) * 1e3, "ms"),
         figure("condor_us", statistics.median(condors) * 1e6, "us", p90=round(percentile(condors, 90) * 1e6, 1)),
         figure("condor_worst_us", max(condors) * 1e6, "us"),
+        *_turns(options.reps),
     ]
+
+
+def _turns(reps: int) -> list[dict[str, Any]]:
+    """Turns of large accounts, one with money to spare and one whose margin has to be known exactly."""
+    found = []
+    for name, left in (("large_turn_ms", 0), ("large_turn_short_of_money_ms", 20_000 * MONEY_PER_DOLLAR)):
+        times = [t for seed in range(3) for t in large_account_turns(seed, reps, left)]
+        worst = round(max(times) * 1e3, 1)
+        found.append(figure(name, statistics.median(times) * 1e3, "ms", worst=worst, turns=len(times)))
+    return found
+
+
+def large_account_turns(seed: int, reps: int, left_money: int) -> list[float]:
+    """Seconds of whole turns in which an account of thirty random legs opens one more condor, all figures cold."""
+    calendar = Calendar(always_open=True)
+    at = 1_795_000_000 * NS_PER_SECOND
+    chain = contracts([symbol_of(0)], datetime.fromtimestamp(at // NS_PER_SECOND, UTC).date())
+    stock = Instrument(asset_id(symbol_of(0)), symbol_of(0))
+    engine = Engine(b"m" * 32, Profiles(), instruments=[stock, *chain], days=TradeDays(calendar))
+    for message in (calendar.session_at(at), FeedState("up", at, "bench")):
+        engine.tape(message)
+    action = CreateAccount(name="large", cash="900000000", profile="alpaca-parity", options_level=4)
+    engine.command(0, action, at, Envelope(), Issued(b"l" * 32))
+    engine.tape(Quote(stock.symbol, STOCK_PRICE, 100, STOCK_PRICE + 200, 100, at))
+    for quote in contract_quotes(chain, at):
+        engine.tape(quote)
+    dice = Random(seed)
+    for contract in dice.sample(chain, 30):
+        at += NS_PER_SECOND
+        side = dice.choice(("buy", "sell"))
+        order = PlaceOrder(symbol=contract.symbol, side=side, qty=str(dice.randint(1, 5)), type="market")
+        engine.command(1, order, at, Envelope())
+    assert len(engine.books[1].positions) == 30
+    if left_money:
+        free = withdrawable(engine.books[1], engine.world) - left_money
+        engine.command(1, Withdraw(amount=format_money(free)), at, Envelope())
+    times = []
+    for turn in range(reps):
+        at += NS_PER_SECOND
+        engine.tape(Quote(stock.symbol, STOCK_PRICE + 100 * turn, 100, STOCK_PRICE + 100 * turn + 200, 100, at))
+        expiry = chain[-1].expiry_date if turn % 2 else chain[0].expiry_date
+        legs = condor_legs(stock.symbol, expiry, (178, 174 - turn % 4, 196, 199 + turn % 4))
+        unit = tuple(OrderLeg(**leg) for leg in legs)
+        order = PlaceOrder(qty="1", type="market", order_class="mleg", legs=unit)
+        begin = time.process_time()
+        engine.command(1, order, at, Envelope())
+        times.append(time.process_time() - begin)
+        engine.take_steps()
+    return times
 
 
 def one_condor(reps: int, book: Holdings, change: Change) -> float:

@@ -42,12 +42,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """Measure; yields one object per figure."""
-    if options.kind == "condor":
-        yield {"error": "orders of several legs are not there yet", "name": "orders", "kind": options.kind}
-        return
     accounts = options.accounts or max(options.clients, 64)
-    with StateDirectory(options.state_in) as state, start_daemon(state, options.symbols) as daemon:
+    condor = options.kind == "condor"
+    with StateDirectory(options.state_in) as state, start_daemon(state, options.symbols, options=condor) as daemon:
         daemon.ask("create", count=accounts, profile=options.profile)
+        if condor:
+            daemon.ask("create", count=accounts, profile=options.profile, prefix="s")
         daemon.ask("settle", seconds=10)
         settings = {
             "socket": str(state / "mbtd.sock"), "clients": options.clients, "accounts": accounts,
@@ -58,19 +58,28 @@ def run(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
             if options.pause_after_start:
                 print(json.dumps({"daemon_pid": daemon.process.pid}), flush=True)
                 time.sleep(options.pause_after_start)
-            windows, anchors = _windows(options, state, daemon, load)
+            if condor:
+                with Child("tests.bench.load", json.dumps(settings | {"kind": "market", "prefix": "s"})) as stock:
+                    stock.hear()
+                    windows, anchors = _windows(options, state, daemon, load, stock)
+            else:
+                windows, anchors = _windows(options, state, daemon, load)
         yield from _figures(options, accounts, state, windows, anchors)
+        if condor:
+            yield _against_stock(options, windows)
 
 
 def _windows(
-    options: argparse.Namespace, state: Path, daemon: Child, load: Child
+    options: argparse.Namespace, state: Path, daemon: Child, load: Child, stock: Child | None = None
 ) -> tuple[list[dict[str, Any]], Anchors]:
+    """Measure; with ``stock`` every window is preceded by one of market orders in stock."""
     seconds = options.seconds / options.reps
     anchors = Anchors(state, min(0.4, seconds))
     windows = []
     for _ in range(options.reps):
         settled = daemon.ask("settle", seconds=20, history_only=True)
         anchors.measure()
+        beside = _stock_window(options, daemon, stock, seconds) if stock is not None else {}
         before = daemon.ask("rate", rate=-1 if options.saturated else options.quotes_per_s)
         time.sleep(0.05)
         load.say(do="run", warm_s=WARM_S, seconds=seconds)
@@ -88,11 +97,37 @@ def _windows(
             "settle_s": settled["settle_s"],
             "load_average": os.getloadavg()[0],
             "seconds": seconds,
+            "cpu_us_per_ack": (after["cpu_s"] - before["cpu_s"]) * 1e6 / max(1, window["sent"]),
+            **beside,
         }
         windows.append(window)
     daemon.ask("settle", seconds=30, history_only=True)
     anchors.close()
     return windows, anchors
+
+
+def _stock_window(options: argparse.Namespace, daemon: Child, stock: Child, seconds: float) -> dict[str, Any]:
+    """A window of market orders in stock, in other accounts of the same daemon."""
+    before = daemon.ask("rate", rate=-1 if options.saturated else options.quotes_per_s)
+    stock.say(do="run", warm_s=WARM_S, seconds=seconds)
+    window = stock.hear()
+    after = daemon.ask("rate", rate=0)
+    daemon.ask("settle", seconds=20, history_only=True)
+    cpu_us = (after["cpu_s"] - before["cpu_s"]) * 1e6 / max(1, window["sent"])
+    return {"stock_acks_per_s": window["acks_per_s"], "stock_cpu_us_per_ack": cpu_us}
+
+
+def _against_stock(options: argparse.Namespace, windows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Condors acknowledged for each stock order acknowledged in the windows between theirs."""
+    shares = sorted(w["acks_per_s"] / w["stock_acks_per_s"] for w in windows if w["stock_acks_per_s"])
+    value = round(statistics.median(shares), 4) if shares else 0.0
+    return {
+        "name": "ratio_stock_orders", "value": value, "unit": "1", "ratio": value, "anchor": "stock market orders",
+        "anchor_value": round(statistics.median(w["stock_acks_per_s"] for w in windows)), "kind": options.kind,
+        "min": round(shares[0], 4) if shares else 0.0, "max": round(shares[-1], 4) if shares else 0.0,
+        "cpu_us_per_order": round(statistics.median(w["cpu_us_per_ack"] for w in windows)),
+        "stock_cpu_us_per_order": round(statistics.median(w["stock_cpu_us_per_ack"] for w in windows)),
+    }  # fmt: skip
 
 
 def _fills(state: Path, window: dict[str, Any]) -> float:

@@ -87,10 +87,11 @@ class Child:
         self.stop()
 
 
-def start_daemon(state: Path, symbols: int) -> Child:
+def start_daemon(state: Path, symbols: int, *, options: bool = False) -> Child:
     """The daemon, ready, with its market open."""
     state.mkdir(mode=0o700, exist_ok=True)
-    daemon = Child("tests.bench.daemon_main", str(state), str(symbols), log=state / "daemon.log")
+    words = (str(state), str(symbols), *(["options"] if options else []))
+    daemon = Child("tests.bench.daemon_main", *words, log=state / "daemon.log")
     daemon.hear()
     return daemon
 

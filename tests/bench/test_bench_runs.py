@@ -26,9 +26,20 @@ SMALLEST = [
     ),
     (
         "margin --reps 1 --books 2",
-        {"cold_ms", "cold_worst_ms", "cold_random_ms", "tick_ms", "condor_us", "condor_worst_us", "unproved_ppm"},
+        {
+            "cold_ms",
+            "cold_worst_ms",
+            "cold_random_ms",
+            "tick_ms",
+            "condor_us",
+            "condor_worst_us",
+            "unproved_ppm",
+            "large_turn_ms",
+            "large_turn_short_of_money_ms",
+        },
     ),
     ("passive --orders 8 --profile realistic", {"passive"}),
+    ("structures --orders 1 --profile realistic", {"structures"}),
     ("decode --reps 1", {"quotes_per_s", "quotes_per_s_consume", "quotes_per_s_models"}),
 ]
 
@@ -41,7 +52,7 @@ def figures(printed: str) -> list[dict[str, object]]:
 def test_it_prints_every_figure(
     line: str, names: set[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    if line.startswith("passive") and not (RECORDINGS / "20131007-equities.ndjson.gz").is_file():
+    if line.startswith(("passive", "structures")) and not (RECORDINGS / "20131007-equities.ndjson.gz").is_file():
         pytest.skip("the recorded day is missing")
     assert main(line.format(tmp_path).split()) == 0
     found = figures(capsys.readouterr().out)

@@ -15,7 +15,7 @@ from typing import Final
 from msgspec import Struct
 
 from actors.book.instruments import Instrument
-from actors.book.rules.matching.multileg import LOT_SHARES, LegQuote, UnitQuote, unit_quote
+from actors.book.rules.matching.multileg import LOT_SHARES, LegQuote, UnitQuote, outside_payoff, unit_quote
 from actors.market.messages import Quote
 from mbtd.market.calendar import Calendar
 from mbtd.market.recordings import Recording, open_recordings
@@ -74,6 +74,11 @@ class Chain:
                 return None
             found.append(LegQuote(ratio // LOT_SHARES if symbol == self.stock else ratio, *sides))
         return unit_quote(found)
+
+    def outside_payoff(self, legs: tuple[tuple[str, int], ...], net: int) -> bool:
+        """Whether a net of contracts of one expiry is more than they can pay."""
+        found = [(i.right == "call", i.strike, ratio) for symbol, ratio in legs for i in (self.instruments[symbol],)]
+        return outside_payoff(found, net)
 
     def near_money(self, expiry: int, at: int, width: int) -> list[int]:
         """Strikes around the stock's price with both contracts quoted, at most ``width`` on either side."""

@@ -255,7 +255,7 @@ def _check_short(book: Book, order: Parsed, world: World, price: int, freed_mone
     symbol = order.instrument.symbol
     if book.type == "cash":
         return _insufficient_qty(book, order, order.qty, max(0, available_qty(book, symbol)))
-    if book.no_shorting or figures(book, world).equity_money < MARGIN_EQUITY_MIN_MONEY:
+    if book.no_shorting or figures(book, world, quick=True).equity_money < MARGIN_EQUITY_MIN_MONEY:
         return refuse("shorting_not_allowed", "side")
     if not order.instrument.shortable:
         return refuse("asset_not_shortable", "symbol", symbol=symbol)

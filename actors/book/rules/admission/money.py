@@ -135,7 +135,7 @@ def leverage_weight(book: Book, order: Parsed, price: int, value: int, world: Wo
     ordinary = _ORDINARY_LONG_PRICE if buying else _ORDINARY_SHORT_PRICE
     if instrument.marginable and instrument.leverage == 1 and price >= ordinary:
         return value
-    if multiplier_of(book, world, figures(book, world).equity_money) == 1:
+    if multiplier_of(book, world, figures(book, world, quick=True).equity_money) == 1:
         return value
     profile = profile_of(book.margin_profile, book.type)
     need = requirement(profile, stock_terms(instrument, price), QTY_PER_SHARE if buying else -QTY_PER_SHARE)
@@ -148,13 +148,21 @@ def affordable(
     book: Book, order: Parsed, price: int, value: int, cost: int, world: World, freed_money: int
 ) -> Refusal | None:
     """Why buying power, the position limit or the intraday margin level does not allow an opening order."""
-    if book.type == "cash" or not book.positions:
-        free, f = buying_power(book, world) + freed_money, None
-    else:
-        f = figures(book, world)
-        free = f.buying_power_money + freed_money
     if book.money is not None and (refused := _day_trading_power(book, value, world)) is not None:
         return refused
+    if book.type == "cash" or not book.positions:
+        return _affordable(book, order, price, value, cost, world, freed_money, None)
+    f = figures(book, world, quick=True)
+    refused = _affordable(book, order, price, value, cost, world, freed_money, f)
+    if refused is not None and not f.exact:
+        return _affordable(book, order, price, value, cost, world, freed_money, figures(book, world))
+    return refused
+
+
+def _affordable(
+    book: Book, order: Parsed, price: int, value: int, cost: int, world: World, freed_money: int, f: Figures | None
+) -> Refusal | None:
+    free = (f.buying_power_money if f is not None else buying_power(book, world)) + freed_money
     if cost > free:
         return refuse("insufficient_buying_power", "", buying_power=format_money(free), cost_basis=format_money(cost))
     if book.type == "cash" or world.days is None:

@@ -12,17 +12,26 @@ from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
+from actors.book.events import OrderAccepted
 from actors.book.instruments import CONTRACT_SHARES, Instrument
 from actors.book.osi import is_option_symbol
 from actors.book.rules.margin.holdings import REQUIREMENTS, holdings_of, option_position, underlying_of
-from actors.book.rules.margin.orders import UNCOVERED_LEVEL, Change, apply, cover, level_needed, reservation
+from actors.book.rules.margin.orders import (
+    UNCOVERED_LEVEL,
+    Change,
+    apply,
+    cover,
+    level_needed,
+    needed_alone,
+    reservation,
+)
 from actors.book.rules.margin.profiles import profile_of
 from actors.book.rules.margin.requirement import Holdings
 from actors.book.rules.money.fees import ceil_cents, fees_of
 from actors.book.rules.reasons import Refusal, refuse
-from actors.book.state.book import Book, Order
+from actors.book.state.book import Book
 from actors.book.units import NS_PER_SECOND, QTY_PER_SHARE, format_money, format_qty, value_money
-from actors.book.view import accrued, available_qty, figures, trade_date
+from actors.book.view import Figures, available_qty, figures, standing, trade_date
 from actors.market.world import World
 
 CUTOFF_NS = 30 * 60 * NS_PER_SECOND
@@ -103,20 +112,19 @@ def change_of(legs: Sequence[OptionLeg], cash_money: int, world: World) -> Chang
     return Change(cash_money, tuple(options), tuple(stock), tuple(under.values()))
 
 
-def legs_of(order: Order, world: World) -> list[OptionLeg]:
-    """What an open option order still has to do."""
-    terms = order.terms
+def legs_of(terms: OrderAccepted, leaves_qty: int, world: World) -> list[OptionLeg]:
+    """What an option order does when so much of it is filled."""
     if terms.legs:
         return [
             OptionLeg(
-                world.instruments.by_symbol[leg.symbol], leg.side == "buy", order.leaves_qty * leg.ratio,
+                world.instruments.by_symbol[leg.symbol], leg.side == "buy", leaves_qty * leg.ratio,
                 world.mark(leg.symbol), leg.position_intent,
             )
             for leg in terms.legs
         ]  # fmt: skip
     instrument = world.instruments.by_symbol[terms.symbol]
     buying = terms.side == "buy"
-    return [OptionLeg(instrument, buying, order.leaves_qty, terms.check_price, terms.position_intent)]
+    return [OptionLeg(instrument, buying, leaves_qty, terms.check_price, terms.position_intent)]
 
 
 def open_changes(book: Book, world: World, but_not: int = 0) -> list[Change]:
@@ -129,17 +137,17 @@ def open_changes(book: Book, world: World, but_not: int = 0) -> list[Change]:
         optional = order.terms.legs or is_option_symbol(order.terms.symbol)
         if no == but_not or not optional or not order.leaves_qty:
             continue
-        legs = legs_of(order, world)
-        found = change_of(legs, cash_of(order, legs), world)
+        legs = legs_of(order.terms, order.leaves_qty, world)
+        found = change_of(legs, cash_of(order.terms, order.leaves_qty, legs), world)
         if isinstance(found, Change):
             changes.append(found)
     return changes
 
 
-def cash_of(order: Order, legs: Sequence[OptionLeg]) -> int:
-    """Cash that the rest of an open order moves at its check price."""
-    if order.terms.legs:
-        return -value_money(order.terms.check_price, order.leaves_qty, CONTRACT_SHARES)
+def cash_of(terms: OrderAccepted, leaves_qty: int, legs: Sequence[OptionLeg]) -> int:
+    """Cash that so much of an order moves at its check price."""
+    if terms.legs:
+        return -value_money(terms.check_price, leaves_qty, CONTRACT_SHARES)
     return sum(_value(leg) for leg in legs)
 
 
@@ -161,8 +169,8 @@ def need_money(
     change = change_of(legs, cash_money, world)
     if isinstance(change, Refusal):
         return change
-    f = figures(book, world)
-    held = holdings_of(book, world, trade_date(world), book.cash - accrued(book.money))
+    f, held = standing(book, world, quick=True)
+    held = held or holdings_of(book, world, trade_date(world), book.cash - f.accrued_money)
     if held is None:
         return refuse("no_market_price", "symbol", symbol=_underlying(legs))
     others = open_changes(book, world, but_not)
@@ -172,20 +180,29 @@ def need_money(
     if (refused := _level_refusal(book, held, with_others, change, legs)) is not None:
         return refused
     profile = profile_of(book.margin_profile, book.type)
+    if not f.exact and all(leg.intent != "sell_to_close" for leg in legs):
+        # What it opens asks alone never less than it adds, and what it buys back adds nothing: no search is needed.
+        opened = change_of([leg for leg in legs if leg.intent.endswith("_to_open")], cash_money, world)
+        assert isinstance(opened, Change)
+        needed = needed_alone(REQUIREMENTS, profile, book.options_level, held.as_of_date, opened)
+        if needed * f.multiplier <= _free_money(book, f, freed_money):
+            return needed * f.multiplier
+    f = f if f.exact else figures(book, world)
     needed = reservation(REQUIREMENTS, profile, book.options_level, held, others, change)
-    used = needed * f.multiplier
-    own = f.available_money if book.type == "margin" else f.buying_power_money + book.reserved_money
-    free = min(
-        f.buying_power_money + freed_money,
-        own * f.multiplier - book.reserved_money + freed_money,
-    )
-    if used > max(0, free):
+    free = _free_money(book, f, freed_money)
+    if needed * f.multiplier > free:
         secured = len(legs) == 1 and legs[0].intent == "sell_to_open" and legs[0].instrument.right == "put"
         return refuse(
             "cash_secured_put" if secured else "options_buying_power", "qty",
-            buying_power=format_money(max(0, free) // f.multiplier), cost_basis=format_money(needed),
+            buying_power=format_money(free // f.multiplier), cost_basis=format_money(needed),
         )  # fmt: skip
-    return used
+    return needed * f.multiplier
+
+
+def _free_money(book: Book, f: Figures, freed_money: int) -> int:
+    """Buying power that an option order may use: the account's own free money, times its multiplier."""
+    own = f.available_money if book.type == "margin" else f.buying_power_money + book.reserved_money
+    return max(0, min(f.buying_power_money + freed_money, own * f.multiplier - book.reserved_money + freed_money))
 
 
 def _underlying(legs: Sequence[OptionLeg]) -> str:
@@ -196,7 +213,9 @@ def _level_refusal(
     book: Book, held: Holdings, with_others: Holdings, change: Change, legs: Sequence[OptionLeg]
 ) -> Refusal | None:
     """Why the option level does not allow an order; judged beside the account's open orders (§4.7)."""
-    needed = max(level_needed(held, change), level_needed(with_others, change))
+    needed = level_needed(held, change)
+    if with_others is not held:
+        needed = max(needed, level_needed(with_others, change))
     if needed and not book.options_level:
         return refuse("options_not_authorized")
     covered_only = book.type == "cash" or book.options_level < _SPREAD_LEVEL

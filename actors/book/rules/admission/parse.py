@@ -125,6 +125,8 @@ def parse(action: PlaceOrder, instruments: Instruments) -> Parsed | Refusal:
         return exits
     prices = (exits.take_profit, 0) if kind.name == "oco" else _prices(action, rule)
     if type(prices) is Refusal:
+        if instrument.is_option and prices.reason == "limit_price_required":
+            return refuse("option_limit_required", "limit_price")
         return prices
     trail: tuple[int, int] | Refusal = _NO_TRAIL
     if rule.trail or action.trail_price is not None or action.trail_percent is not None:

@@ -74,7 +74,11 @@ def unit_conflict(book: Book, legs: Sequence[OptionLeg], but_not: int = 0) -> Re
 def short_stock_refusal(book: Book, instrument: Instrument, qty: int, world: World) -> Refusal | None:
     """Why the stock leg may not be sold short."""
     symbol = instrument.symbol
-    if book.type == "cash" or book.no_shorting or figures(book, world).equity_money < MARGIN_EQUITY_MIN_MONEY:
+    if (
+        book.type == "cash"
+        or book.no_shorting
+        or figures(book, world, quick=True).equity_money < MARGIN_EQUITY_MIN_MONEY
+    ):
         return refuse("shorting_not_allowed", "legs", symbol=symbol)
     if not instrument.shortable:
         return refuse("asset_not_shortable", "legs", symbol=symbol)

@@ -92,6 +92,7 @@ def effect(cache: Requirements, profile: MarginProfile, level: int, held: Holdin
     if (
         level < UNCOVERED_LEVEL
         and profile.naked != "strike"
+        and (before.uncovered or after.uncovered)
         and any(o.qty < 0 or o.right == "put" for o in change.options)
     ):
         strict = secured(profile)
@@ -116,6 +117,13 @@ def reservation(
     others = effect(cache, profile, level, held, merged(open_orders)).needed_money
     together = effect(cache, profile, level, held, merged([*open_orders, new])).needed_money
     return max(0, alone, together - max(0, others))
+
+
+def needed_alone(cache: Requirements, profile: MarginProfile, level: int, as_of_date: int, change: Change) -> int:
+    """What a change that only opens asks by itself: never less than what it adds to a book (§3.10)."""
+    nothing = Holdings(0, {}, {}, (), as_of_date)
+    rules = secured(profile) if level < UNCOVERED_LEVEL else profile
+    return max(0, -cache.account(rules, apply(nothing, change)).available_money)
 
 
 def merged(changes: Sequence[Change]) -> Change:

@@ -25,9 +25,9 @@ from actors.book.rules.margin.payoff import Worst, payoff_at, worst
 from actors.book.rules.margin.profiles import MarginProfile
 from actors.book.rules.margin.program import Row, minimise
 
-NODES_MAX: Final = 2_000
-IN_TURN_SHORT_LEGS: Final = 6
-"""Groups with more short legs are solved outside the account's turn (§3.9)."""
+NODES_MAX: Final = 300
+QUICK_SHORT_LEGS: Final = 6
+"""Groups with more short legs are bounded first, and searched only where the bound is not enough (§3.9)."""
 
 
 class Pairing(Struct, frozen=True):
@@ -302,40 +302,79 @@ class Model:
         return tuple((i, n) for i, n in alone.items() if n), tuple(pairs)
 
     def _start(self) -> tuple[int, tuple[int, ...]]:
-        """Everything in spreads where that is permitted, or everything uncovered."""
+        """A good solution without search: expiry by expiry, what is cheaper uncovered leaves its spread.
+
+        Every long is counted at its latest expiry. Calls beyond what the longs bound leave first, the cheapest
+        uncovered; then each short leg in turn leaves as a whole where that is cheaper.
+        """
         x = [0] * len(self.costs)
-        for i, leg in enumerate(self.problem.group.shorts):
-            x[self.alone[i]] = leg.qty
         if self.uses:
             x[self.uses[NONE, NONE]] = abs(self.problem.group.lots)
-        in_spreads = self._in_spreads(x)
-        bare = sum(c * n for c, n in zip(self.costs, x, strict=True))
-        if in_spreads is not None:
-            together = sum(c * n for c, n in zip(self.costs, in_spreads, strict=True))
-            if together < bare:
-                return together, tuple(in_spreads)
-        return bare, tuple(x)
-
-    def _in_spreads(self, bare: list[int]) -> list[int] | None:
-        """Every short in a spread, each long at its latest expiry; None when a loss is unbounded so."""
-        x = list(bare)
-        sets: dict[int, list[tuple[bool, int, int]]] = {e: [] for e in self.problem.expiries}
-        for i, leg in enumerate(self.problem.group.shorts):
-            x[self.alone[i]] = 0
-            sets[leg.expiry].append((leg.call, leg.strike, -leg.qty))
+        shorts, longs = self.problem.group.shorts, self.problem.group.longs
         done: set[int] = set()
+        sets: dict[int, list[tuple[bool, int, int]]] = {e: [] for e in self.problem.expiries}
         for (k, e), v in self.placed.items():
             if k not in done:
                 done.add(k)
-                leg = self.problem.group.longs[k]
-                x[v] = leg.qty
-                sets[e].append((leg.call, leg.strike, leg.qty))
-        for e, legs in sets.items():
-            found = worst(legs)
-            if not found.bounded:
-                return None
-            x[self.loss[e]] = max(0, -found.payoff) // self.unit
-        return x
+                x[v] = longs[k].qty
+                sets[e].append((longs[k].call, longs[k].strike, longs[k].qty))
+        for e, bought in sets.items():
+            mine = [i for i in self.order[::-1] if shorts[i].expiry == e]
+            left = {i: shorts[i].qty for i in mine}
+            spare = sum(qty for call, _, qty in bought if call) - sum(left[i] for i in mine if shorts[i].call)
+            for i in mine:
+                if spare < 0 and shorts[i].call:
+                    out = min(left[i], -spare)
+                    left[i] -= out
+                    spare += out
+            lost = self._loss(bought, left)
+            for i in mine:
+                if not left[i] or not lost:
+                    continue
+                without = self._loss(bought, left | {i: 0})
+                if without * self.problem.scale + left[i] * self.problem.naked[i][0] < lost * self.problem.scale:
+                    left[i], lost = 0, without
+            for i in mine:
+                x[self.alone[i]] = shorts[i].qty - left[i]
+            x[self.loss[e]] = lost // self.unit
+        self._cover(x)
+        self._pair(x)
+        return sum(c * n for c, n in zip(self.costs, x, strict=True)), tuple(x)
+
+    def _cover(self, x: list[int]) -> None:
+        """Let lots of stock cover what is uncovered, the largest saving first."""
+        if not self.uses:
+            return
+        plain = self.uses[NONE, NONE]
+        saved = sorted(
+            (self.costs[v] - self.costs[plain] - self.problem.naked[i][0], i, v)
+            for (i, k), v in self.uses.items()
+            if i >= 0 and k == NONE
+        )
+        for saving, i, v in saved:
+            n = min(x[self.alone[i]], x[plain]) if saving < 0 else 0
+            x[v] += n
+            x[plain] -= n
+            x[self.alone[i]] -= n
+
+    def _pair(self, x: list[int]) -> None:
+        """Make strangles of what is uncovered: a contract beside a dearer one of the other right."""
+        if not self.lesser:
+            return
+        free = {False: 0, True: 0}
+        for i in self.order:
+            call, alone = self.problem.group.shorts[i].call, x[self.alone[i]]
+            n = min(alone, free[not call])
+            x[self.lesser[i]] = n
+            x[self.alone[i]] = alone - n
+            free[not call] -= n
+            free[call] += alone - n
+
+    def _loss(self, bought: list[tuple[bool, int, int]], left: dict[int, int]) -> int:
+        """Largest loss of the longs of an expiry with what is left of its shorts, which the longs bound."""
+        shorts = self.problem.group.shorts
+        sold = [(shorts[i].call, shorts[i].strike, -n) for i, n in left.items() if n]
+        return max(0, -worst([*bought, *sold]).payoff) if sold else 0
 
     def broken(self, x: list[int], den: int) -> list[Row]:
         """Rows that a solution breaks."""

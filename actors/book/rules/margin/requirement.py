@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from actors.book.rules.margin.largest_loss import largest_loss, price_loss
 from actors.book.rules.margin.legs import MONEY_PER_PRICE, Group, Leg, OptionPosition, Underlying, groups
-from actors.book.rules.margin.pairing import IN_TURN_SHORT_LEGS, NODES_MAX, Pairing, Priced, Problem, price, solve
+from actors.book.rules.margin.pairing import NODES_MAX, QUICK_SHORT_LEGS, Pairing, Priced, Problem, price, solve
 from actors.book.rules.margin.profiles import PPM, MarginProfile
 from actors.book.rules.margin.stock import Requirement, divide_half_up, regulation_t_money
 from actors.book.rules.margin.stock import requirement as stock_requirement
@@ -63,6 +63,8 @@ class GroupRequirement(Struct, frozen=True):
     """Value of the long options that count as collateral."""
     exact: bool
     """Whether the pairing is proved cheapest; otherwise the figures are upper bounds."""
+    uncovered: bool = False
+    """Whether some short option is margined as uncovered in the cheapest pairing."""
 
     @property
     def held_initial_money(self) -> int:
@@ -80,6 +82,8 @@ class AccountRequirement(Struct, frozen=True):
     """Of the book held."""
     maintenance_money: int
     exact: bool
+    uncovered: bool = False
+    """Whether some short option is margined as uncovered; if none is, dearer uncovered shorts change nothing."""
 
     @property
     def available_money(self) -> int:
@@ -104,15 +108,21 @@ class AccountRequirement(Struct, frozen=True):
         return max(0, -self.excess_money)
 
 
-def find(profile: MarginProfile, group: Group, as_of_date: int, nodes_max: int = NODES_MAX) -> Found:
-    """The cheapest pairings of one group: pure work of up to a few hundred milliseconds, for outside a turn."""
-    return _requirement(profile, group, as_of_date, None, nodes_max)[1]
-
-
 def months_beyond(as_of_date: int, expiry_date: int, months: int) -> bool:
     """Whether an expiry lies more than so many calendar months after a date."""
     year, month = divmod(as_of_date // 10_000 * 12 + as_of_date // 100 % 100 - 1 + months, 12)
     return expiry_date > year * 10_000 + (month + 1) * 100 + as_of_date % 100
+
+
+class _Seen(Struct, frozen=True, gc=False):
+    """A book by identity (held, so that its identity stays its own), its groups, and what was answered."""
+
+    held: Holdings
+    groups: list[Group]
+    answers: list[tuple[MarginProfile, bool, AccountRequirement]]
+
+
+SEEN_MAX: Final = 8
 
 
 class Requirements:
@@ -122,48 +132,58 @@ class Requirements:
     was asked before. Bounded; the least recently used goes first.
     """
 
-    __slots__ = ("_answers", "_pairings", "nodes_max", "size")
+    __slots__ = ("_answers", "_pairings", "_seen", "nodes_max", "size")
 
     def __init__(self, size: int = 4_096, nodes_max: int = NODES_MAX) -> None:
         self.size, self.nodes_max = size, nodes_max
         self._answers: OrderedDict[object, GroupRequirement] = OrderedDict()
         self._pairings: OrderedDict[object, Found] = OrderedDict()
+        self._seen: dict[int, _Seen] = {}
+        """Books asked about just now, by identity: one decision asks about the same book many times."""
 
     def group(
-        self, profile: MarginProfile, group: Group, as_of_date: int, *, fresh: bool = True, in_turn: bool = False
+        self, profile: MarginProfile, group: Group, as_of_date: int, *, fresh: bool = True, quick: bool = False
     ) -> GroupRequirement:
         """What a group asks.
 
-        Not ``fresh``: the pairing last found for these positions, at the present prices. ``in_turn``: a group of
-        more than six short legs is not searched; the last pairing, or a simple one, gives an upper bound, and the
-        search belongs outside the account's turn (:func:`find`, then :meth:`learn`).
+        Not ``fresh``: the pairing last found for these positions, at the present prices. ``quick``: a group of more
+        than six short legs is not searched but bounded from above, in well under a millisecond.
         """
-        exact_key = (profile, group, as_of_date)
+        brief = quick and len(group.shorts) > QUICK_SHORT_LEGS
+        exact_key = (profile, group, as_of_date, brief)
         answer = self._answers.get(exact_key)
         if answer is not None:
             self._answers.move_to_end(exact_key)
             return answer
         if not group.shorts and not group.longs:
             return _stock_alone(profile, group)
-        brief = in_turn and len(group.shorts) > IN_TURN_SHORT_LEGS
-        known = self._pairings.get((profile, group.key(), as_of_date)) if brief or not fresh else None
+        pairing_key = (profile, group.key(), as_of_date)
+        known = None if fresh or brief else self._pairings.get(pairing_key)
         answer, found = _requirement(profile, group, as_of_date, known, 0 if brief else self.nodes_max)
-        if known is None and not (brief and not answer.exact):
-            self.learn(profile, group, as_of_date, found)
+        if known is None:
             _keep(self._answers, exact_key, answer, self.size)
+            if not brief:
+                _keep(self._pairings, pairing_key, found, self.size)
         return answer
 
-    def learn(self, profile: MarginProfile, group: Group, as_of_date: int, found: Found) -> None:
-        """Take in pairings found elsewhere for a group's positions; they are checked by pricing alone."""
-        _keep(self._pairings, (profile, group.key(), as_of_date), found, self.size)
-
     def account(
-        self, profile: MarginProfile, held: Holdings, *, fresh: bool = True, in_turn: bool = False
+        self, profile: MarginProfile, held: Holdings, *, fresh: bool = True, quick: bool = False
     ) -> AccountRequirement:
-        """What a whole account asks. KeyError when the price of an underlying is missing."""
+        """What a whole account asks. KeyError when the price of an underlying is missing.
+
+        ``quick`` answers are upper bounds unless they say ``exact``; they too depend on the book alone.
+        """
+        seen = self._seen.get(id(held))
+        if seen is None:
+            if len(self._seen) >= SEEN_MAX:
+                del self._seen[next(iter(self._seen))]
+            seen = self._seen[id(held)] = _Seen(held, groups(held.underlyings, held.stock, held.options), [])
+        if fresh:
+            for asked, brief, answer in seen.answers:
+                if asked is profile and brief is quick:
+                    return answer
         found = [
-            (group, self.group(profile, group, held.as_of_date, fresh=fresh, in_turn=in_turn))
-            for group in groups(held.underlyings, held.stock, held.options)
+            (group, self.group(profile, group, held.as_of_date, fresh=fresh, quick=quick)) for group in seen.groups
         ]
         long_stock = sum(max(0, r.stock_money) for _, r in found)
         collateral = held.cash_money + long_stock + sum(r.loan_options_money - r.haircut_money for _, r in found)
@@ -173,9 +193,13 @@ class Requirements:
         maintenance = sum(r.maintenance_money for _, r in found) + extra
         initial = sum(r.held_initial_money for _, r in found)
         exact = all(r.exact for _, r in found)
-        return AccountRequirement(
-            held.cash_money, equity, collateral, max(initial, maintenance) if extra else initial, maintenance, exact
-        )
+        result = AccountRequirement(
+            held.cash_money, equity, collateral, max(initial, maintenance) if extra else initial, maintenance, exact,
+            any(r.uncovered for _, r in found),
+        )  # fmt: skip
+        if fresh:
+            seen.answers.append((profile, quick, result))
+        return result
 
 
 def _keep(cache: OrderedDict[object, Any], key: object, value: object, size: int) -> None:
@@ -221,8 +245,13 @@ def _requirement(
         long_options_money=long_options,
         loan_options_money=sum(v * n for v, n in zip(value, free, strict=True)),
         exact=known is None and main.pairing.exact and (first is None or first.pairing.exact),
+        uncovered=_bare(main.pairing) or (first is not None and _bare(first.pairing)),
     )
     return answer, Found(by_payoff, main.pairing, first.pairing if first is not None else None)
+
+
+def _bare(pairing: Pairing) -> bool:
+    return bool(pairing.uncovered or pairing.strangles)
 
 
 def _main(problem: Problem, known: Found | None, nodes_max: int) -> tuple[Priced, bool]:
