@@ -16,6 +16,7 @@ from actors.book import (
     close,
     contingent,
     decide,
+    dividends,
     dues,
     exercise,
     life,
@@ -39,6 +40,7 @@ from actors.book.state.book import Book, Order, Watch
 from actors.book.state.money import Money
 from actors.book.units import NS_PER_SECOND
 from actors.commands import (
+    AnnounceDividend,
     CancelAll,
     CancelOrder,
     CloseAccount,
@@ -77,6 +79,7 @@ HANDLERS: dict[type, Handler] = {
     ResetAccount: life.reset,
     LocateShares: borrow.locate,
     RecallBorrow: borrow.recall,
+    AnnounceDividend: dividends.announce,
 }
 MARGIN_LOOK_NS = 30 * NS_PER_SECOND
 """How often the margin of an account is looked at that prices alone can bring into a call."""

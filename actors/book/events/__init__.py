@@ -46,6 +46,9 @@ from actors.book.events.money import (
     BorrowRecalled,
     CashViolated,
     DayEnded,
+    DividendAnnounced,
+    DividendEntitled,
+    DividendPaid,
     IntradayLow,
     MarginChanged,
     SettingsChanged,
@@ -129,6 +132,9 @@ Event = (
     | WebSessionClosed
     | WatchlistSaved
     | WatchlistDeleted
+    | DividendAnnounced
+    | DividendEntitled
+    | DividendPaid
 )
 
 __all__ = [
@@ -147,6 +153,9 @@ __all__ = [
     "CashViolated",
     "CommandRefused",
     "DayEnded",
+    "DividendAnnounced",
+    "DividendEntitled",
+    "DividendPaid",
     "Event",
     "Evidence",
     "ExpiryReviewed",
