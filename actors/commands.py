@@ -54,6 +54,8 @@ class ConfigureAccount(Action, tag="account.configure", frozen=True, kw_only=Tru
     unsettled_sales: Literal["record", "refuse"] | None = None
     lot_method: Literal["fifo", "lifo", "highest_cost", "lowest_cost"] | None = None
     """Which tax lots closing orders take that do not say so themselves."""
+    fee_mode: Literal["daily_aggregate", "per_order"] | None = None
+    """Whether a kind of fee is rounded up to the cent once a day, or for each order; for what trades from now on."""
     max_options_trading_level: Whole | None = None
     """At most the approved level; an other name of ``options_level`` that may only lower it (alpaca-api §4.6)."""
     trade_confirm_email: Literal["all", "none"] | None = None
@@ -92,6 +94,19 @@ class RecallBorrow(Action, tag="account.recall_borrow", frozen=True, kw_only=Tru
 
     symbol: str
     qty: str | None = None
+
+
+class AnnounceDividend(Action, tag="account.announce_dividend", frozen=True, kw_only=True):
+    """A cash dividend comes: who holds at the roll into the ex-date is paid, who is short pays (rules §4.1)."""
+
+    ca_id: str
+    """The corporate action's id; the same one again changes nothing."""
+    symbol: str
+    rate: str
+    """Dollars a share."""
+    ex_date: str
+    payable_date: str | None = None
+    """The ex-date if not given."""
 
 
 class CloseAccount(Action, tag="account.close", frozen=True, kw_only=True):
@@ -272,6 +287,7 @@ AccountAction = (
     | ResetAccount
     | LocateShares
     | RecallBorrow
+    | AnnounceDividend
     | PlaceOrder
     | ReplaceOrder
     | CancelOrder

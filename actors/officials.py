@@ -10,6 +10,7 @@ Known limits: a print that is stamped before the close and arrives after it chan
 from __future__ import annotations
 
 from actors.book import events as e
+from actors.market.bands import SHORT_RESTRICTED
 from actors.market.messages import Auction, Session
 from actors.turns import Turns
 
@@ -41,3 +42,19 @@ def note_close(engine: Turns, message: Session) -> None:
             found.append(e.OfficialPriced(symbol, ended.trade_date, "close", last.price, "print"))
     if found:
         engine.house_events(tuple(found))
+
+
+def note_short_restriction(engine: Turns, symbol: str) -> None:
+    """A stock traded a tenth below its previous close: short sales are restricted today and the next trade date."""
+    world = engine.world
+    day = world.day
+    if day is None or world.official(symbol, day.following, SHORT_RESTRICTED):
+        return
+    slot = world.board.slots[symbol]
+    price = slot.print.price if slot.print is not None else 0
+    engine.house_events(
+        tuple(
+            e.OfficialPriced(symbol, date, SHORT_RESTRICTED, price, "print")
+            for date in (day.trade_date, day.following)
+        )
+    )

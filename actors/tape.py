@@ -19,6 +19,7 @@ from actors.book.rules.matching.prints import is_eligible
 from actors.book.state.book import Watch
 from actors.book.structures import exits
 from actors.inputs import TapeInput, TimerInput
+from actors.market.bands import forget, note_print, note_told
 from actors.market.board import Slot
 from actors.market.messages import Auction, FeedState, Quote, Session, Status, TapeMessage, Trade
 from actors.timers import MARGIN
@@ -33,6 +34,7 @@ def _note_status(slot: Slot, message: Status) -> bool:
 
     Trading that resumes waits for a new quote: the one from before the halt fills nothing (fill model §13).
     """
+    note_told(slot, message)
     old, slot.status = slot.status, message
     changed = (message.state == "trading") != (old is None or old.state == "trading")
     if changed:
@@ -147,6 +149,8 @@ class Market(Turns):
             return
         slot.print = message
         slot.print_seq = self.world.tape_seq
+        if note_print(slot, message, self.world.session):
+            officials.note_short_restriction(self, message.symbol)
         woken = board.woken_by_trade(slot, message.price)
         if woken:
             self.wake_accounts(
@@ -170,6 +174,8 @@ class Market(Turns):
     def _note_session(self, message: Session) -> None:
         if message.phase != self.world.phase:
             self.world.board.rejoins += 1
+            for slot in self.world.board.slots.values():
+                forget(slot)
         self.world.begin(message)
 
     def _session(self, message: Session) -> None:
@@ -223,6 +229,7 @@ class Market(Turns):
 
     def _gap(self, message: FeedState) -> None:
         """Messages were lost: whatever was being measured on the tape starts again, and the book says so."""
+        self._forget_bands(message)
         symbols = set(message.symbols)
         touched: dict[int, list[int]] = {}
         for account_no in sorted(self.books):
@@ -243,6 +250,11 @@ class Market(Turns):
                     self._forget_measured(draft, order_no)
 
             self.turn(self.books[account_no], restart, order_nos)
+
+    def _forget_bands(self, message: FeedState) -> None:
+        board = self.world.board
+        for slot in [board.slot(symbol) for symbol in message.symbols] or list(board.slots.values()):
+            forget(slot)
 
     def _forget_measured(self, draft: Draft, order_no: int) -> None:
         """Whatever an order was measuring on the tape is void; a fill later on says that there was a gap."""
@@ -278,12 +290,15 @@ class Market(Turns):
                 slot.last, slot.last_seq = message, world.tape_seq
                 if is_eligible(message, slot.option):
                     slot.print, slot.print_seq = message, world.tape_seq
+                    note_print(slot, message, world.session)
             else:
                 _note_status(slot, message)
         elif isinstance(message, Session):
             self._note_session(message)
         elif isinstance(message, FeedState):
             self._note_feed(message)
+            if message.state == "gap":
+                self._forget_bands(message)
 
     # ── timers ──────────────────────────────────────────────────────────────────────────────────────────
 

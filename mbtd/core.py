@@ -24,7 +24,7 @@ from mbtd.interest import Interest
 from mbtd.journal import Journal, open_front
 from mbtd.limits import GROUP_MAX_EVENTS, GROUP_MAX_MS, TURN_BUDGET_MS
 from mbtd.logs import get_logger
-from mbtd.market.markouts import MarkOuts
+from mbtd.marking import Marking
 from mbtd.memory import give_back
 from mbtd.outbox import Outbox
 from mbtd.records.lines import HouseNames, Lines
@@ -94,7 +94,7 @@ class Core:
         self.outbox = Outbox(0)
         self.lines = Lines()
         self.hub = Hub(engine, self.outbox, self.lines)
-        self.markouts = MarkOuts()
+        self.markouts = Marking()
         self.readers: TapeReaders | None = None
         self.interest: Interest | None = None
         self.followers: list[Callable[[Sequence[Step]], None]] = []
@@ -138,6 +138,7 @@ class Core:
 
         self._store, far_head = await RemoteStore.spawn(command, self, lock=lock)
         self.data_epoch = far_head.data_epoch
+        self.markouts.go_on(directory, recovered)
         self.projected_seq = self._store.projected_seq
         self._journal = Journal(
             open_front(directory, take_epoch=True, ballast_bytes=ballast_bytes), self._store, far_head
@@ -387,6 +388,7 @@ class Core:
             try:
                 self._look_after(journal, keep_journal)
                 if self.storage_state == "ok":
+                    self.markouts.write(self.store)
                     await journal.sync_far(self.monotonic())
             except StorageFull:
                 self._note_space()
@@ -435,6 +437,8 @@ class Core:
                 break
             self.store.put_snapshots_nowait(chunk)
             await anyio.lowlevel.checkpoint()
+        with anyio.move_on_after(TAIL_MAX_S):
+            await self.markouts.finish_writing(self.store, lambda: self.failed is not None)
         # The pump goes on until the process ends; what it still does is cut no more, so nothing of it leaves.
         self._cutter = None
         status = await self.store.stop(STOP_WRITER_MAX_S)

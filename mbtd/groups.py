@@ -43,12 +43,17 @@ class GroupCutter:
         )
 
 
-def restore(engine: Engine, groups: Iterable[Group], wanted: Callable[[Section], bool] = lambda section: True) -> int:
+def restore(
+    engine: Engine,
+    groups: Iterable[Group],
+    wanted: Callable[[Section], bool] = lambda section: True,
+    seen: Callable[[Step], None] | None = None,
+) -> int:
     """Fold groups into an engine; returns how many steps were folded.
 
     ``wanted`` says whether an account's part of a step concerns a book in memory, and brings one that has to come;
-    what it leaves out is in a snapshot already. The books' watches and timers are armed by the caller, once the
-    board is back.
+    what it leaves out is in a snapshot already. ``seen`` is told every step. The books' watches and timers are armed
+    by the caller, once the board is back.
     """
     folded = 0
     for group in groups:
@@ -56,6 +61,8 @@ def restore(engine: Engine, groups: Iterable[Group], wanted: Callable[[Section],
             for step in decode_steps(group.body):
                 engine.restore_step(step, wanted)
                 folded += 1
+                if seen is not None:
+                    seen(step)
         for moved in decode_moved(group.moved):
             engine.restore_moved(moved)
     return folded

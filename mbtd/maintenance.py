@@ -16,7 +16,7 @@ from actors.book.events import Event
 from actors.book.state.book import Book
 from actors.book.state.fold import fold
 from mbtd.records.projection import project
-from storage import erasure, retention
+from storage import erasure, mark_outs, retention
 from storage.jobs import Jobs
 from storage.retention import Base, Purged
 from storage.sqlite import SqliteStore
@@ -135,4 +135,11 @@ def needed_orders(book: Book) -> set[int]:
     return lots | set(book.orders)
 
 
-JOBS: Jobs = {"erase": erase, "purge": purge}
+def note_mark_outs(store: SqliteStore, argument: bytes) -> bytes:
+    """The job ``note_mark_outs``: rows as :mod:`storage.mark_outs` has them."""
+    rows = msgspec.msgpack.decode(argument, type=list[mark_outs.MarkRow])
+    store.change(lambda db: mark_outs.note(db, rows))
+    return b""
+
+
+JOBS: Jobs = {"erase": erase, "purge": purge, "note_mark_outs": note_mark_outs}

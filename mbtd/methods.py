@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from actors.commands import (
+    AnnounceDividend,
     AnyAction,
     CancelAll,
     CancelOrder,
@@ -43,6 +44,7 @@ COMMANDS: dict[str, type[Any]] = {
     "account.reset": ResetAccount,
     "account.locate": LocateShares,
     "account.recall_borrow": RecallBorrow,
+    "account.announce_dividend": AnnounceDividend,
     "order.place": PlaceOrder,
     "order.replace": ReplaceOrder,
     "order.cancel": CancelOrder,

@@ -10,15 +10,20 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from actors.book.units import NS_PER_SECOND
 from actors.engine import Engine
 from actors.house.state import HOUSE_NO, House
-from actors.inputs import Section
+from actors.inputs import Section, Step
 from actors.switching import show as show_switches
 from mbtd.groups import restore, resume_at
 from mbtd.journal import catch_up, open_front
+from mbtd.market.markouts import HORIZONS_S
 from mbtd.residency import book_of
 from storage.records import Head
 from storage.sqlite import SqliteStore
+
+RECENT_NS = HORIZONS_S[-1] * NS_PER_SECOND
+"""So long ago a fill may still wait for a mark-out."""
 
 
 class Recovered(Struct, frozen=True):
@@ -27,6 +32,8 @@ class Recovered(Struct, frozen=True):
     head: Head
     accounts: int
     steps: int
+    recent: tuple[Step, ...] = ()
+    """Steps of the last minutes, as far as the journal has them."""
 
 
 def recover(engine: Engine, directory: Path, due_before: int = 0) -> tuple[Recovered, dict[int, int]]:
@@ -73,11 +80,17 @@ def load(engine: Engine, store: SqliteStore, due_before: int = 0) -> tuple[Recov
             engine.books[account_no] = book_of(row)
         return True
 
-    steps = restore(engine, store.groups(store.trimmed_seq()), wanted)
+    recent: list[Step] = []
+
+    def seen(step: Step) -> None:
+        if step.at >= head.at - RECENT_NS:
+            recent.append(step)
+
+    steps = restore(engine, store.groups(store.trimmed_seq()), wanted, seen)
     # A snapshot of the house may be newer than the journal's sections of an account that was erased before it.
     engine.drop_books([no for no, book in engine.books.items() if engine.house.find(book.account_id) is None])
     resume_at(engine, head)
     show_switches(engine)
     # A live tape goes on counting where it stood; what came before is not on the board any more.
     engine.world.tape_seq = head.tape_pos
-    return Recovered(head, len(engine.books), steps), covered
+    return Recovered(head, len(engine.books), steps, tuple(recent)), covered

@@ -236,6 +236,16 @@ class History:
             where.add("(n, lot_no) < (?, ?)", *beyond)
         return await self._list("closed_lots", where, ("n", "lot_no"), True, limit)
 
+    async def mark_outs(self, account_no: int, fills: Sequence[tuple[int, int]]) -> dict[tuple[int, int], bytes]:
+        """Bodies of the mark-outs of fills, given and found by order and fill number."""
+        if not fills:
+            return {}
+        where = _Where("account_no = ?", account_no)
+        pairs = ", ".join("(?, ?)" for _ in fills)
+        where.add(f"(order_no, fill_no) IN (VALUES {pairs})", *(number for pair in fills for number in pair))
+        rows = await self._list("mark_outs", where, ("order_no", "fill_no"), False, len(fills))
+        return {(row[1], row[2]): row[-1] for row in rows}
+
     async def days(self, account_no: int, from_date: int, until_date: int, limit: int = MAX_ROWS) -> list[Values]:
         """Ends of trade dates, oldest first, both dates included."""
         where = _Where("account_no = ? AND trade_date >= ? AND trade_date <= ?", account_no, from_date, until_date)

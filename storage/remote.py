@@ -169,12 +169,16 @@ class RemoteStore(asyncio.Protocol):
 
     async def work(self, name: str, argument: bytes) -> bytes:
         """Have the writer do one of its jobs; its result. Raises ``StorageError`` when it could not."""
+        return await self.begin_work(name, argument)
+
+    def begin_work(self, name: str, argument: bytes) -> asyncio.Future[bytes]:
+        """The same without waiting for it."""
         if self._over:
             raise StorageBroken("the writer is gone")
         future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._works.append(future)
         self._send(Work(name, argument))
-        return await future
+        return future
 
     async def stop(self, timeout_s: float = STOP_TIMEOUT_S) -> int:
         """Let the writer finish everything and end; returns its exit status. Kills it after the timeout."""

@@ -88,6 +88,7 @@ def purge(store: SqliteStore, base: Base, before_at: int, keep_orders: Iterable[
         ]
         for order_no in old:
             db.execute("DELETE FROM orders WHERE account_no = ? AND order_no = ?", (account_no, order_no))
+            db.execute("DELETE FROM mark_outs WHERE account_no = ? AND order_no = ?", (account_no, order_no))
             purged.fills += db.execute(
                 "DELETE FROM fills WHERE account_no = ? AND order_no = ?", (account_no, order_no)
             ).rowcount

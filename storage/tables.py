@@ -2,7 +2,7 @@
 
 The primary key of each is its leading ``key_width`` columns. The DDL is in ``storage/migrations``; a test
 holds the two together. Every table is rebuilt from the archive or the journal, none is the only home of a
-fact.
+fact; only ``mark_outs`` follows from the tape beside them.
 """
 
 from __future__ import annotations
@@ -56,6 +56,7 @@ TABLES: dict[str, Table] = {
         _table("activities", 2, "account_no n activity_id activity_type at body"),
         _table("closed_lots", 3, "account_no n lot_no symbol at body"),
         _table("days", 2, "account_no trade_date at body"),
+        _table("mark_outs", 3, "account_no order_no fill_no at done body"),
         _table("accounts", 1, "account_no account_id name user_id status body"),
     )
 }

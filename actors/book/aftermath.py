@@ -114,6 +114,8 @@ def _book_trade(
     if charges_fees(profiles.get(fill.profile if isinstance(fill, e.OrderLegFilled) else fill.evidence.profile)):
         before = fill.filled_qty - fill.qty
         fees = fees_of(instrument, buying, fill.qty, fill.price, day.trade_date, before)
+        if book.settings is not None and book.settings.fee_mode == "per_order":
+            fees = tuple(structs.replace(fee, order_no=fill.order_no) for fee in fees)
     draws: tuple[tuple[int, int], ...] = ()
     settling, unpaid_lot, violation = change.net_money, 0, ""
     if book.type == "cash":

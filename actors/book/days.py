@@ -82,9 +82,9 @@ class _Booker:
 
 
 def _post_fees(book: Book, book_activity: _Booker) -> None:
-    """One activity for each kind of fee, rounded up to the cent (rules §14)."""
+    """One activity for each kind of fee, or for each kind and order, rounded up to the cent (rules §14)."""
     for fee in book.ledger().fees:
-        text = f"{fee.kind} fee"
+        text = f"{fee.kind} fee" + (f" of order {fee.order_no}" if fee.order_no else "")
         if fee.extrapolated:
             text += " (schedule_extrapolated)"
         book_activity("FEE", fee.kind, -ceil_cents(fee.pico), text)

@@ -14,7 +14,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from actors.book import assignments, days, expiries, margin_call, recalls
+from actors.book import assignments, days, dividends, expiries, margin_call, recalls
 from actors.book.draft import BrokenInvariant, Draft
 from actors.book.rules.margin.holdings import holds_options
 from actors.book.rules.matching.profiles import Profiles
@@ -42,6 +42,7 @@ DUES: Final[tuple[Due, ...]] = (
     Due("expiry", expiries.expiry_at, expiries.run_expiry, of_options=True),
     Due("assignment", assignments.assignment_at, assignments.draw_assignments, of_options=True),
     Due("end_of_day", days.end_of_day_at, days.end_day),
+    Due("dividend", dividends.dividend_at, dividends.run_dividends),
 )
 """In the order in which they happen at one instant."""
 _WITHOUT_OPTIONS: Final = tuple(due for due in DUES if not due.of_options)

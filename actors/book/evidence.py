@@ -62,7 +62,7 @@ def evidence(
         numbers.name, world.profile_hashes[numbers.name], _MODEL, s.collar_price, verdict.qty,
         numbers.kind, trail.quote_class, trail.draw_size, s.limit_price,
         status.luld_lower if status is not None else 0, status.luld_upper if status is not None else 0,
-        is_short_restricted(slot), s.reserve_ppm, trail.reserve_draw, s.inside_since, s.inside_from_start,
+        is_short_restricted(slot, world), s.reserve_ppm, trail.reserve_draw, s.inside_since, s.inside_from_start,
         trail.level, trail.ahead_before, trail.ahead_after,
         mark.price if mark is not None else 0, mark.size if mark is not None else 0,
         mark.at if mark is not None else 0, mark.exchange if mark is not None else "",

@@ -22,6 +22,7 @@ from actors.book.rules.matching.market_state import (
     USABLE,
     band_price,
     classify,
+    is_short_restricted,
 )
 from actors.book.rules.matching.model import (
     PPM,
@@ -126,7 +127,7 @@ def look(
     assert quote is not None
     buying = terms.side == "buy"
     limit, converted = order.limit_price, False
-    if not buying and slot.status is not None and slot.status.short_restricted:
+    if not buying and (slot.status is not None or world.officials) and is_short_restricted(slot, world):
         limit, converted = _above_bid(order, slot, quote.bid, watch)
     market = limit == 0
     far = quote.ask if buying else quote.bid

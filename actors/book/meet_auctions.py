@@ -61,7 +61,7 @@ def meet_auction(draft: Draft, order_no: int, slot: Slot, message: Auction, worl
         return
     if numbers.auctions == "quote" or message.size <= 0:
         return
-    if message.kind == "halt" and is_short_restricted(slot) and terms.position_intent == "sell_to_open":
+    if message.kind == "halt" and is_short_restricted(slot, world) and terms.position_intent == "sell_to_open":
         return
     fraction = terms.notional > 0 or terms.qty % QTY_PER_SHARE != 0
     money = terms.notional - order.filled_money if terms.notional else 0

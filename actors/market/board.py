@@ -13,9 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from heapq import heapify, heappop, heappush
+from typing import TYPE_CHECKING
 
 from actors.book.instruments import Instrument, Instruments
 from actors.market.messages import Quote, Status, Trade
+
+if TYPE_CHECKING:
+    from actors.market.bands import Bands
 
 Key = tuple[int, int]
 """``(account_no, order_no)``: the only order among simultaneous wakes (architecture §3.6)."""
@@ -50,6 +54,8 @@ class Slot:
     __slots__ = (
         "ask_up",
         "auction",
+        "bands",
+        "bands_told",
         "bid_down",
         "busy",
         "consumers",
@@ -93,6 +99,9 @@ class Slot:
         """The last print that is evidence (fill model §3)."""
         self.print_seq = 0
         self.status: Status | None = None
+        self.bands: Bands | None = None
+        """Computed price bands, where the feed tells none."""
+        self.bands_told = False
         self.rejoins = 0
         """How often places in this symbol's queues were lost: halts, new subscriptions, lost messages."""
         self.dead = False

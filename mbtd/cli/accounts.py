@@ -95,6 +95,7 @@ def _configure(args: argparse.Namespace) -> int:
         "intraday_mode",
         "unsettled_sales",
         "lot_method",
+        "fee_mode",
     )
     if not settings:
         raise UsageError("give at least one setting; see mbtd account configure --help")
@@ -203,6 +204,7 @@ def add_account_commands(commands: Any) -> None:
     configure.add_argument("--dtbp-check", choices=["both", "entry", "exit"])
     configure.add_argument("--intraday-mode", choices=["real_time_block", "eod_only"])
     configure.add_argument("--unsettled-sales", choices=["record", "refuse"])
+    configure.add_argument("--fee-mode", choices=["daily_aggregate", "per_order"])
     configure.add_argument("--lot-method", choices=["fifo", "lifo", "highest_cost", "lowest_cost"])
     configure.set_defaults(run=_configure)
     reset = verbs.add_parser("reset", help="begin again: no orders, no positions, this much cash; the history stays")

@@ -150,6 +150,17 @@ def _own(book: Book, f: Figures, world: World, today: int) -> dict[str, Any]:
             {"symbol": x.symbol, "qty": format_qty(x.qty), "expires_at": format_time(x.expires_at)}
             for x in ledger.locates
         ],
+        "dividends": [
+            {
+                "ca_id": x.ca_id,
+                "symbol": x.symbol,
+                "rate": format_scaled(x.rate, 9),
+                "ex_date": date_text(x.ex_date),
+                "payable_date": date_text(x.pay_date),
+                "receivable": format_money(x.money) if x.entitled else None,
+            }
+            for x in ledger.dividends
+        ],
         "configuration": render_configuration(book),
     }
 
@@ -172,6 +183,7 @@ def render_configuration(book: Book) -> dict[str, Any]:
         "intraday_mode": rules.intraday_mode,
         "unsettled_sales": rules.unsettled_sales,
         "lot_method": rules.lot_method,
+        "fee_mode": rules.fee_mode,
     }
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from hashlib import blake2b
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -30,6 +30,7 @@ from mbtd.groups import GroupCutter, restore, resume_at
 from mbtd.market.assets import contracts_by_symbol
 from mbtd.market.calendar import Calendar, TradeDays
 from mbtd.market.feeds.replay import last_roll, with_sessions
+from mbtd.market.markouts import MarkOuts
 from mbtd.market.recordings import Recording, open_recordings
 from mbtd.methods import BadParams, read_action
 from mbtd.rates import digest_of_rates, rates_of
@@ -39,6 +40,7 @@ from mbtd.replay.output import Output, encode_lines
 from mbtd.replay.progress import Progress
 from mbtd.replay.script import Command, Script, read_script
 from storage.lock import StateLock
+from storage.mark_outs import note
 
 if TYPE_CHECKING:
     from mbtd.cli.options import ReplayOptions
@@ -109,6 +111,7 @@ class Replay:
             self._lock.release()
             raise
         self._cursor = Cursor()
+        self._marks = MarkOuts()
 
     @classmethod
     def prepare(cls, options: ReplayOptions) -> Replay:
@@ -174,8 +177,7 @@ class Replay:
             self._lines.prime(book)
         self._lines.names = {no: name for name, no in engine.house.names.items()}
         tape = iter(self._tape())
-        for _ in range(head.tape_pos):
-            engine.refeed(next(tape))
+        self._refeed(tape, head.tape_pos)
         for account_no in sorted(engine.books):
             engine.waits.arm_all(engine.books[account_no])
         runner = _Runner(self, output, GroupCutter(engine, head), tape)
@@ -185,6 +187,21 @@ class Replay:
             output.close()
         store.checkpoint(truncate=True)
         return self._summary(started, resumed, messages, commands, runner.steps)
+
+    def _refeed(self, tape: Iterator[TapeMessage], count: int) -> None:
+        """Put the tape that was applied before back on the board, and follow its fills along it again."""
+        steps = [step for group in self._store.groups(0) if group.body for step in decode_steps(group.body)]
+        seen = place = 0
+        while place < count:
+            batch = [next(tape) for _ in range(min(INPUTS_PER_GROUP, count - place))]
+            for message in batch:
+                self._engine.refeed(message)
+            first = seen
+            while seen < len(steps) and steps[seen].tape_pos <= place + len(batch):
+                seen += 1
+            self._marks.apply(batch, place + 1, steps[first:seen])
+            place += len(batch)
+        self._marks.note(steps[seen:])
 
     def _summary(self, started: float, resumed: bool, messages: int, commands: int, steps: int) -> Summary:
         seconds = time.perf_counter() - started
@@ -229,9 +246,24 @@ class Replay:
         else:
             engine.command(account_no, action, command.at, _SYSTEM)
 
-    def store_group(self, cutter: GroupCutter, output: Output, script_next: int, finished: bool = False) -> int:
-        """Make everything so far durable, then write its lines; returns how many steps that was."""
+    def store_group(
+        self,
+        cutter: GroupCutter,
+        output: Output,
+        script_next: int,
+        messages: Sequence[TapeMessage],
+        finished: bool = False,
+    ) -> int:
+        """Make everything so far durable, then write its lines; returns how many steps that was.
+
+        ``messages``: what the engine has taken since the last group.
+        """
         steps = self._engine.take_steps()
+        self._marks.apply(messages, self._engine.world.tape_seq - len(messages) + 1, steps)
+        if finished:
+            self._marks.finish()
+        if rows := self._marks.take_rows():
+            self._store.change(lambda db: note(db, rows))
         chunk = encode_lines(self._lines, steps)
         output.length += len(chunk)
         cursor = msgspec.msgpack.encode(Cursor(script_next, output.length, finished))
@@ -270,7 +302,8 @@ class _Runner:
         replay, engine = self._replay, self._replay.engine
         commands = replay.commands
         first_command = script_next
-        messages = last_cut = 0
+        messages = 0
+        passed: list[TapeMessage] = []
         command_at = commands[script_next].at if script_next < len(commands) else NEVER
         quote, tape = engine.quote, engine.tape
         with Progress(replay.total, engine.world.tape_seq) as progress:
@@ -281,7 +314,8 @@ class _Runner:
                     script_next += 1
                     command_at = commands[script_next].at if script_next < len(commands) else NEVER
                     if len(engine.steps) >= EVENTS_PER_GROUP:
-                        self.steps += replay.store_group(self._cutter, self._output, script_next)
+                        self.steps += replay.store_group(self._cutter, self._output, script_next, passed)
+                        passed = []
                 if at > until:
                     break
                 if type(message) is Quote:
@@ -289,15 +323,16 @@ class _Runner:
                 else:
                     tape(message)
                 messages += 1
-                if messages - last_cut >= INPUTS_PER_GROUP or len(engine.steps) >= EVENTS_PER_GROUP:
-                    last_cut = messages
-                    self.steps += replay.store_group(self._cutter, self._output, script_next)
+                passed.append(message)
+                if len(passed) >= INPUTS_PER_GROUP or len(engine.steps) >= EVENTS_PER_GROUP:
+                    self.steps += replay.store_group(self._cutter, self._output, script_next, passed)
+                    passed = []
                     progress.show(engine.world.tape_seq, engine.world.now)
             while script_next < len(commands) and commands[script_next].at <= until:
                 replay.execute(commands[script_next])
                 script_next += 1
             engine.run_timers_through(until)
-            self.steps += replay.store_group(self._cutter, self._output, script_next, finished=True)
+            self.steps += replay.store_group(self._cutter, self._output, script_next, passed, finished=True)
         return messages, script_next - first_command
 
 

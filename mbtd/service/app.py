@@ -47,7 +47,7 @@ _encode = msgspec.json.Encoder().encode
 _PREVIEW = msgspec.json.Decoder(PlaceOrder)
 PRIVILEGED = frozenset({"order.cancel", "order.cancel_all"})
 """May use the reserved places of a mailbox."""
-OPERATORS_ONLY = frozenset({"account.recall_borrow"})
+OPERATORS_ONLY = frozenset({"account.recall_borrow", "account.announce_dividend"})
 """What the market does to an account, and no trader to itself."""
 
 

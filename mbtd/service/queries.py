@@ -63,9 +63,8 @@ class Queries:
         self._health = health
         self._options = OptionQueries(core, feed, pricing)
         self._decoders = {name: msgspec.json.Decoder(kind) for name, kind in r.READS.items()}
-        self._records = Records(
-            history, core.engine.world, feed.calendar, core.readers.bars if core.readers else Bars()
-        )
+        bars = core.readers.bars if core.readers else Bars()
+        self._records = Records(history, core.engine.world, feed.calendar, bars)
         self.account_no: AccountNo
         """Set by the application: finds an account and checks the right to read it."""
         self.sees_present: Callable[[Session], bool] = lambda session: True
@@ -187,18 +186,9 @@ class Queries:
                 rows, more = await self._own_accounts(session), False
             else:
                 rows, more = _page(await self._history.accounts(after, params.limit + 1), params.limit)
-            items = []
-            for row in rows:
-                card = decode_account(row[_BODY])
-                items.append(
-                    {
-                        "id": card.account_id,
-                        "name": card.name,
-                        "user_id": card.user_id,
-                        "type": card.type,
-                        "status": card.status,
-                    }
-                )
+            names = ("name", "user_id", "type", "status")
+            cards = [decode_account(row[_BODY]) for row in rows]
+            items = [{"id": card.account_id, **{name: getattr(card, name) for name in names}} for card in cards]
             return {"items": items, "next_page_token": str(rows[-1][0]) if more else None}
 
         self.answer_later(session, request_id, work)
@@ -320,7 +310,9 @@ class Queries:
                 book.account_no, order_no=order_no, limit=params.limit + 1, before_fill_no=token or None
             )
             rows, more = _page(found, params.limit)
-            items = [render_fill(decode_fill(row[_BODY])) for row in rows]
+            fills = [decode_fill(row[_BODY]) for row in rows]
+            marks = await self._core.markouts.of_fills(self._history, book.account_no, fills)
+            items = [render_fill(each) | {"mark_outs": mark} for each, mark in zip(fills, marks, strict=True)]
             return {"items": items, "next_page_token": str(rows[-1][1]) if more else None}
 
         self.answer_later(session, request_id, work)
@@ -331,9 +323,9 @@ class Queries:
             if row is None:
                 raise Refusal(make_error("not_found", "There is no fill of this id", field="fill_id"))
             self._check_owner(session, row[0], params.account)
-            record = decode_fill(row[_BODY])
-            key = (row[0], record.terms.order_no, record.fill.fill_no)
-            return receipt(record, self._core.engine.profiles) | {"mark_outs": self._core.markouts.render(key)}
+            fill = decode_fill(row[_BODY])
+            marks = await self._core.markouts.of_fills(self._history, row[0], [fill])
+            return receipt(fill, self._core.engine.profiles) | {"mark_outs": marks[0]}
 
         self.answer_later(session, request_id, work)
 

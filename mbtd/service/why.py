@@ -27,6 +27,7 @@ from actors.book.units import (
 from actors.market.world import Trace, World
 from mbtd.records.orders import OrderRecord, render_order
 from mbtd.records.projection import FillRecord
+from mbtd.service.waiting import end_numbers, wait_numbers
 
 Json = dict[str, Any]
 
@@ -99,6 +100,8 @@ def _fill_numbers(record: FillRecord) -> str:
     terms, fill = record.terms, record.fill
     v, verb = fill.evidence, "Bought" if terms.side == "buy" else "Sold"
     done = f"{verb} {format_qty(fill.qty)} at {format_price(fill.price)}"
+    if v.limit_price and not terms.legs:
+        done += f" (limit {format_price(v.limit_price)})"
     quote = f"bid {format_price(v.bid)} x {v.bid_size}, ask {format_price(v.ask)} x {v.ask_size}"
     if fill.reason in AUCTION_KINDS:
         return f"{done}; the official print was {v.print_size} at {format_price(v.print_price)}."
@@ -210,14 +213,14 @@ def why_live(book: Book, order: Order, record: OrderRecord, world: World, profil
     prices = ("near", "far", "last", "limit", "distance", "stop", "collar")
     numbers: Json = {name: format_price(found[name]) for name in prices if name in found}
     numbers |= {name: found[name] for name in ("near_size", "far_size", "queue_ahead") if name in found}
-    if "theta" in found:
+    if 0 <= found.get("theta", -1) <= 1_000_000:
         numbers["limit_stands_at"] = f"{_share(found['theta'])} of the spread"
     reason = found["reason"]
     return {
         "order": render_order(record),
         "state": "waiting",
         "reason": reason,
-        "explanation": f"{SENTENCES.get(reason, reason)} {_wait_numbers(order, found, world.now)}".strip(),
+        "explanation": f"{SENTENCES.get(reason, reason)} {wait_numbers(order, found, world.now)}".strip(),
         "quote_class": found.get("quote_class"),
         "numbers": numbers,
         "stands": found.get("level"),
@@ -226,37 +229,6 @@ def why_live(book: Book, order: Order, record: OrderRecord, world: World, profil
         "last_evaluations": _runs(found["trace"]),
         "reserved": format_money(order.reserved_money),
     }
-
-
-def _wait_numbers(order: Order, found: Json, now: int) -> str:
-    """The wait in one or two sentences of numbers."""
-    side, other = ("ask", "bid") if order.terms.side == "buy" else ("bid", "ask")
-    parts = []
-    if found.get("far") and "limit" in found:
-        away = found["distance"]
-        where = (
-            f"{format_price(away)} away from" if away > 0 else "at" if away == 0 else f"{format_price(-away)} through"
-        )
-        parts.append(
-            f"The {side} is {format_price(found['far'])} x {found['far_size']}, {where} the limit of "
-            f"{format_price(found['limit'])}."
-        )
-    elif found.get("far"):
-        parts.append(f"The {side} is {format_price(found['far'])} x {found['far_size']}.")
-    if found.get("queue_ahead") and found.get("level") == "joined":
-        parts.append(f"{found['queue_ahead']} stand before it at the best {other}, which shows {found['near_size']}.")
-    elif found.get("level") == "inside" and found.get("near"):
-        parts.append(f"It is itself the best {other}; the best of the others is {format_price(found['near'])}.")
-    if "collar" in found and found["reason"] == "collar":
-        parts.append(f"It may not trade beyond {format_price(found['collar'])}.")
-    if "stop" in found:
-        parts.append(f"The stop is {format_price(found['stop'])}; the last price is {format_price(found['last'])}."
-                     if "last" in found else f"The stop is {format_price(found['stop'])}.")  # fmt: skip
-    if found.get("until", 0) > now:
-        parts.append(f"It waits until {format_time(found['until'])}.")
-    if found.get("live_at"):
-        parts.append(f"It is live in the market at {format_time(found['live_at'])}.")
-    return " ".join(parts)
 
 
 def _runs(trace: Iterable[Trace]) -> list[Json]:
@@ -285,5 +257,5 @@ def why_ended(record: OrderRecord) -> Json:
         "order": render_order(record),
         "state": "ended",
         "reason": reason,
-        "explanation": SENTENCES.get(reason, f"The order is {record.status}."),
+        "explanation": f"{SENTENCES.get(reason, f'The order is {record.status}.')} {end_numbers(record)}",
     }

@@ -12,10 +12,11 @@ from collections.abc import Callable, Sequence
 from storage.migrations.m0001_initial import initial
 from storage.migrations.m0002_records import records
 from storage.migrations.m0003_audit import audit_chain
+from storage.migrations.m0004_mark_outs import mark_outs
 
 Step = Callable[[sqlite3.Connection], None]
 
-MIGRATIONS: Sequence[Step] = (initial, records, audit_chain)
+MIGRATIONS: Sequence[Step] = (initial, records, audit_chain, mark_outs)
 LATEST = len(MIGRATIONS)
 
 

@@ -46,6 +46,7 @@ PRODUCED_ELSEWHERE = {
             "unsettled_sale",
             "lots_not_accepted",
             "invalid_lots",
+            "invalid_dividend",
             "borrow_recalled",
             "overnight_disabled",
         ),

@@ -343,6 +343,8 @@ def buying_power() -> str:
     return stage.end()
 
 
+OF_DIVIDENDS = {"corporate_action"}
+"""In ``tests/money/test_dividends.py``."""
 OF_GROUPS = {"held", "exit_filled", "group_ended", "nothing_to_close"}
 """Their scenes need several orders; they are in ``tests/orders``."""
 OF_SWITCHES = {"trading_disabled", "market_data_disabled"}
@@ -355,5 +357,7 @@ def test_a_reason_is_reached(reason: str) -> None:
 
 
 def test_every_reason_has_its_scene_and_its_sentence() -> None:
-    assert set(SCENES) | OF_GROUPS | OF_SWITCHES == set(SENTENCES) == set(FILLS) | set(WAITS) | set(ENDS)
+    assert (
+        set(SCENES) | OF_DIVIDENDS | OF_GROUPS | OF_SWITCHES == set(SENTENCES) == set(FILLS) | set(WAITS) | set(ENDS)
+    )
     assert all(text.endswith(".") and text[0].isupper() for text in SENTENCES.values())

@@ -13,6 +13,7 @@ from actors.book import events as e
 from actors.book.instruments import Instrument
 from actors.book.rules.money.fees import KINDS, accrued_money, ceil_cents, fees_of, rate_on
 from actors.book.units import parse_price, parse_qty
+from actors.commands import ConfigureAccount
 from tests.money.rig import Bench
 
 STOCK = Instrument("00000000-0000-8000-a000-000000000001", "S")
@@ -113,3 +114,27 @@ def test_parity_charges_nothing() -> None:
     account = bench.account(profile="alpaca-parity")
     bench.order(account, "buy", "10")
     assert not bench.book(account).money.fees
+
+
+def test_fees_may_be_rounded_for_each_order_instead_of_once_a_day() -> None:
+    booked = {}
+    for mode in ("daily_aggregate", "per_order"):
+        bench = Bench("2026-08-03 10:00")
+        bench.quote("AAA", 100)
+        no = bench.account("100000", profile="realistic")
+        bench.do(no, ConfigureAccount(fee_mode=mode))  # type: ignore[arg-type]
+        for side in ("buy", "sell", "buy", "sell"):
+            bench.order(no, side, "10")
+            bench.engine.run_timers_through(bench.now + 10**9)
+            bench.now += 10**9
+        pending = accrued_money(bench.book(no).ledger().fees)
+        bench.go("2026-08-03 20:01")
+        fees = [event for event in bench.events(no, e.ActivityBooked) if event.activity_type == "FEE"]
+        assert -sum(event.net_money for event in fees) == pending
+        assert not bench.book(no).ledger().fees
+        booked[mode] = {}
+        for event in fees:
+            booked[mode].setdefault(event.activity_sub_type, []).append(event.net_money // -10_000)
+    # Two sales of 1,000 dollars: 2.06 cents of section 31 and 0.195 of TAF each; four orders of CAT.
+    assert booked["daily_aggregate"] == {"REG": [5], "TAF": [1], "CAT": [1]}
+    assert booked["per_order"] == {"REG": [3, 3], "TAF": [1, 1], "CAT": [1, 1, 1, 1]}

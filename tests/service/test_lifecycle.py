@@ -240,3 +240,20 @@ def test_check_config_shows_what_is_in_force_and_a_thrown_switch() -> None:
     (seed,) = [row for row in shown["settings"] if row["key"] == "engine.seed"]
     assert (seed["value"], seed["origin"]) == ("7", "environment MBTD_ENGINE__SEED")
     assert run_cli("check-config", MBTD_ENGINE__SEEED="7").returncode == 78
+
+
+def test_mark_outs_outlive_a_restart(tmp_path: Path) -> None:
+    daemon = Daemon(tmp_path / "state", "--seed", "23").start()
+    try:
+        with daemon.client() as client:
+            make_account(client, "a")
+            client.call("order.place", account="a", symbol="AAPL", side="buy", qty="1", type="market")
+            fill = until(lambda: client.call("fill.list", account="a")["items"])[0]
+            first = until(lambda: (client.call("fill.why", fill_id=fill["fill_id"])["mark_outs"] or {}).get("1s"))
+        assert daemon.stop() == 0
+        daemon.start()
+        with daemon.client() as client:
+            assert client.call("fill.why", fill_id=fill["fill_id"])["mark_outs"]["1s"] == first
+            assert client.call("fill.list", account="a")["items"][0]["mark_outs"]["1s"] == first
+    finally:
+        daemon.end()

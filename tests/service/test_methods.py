@@ -30,7 +30,7 @@ ACCOUNT_FIELDS = {
 }  # fmt: skip
 FILL_FIELDS = {
     "fill_id", "order_id", "client_order_id", "symbol", "side", "qty", "price", "net_amount", "filled_qty",
-    "order_status", "reason", "liquidity", "profile", "transaction_time", "seq",
+    "order_status", "reason", "liquidity", "profile", "transaction_time", "seq", "mark_outs",
 }  # fmt: skip
 POSITION_FIELDS = {
     "asset_id", "symbol", "exchange", "asset_class", "asset_marginable", "qty", "qty_available", "side",

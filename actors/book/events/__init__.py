@@ -46,6 +46,9 @@ from actors.book.events.money import (
     BorrowRecalled,
     CashViolated,
     DayEnded,
+    DividendAnnounced,
+    DividendEntitled,
+    DividendPaid,
     IntradayLow,
     MarginChanged,
     SettingsChanged,
@@ -140,6 +143,9 @@ Event = (
     | StructureChanged
     | StructureExitSet
     | StructureExitTriggered
+    | DividendAnnounced
+    | DividendEntitled
+    | DividendPaid
 )
 
 __all__ = [
@@ -158,6 +164,9 @@ __all__ = [
     "CashViolated",
     "CommandRefused",
     "DayEnded",
+    "DividendAnnounced",
+    "DividendEntitled",
+    "DividendPaid",
     "Event",
     "Evidence",
     "ExpiryReviewed",

@@ -38,7 +38,7 @@ class OfficialPriced(Fact, frozen=True, gc=False, array_like=True, tag="hp"):
     symbol: str
     trade_date: int
     kind: str
-    """``open`` or ``close``."""
+    """``open`` or ``close``; ``short_restricted``: short sales are restricted on the date (rule 201)."""
     price: int
     source: str
     """``auction``, or ``print``: the last eligible print of the core session stands for it."""

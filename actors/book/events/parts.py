@@ -76,6 +76,8 @@ class Fee(Struct, frozen=True, gc=False, array_like=True):
     pico: int
     extrapolated: bool = False
     """The day lies before the fee's first dated rate."""
+    order_no: int = 0
+    """The order that it is rounded for; 0: the day's fees of a kind are rounded together."""
 
 
 class Locate(Struct, frozen=True, gc=False, array_like=True):
@@ -92,6 +94,23 @@ class Recall(Struct, frozen=True, gc=False, array_like=True):
     symbol: str
     qty: int
     due_at: int
+
+
+class Dividend(Struct, frozen=True, gc=False, array_like=True):
+    """A cash dividend on its way (§4.1)."""
+
+    ca_id: str
+    symbol: str
+    rate: int
+    """Billionths of a dollar a share."""
+    ex_date: int
+    pay_date: int
+    entitled: bool = False
+    """Whether the roll into the ex-date is over; then"""
+    qty: int = 0
+    """is what was held there, signed, and"""
+    money: int = 0
+    """what it is owed, or owes."""
 
 
 class Call(Struct, frozen=True, gc=False, array_like=True):
@@ -121,3 +140,5 @@ class Settings(Struct, frozen=True, gc=False, array_like=True):
     """``record`` or ``refuse``: what happens to a sale that would be a violation in a cash account."""
     lot_method: str = "fifo"
     """Which tax lots a closing takes: ``fifo``, ``lifo``, ``highest_cost`` or ``lowest_cost``."""
+    fee_mode: str = "daily_aggregate"
+    """``daily_aggregate`` or ``per_order``: what fees are rounded up to the cent for (§14)."""

@@ -154,6 +154,8 @@ REASONS: Final[dict[str, Reason]] = dict(
            "Only a simple order that closes may say which tax lots it takes."),
         _r(3061, "invalid_lots", 422, _INVALID, "lots are invalid: {problem}",
            "Name open lots of the position as position.get lists them, with at least the order's quantity in all."),
+        _r(3062, "invalid_dividend", 422, _INVALID, "dividend is invalid: {problem}",
+           "A dividend has an id, a stock, a positive rate, and trading days as its dates."),
         _r(3101, "order_not_found", 404, _NOT_FOUND, "order not found for {order_id}",
            "There is no such order in this account."),
         _r(3102, "order_not_open", 422, _UNPROCESSABLE, 'order is already in "{status}" state',

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from actors.book.rules.admission.switches import reason_to_wait
 from actors.book.rules.matching.profiles import Numbers
+from actors.market.bands import SHORT_RESTRICTED
 from actors.market.board import Slot
 from actors.market.messages import Quote
 from actors.market.world import World
@@ -73,9 +74,13 @@ def band_price(slot: Slot, buying: bool) -> int:
     return slot.status.luld_upper if buying else slot.status.luld_lower
 
 
-def is_short_restricted(slot: Slot) -> bool:
-    """Whether short sales must be above the bid (rule 201)."""
-    return slot.status is not None and slot.status.short_restricted
+def is_short_restricted(slot: Slot, world: World) -> bool:
+    """Whether short sales must be above the bid (rule 201): the feed says so, or a print did today or yesterday."""
+    if slot.status is not None and slot.status.short_restricted:
+        return True
+    if not world.officials or world.session is None:
+        return False
+    return world.official(slot.symbol, world.session.trade_date, SHORT_RESTRICTED) > 0
 
 
 def _drifted(slot: Slot, quote: Quote) -> bool:

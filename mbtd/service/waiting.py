@@ -1,0 +1,102 @@
+"""Why an order waits, and how it ended, in sentences of numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from actors.book.state.book import Order
+from actors.book.units import NS_PER_SECOND, average_price, format_money, format_price, format_qty, format_time
+from mbtd.records.orders import OrderRecord
+
+Json = dict[str, Any]
+
+
+def wait_numbers(order: Order, found: Json, now: int) -> str:
+    """The wait in a few sentences of numbers."""
+    buying = order.terms.side == "buy"
+    side, other = ("ask", "bid") if buying else ("bid", "ask")
+    parts = []
+    if "stop" in found:
+        parts.append(_stop(found, buying))
+        if order.terms.limit_price:
+            parts.append(f"Its limit of {format_price(order.terms.limit_price)} counts from then on.")
+        if found.get("far"):
+            parts.append(f"The {side} is {format_price(found['far'])} x {found['far_size']}.")
+    elif found.get("far") and "limit" in found:
+        away = found["distance"]
+        where = (
+            f"{format_price(away)} away from" if away > 0 else "at" if away == 0 else f"{format_price(-away)} through"
+        )
+        parts.append(
+            f"The {side} is {format_price(found['far'])} x {found['far_size']}, {where} the limit of "
+            f"{format_price(found['limit'])}."
+        )
+    elif found.get("far"):
+        parts.append(f"The {side} is {format_price(found['far'])} x {found['far_size']}.")
+    if "stop" not in found:
+        parts += _place(found, other, buying)
+    if "collar" in found and found["reason"] == "collar":
+        parts.append(f"It may not trade beyond {format_price(found['collar'])}.")
+    if found.get("until", 0) > now:
+        parts.append(f"It waits until {format_time(found['until'])}.")
+    if found.get("live_at"):
+        parts.append(f"It is live in the market at {format_time(found['live_at'])}.")
+    return " ".join((*parts, *_history(order, found)))
+
+
+def _stop(found: Json, buying: bool) -> str:
+    stop, last = found["stop"], found.get("last")
+    if not last:
+        return f"The stop is {format_price(stop)}."
+    way, away = ("rise", stop - last) if buying else ("fall", last - stop)
+    if away <= 0:
+        return f"The stop is {format_price(stop)}; the last price is {format_price(last)}."
+    now = f"The last price is {format_price(last)}"
+    return f"{now}; it must {way} by {format_price(away)} to the stop at {format_price(stop)}."
+
+
+def _place(found: Json, other: str, buying: bool) -> list[str]:
+    """Where the order stands among those that wait on its side."""
+    near, limit = found.get("near", 0), found.get("limit", 0)
+    if found.get("queue_ahead") and found.get("level") == "joined":
+        return [f"{found['queue_ahead']} stand before it at the best {other}, which shows {found['near_size']}."]
+    if found.get("level") == "inside" and near:
+        return [f"It is itself the best {other}; the best of the others is {format_price(near)}."]
+    behind = (near - limit if buying else limit - near) if near and limit else 0
+    if behind > 0:
+        return [f"The best {other} is {format_price(near)} x {found['near_size']}, {format_price(behind)} before it."]
+    return []
+
+
+def _history(order: Order, found: Json) -> list[str]:
+    """How near it has come: partial fills, near misses and the closest look."""
+    parts = []
+    if order.filled_qty:
+        parts.append(f"{format_qty(order.filled_qty)} have filled so far.")
+    times = found["evaluations"]
+    if times:
+        looks = [entry.distance for entry in found["trace"] if entry.far]
+        closest = min((*looks, *([found["distance"]] if "distance" in found else [])), default=0)
+        missed = found["near_misses"]
+        text = f"It was looked at {times} time{_s(times)}, with {missed} near miss{'' if missed == 1 else 'es'}"
+        parts.append(f"{text}; the closest of late was {format_price(closest)} away." if closest > 0 else f"{text}.")
+    return parts
+
+
+def _s(count: int) -> str:
+    return "" if count == 1 else "s"
+
+
+def end_numbers(record: OrderRecord) -> str:
+    """What an ended order did, and when it ended."""
+    terms = record.terms
+    ended_at = record.filled_at or record.canceled_at or record.expired_at or record.replaced_at or record.updated_at
+    if terms.notional:
+        done = f"{format_money(record.filled_money)} of {format_money(terms.notional)} dollars were filled"
+    else:
+        done = f"{format_qty(record.filled_qty)} of {format_qty(terms.qty)} were filled"
+    if record.filled_qty and not terms.legs:
+        done += f" at {format_price(average_price(record.filled_money, record.filled_qty))} on average"
+    price = f", with a limit of {format_price(terms.limit_price)}" if terms.limit_price and not terms.legs else ""
+    lived = max(0, ended_at - terms.submitted_at)
+    return f"{done}{price}; it ended at {format_time(ended_at)}, {lived / NS_PER_SECOND:.3f} s after it was placed."

@@ -1,0 +1,65 @@
+"""What a user reads of an order that waits or has ended names the numbers it is about."""
+
+from __future__ import annotations
+
+import pytest
+
+from mbtd.records.orders import accepted_record, follow
+from mbtd.service.why import why_ended, why_live
+from tests.money.rig import SECOND, Bench
+
+
+def waiting(bench: Bench, no: int) -> str:
+    bench.engine.run_timers_through(bench.now + SECOND)
+    book = bench.book(no)
+    (order,) = book.orders.values()
+    record = accepted_record(order.terms, bench.now)
+    return str(why_live(book, order, record, bench.engine.world, bench.engine.profiles)["explanation"])
+
+
+@pytest.mark.parametrize(
+    ("terms", "said"),
+    [
+        (
+            {"type": "limit", "limit_price": "99.40"},
+            (
+                "The ask is 100.02 x 10000, 0.62 away from the limit of 99.4.",
+                "The best bid is 100 x 10000, 0.6 before it.",
+            ),
+        ),
+        (
+            {"type": "limit", "limit_price": "100.00"},
+            ("10000 stand before it at the best bid, which shows 10000.", "0 near misses"),
+        ),
+        (
+            {"type": "stop_limit", "stop_price": "101.00", "limit_price": "101.50"},
+            ("it must rise by 0.99 to the stop at 101.", "Its limit of 101.5 counts from then on."),
+        ),
+    ],
+)
+def test_a_waiting_order_names_its_distances(terms: dict[str, str], said: tuple[str, ...]) -> None:
+    bench = Bench("2026-08-03 10:00")
+    bench.quote("AAA", 100.00, 100.02)
+    no = bench.account(profile="realistic")
+    bench.order(no, "buy", "10", **terms)
+    text = waiting(bench, no)
+    for part in said:
+        assert part in text
+
+
+def test_an_ended_order_says_what_it_did_and_when() -> None:
+    bench = Bench("2026-08-03 10:00")
+    bench.quote("AAA", 100.00, 100.02)
+    no = bench.account(profile="realistic")
+    bench.order(no, "buy", "10", type="limit", limit_price="99.00", time_in_force="ioc")
+    bench.engine.run_timers_through(bench.now + SECOND)
+    record = None
+    for step in bench.engine.steps:
+        for event in (event for section in step.sections for event in section.events):
+            if type(event).__name__ == "OrderAccepted":
+                record = accepted_record(event, step.at)
+            elif record is not None and getattr(event, "order_no", 0):
+                record = follow(record, event, step.at)
+    assert record is not None
+    text = why_ended(record)["explanation"]
+    assert "0 of 10 were filled, with a limit of 99; it ended at 2026-08-03T14:00:00" in text
