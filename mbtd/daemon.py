@@ -7,6 +7,7 @@ Invariant: the process ends in ``os._exit`` after its logs are flushed, so nothi
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import gc
 import os
@@ -41,7 +42,7 @@ from mbtd.jobs.marks import Marks
 from mbtd.market.assets import contracts_by_symbol
 from mbtd.market.calendar import TradeDays
 from mbtd.market.reference import MetaStore, open_meta
-from mbtd.memory import give_back
+from mbtd.memory import MemoryWatch, give_back
 from mbtd.metrics import Metrics
 from mbtd.pricing.inputs import PricingInputs
 from mbtd.rates import rates_of
@@ -135,6 +136,8 @@ def status_of(error: BaseException) -> int:
     if isinstance(error, StorageError):
         log.error("daemon.ended", error=type(error).__name__, exc_info=error)
         return _say(str(error), EXIT_STATUS[kind_of(error)])
+    if isinstance(error, MemoryError):
+        return _say("out of memory; what was acknowledged is on disk (docs/runbook/out_of_memory.md)", 70)
     log.critical("daemon.failed", exc_info=error)
     return 74 if isinstance(error, OSError) and error.errno in DISK_ERRNOS else 70
 
@@ -203,6 +206,7 @@ class Daemon:
         self._reference = make_reference(config, feed)
         self._notifier = Notifier.from_environ(os.environ)
         self._stopping = anyio.Event()
+        self._memory = MemoryWatch()
         self._servers: list[Server] = []
         self._switchboard = Switchboard(self._core, feed)
         self._metrics: Metrics
@@ -214,6 +218,7 @@ class Daemon:
 
     async def run(self) -> int:
         """Start, serve, stop; the exit status."""
+        asyncio.get_running_loop().set_exception_handler(_on_callback_error)
         started_at = self._clock.wall_ns()
         core = self._core
         stored = self._config.storage
@@ -306,7 +311,9 @@ class Daemon:
             tasks.start_soon(work)
 
         def say_health() -> dict[str, Any]:
-            return health_of.health(core, feed, started_at, self._stopping.is_set, self._reference, self._switchboard)
+            return health_of.health(
+                core, feed, started_at, self._stopping.is_set, self._reference, self._switchboard, self._memory
+            )
 
         self._say_health = say_health
         self._metrics = Metrics(core, say_health, Marks(self._directory))
@@ -400,6 +407,8 @@ class Daemon:
             self._metrics.lag.note(lag)
             if lag < LAG_MAX_NS and self._core.failed is None and self._core.pump_moves():
                 self._notifier.watchdog()
+            if self._memory.look():
+                log.warning("memory.changed", low=self._memory.low, resident_bytes=self._memory.resident)
             if monotonic() - said > STATUS_NS:
                 said = monotonic()
                 self._notifier.status(self._one_line())
@@ -430,6 +439,14 @@ class Daemon:
             await server.close(goodbye)
         log.info("daemon.stopped", writer_status=status)
         return core.failed if core.failed is not None else status
+
+
+def _on_callback_error(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """An exception in a callback, where nobody waits for it. Without memory nothing can be right any more."""
+    error = context.get("exception")
+    if isinstance(error, MemoryError):
+        os._exit(status_of(error))
+    loop.default_exception_handler(context)
 
 
 async def _within(scope: anyio.CancelScope, words: list[str]) -> None:
