@@ -82,6 +82,7 @@ def run_unit(kind: str, number: int, seed: int, template: Template, trials: int 
             outcome = KINDS[kind].fault(Path(directory), wanted, seed * 10_000 + number, template)
         except Exception:
             outcome = Outcome(kind, trials=1, verify_failed=1, notes=[traceback.format_exc()[-3_000:]])
+        template.kill_daemons()
     outcome.seconds = round(time.monotonic() - started, 1)
     return Unit(kind, number, seed, outcome.trials, outcome.ok, outcome)
 
