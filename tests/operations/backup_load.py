@@ -185,14 +185,17 @@ class Load:
         return {"orders": len(found), "p50_ms": part(0.5), "p99_ms": part(0.99), "max_ms": round(found[-1], 2)}
 
 
-def measure(directory: Path, megabytes: int, quiet_s: float) -> dict[str, Any]:
+def built(directory: Path, megabytes: int) -> None:
+    """A state directory of that size, unless it is there already."""
+    if not (directory / "seed").exists():
+        shutil.rmtree(directory, ignore_errors=True)
+        Builder(directory).build(megabytes * 1_000_000)
+
+
+def measure(directory: Path, quiet_s: float) -> dict[str, Any]:
     """Everything; what was found, by name."""
     state, elsewhere = directory / "state", directory / "elsewhere"
-    started = time.monotonic()
-    builder = Builder(state)
-    builder.build(megabytes * 1_000_000)
-    found: dict[str, Any] = {"orders_in_history": builder.orders, "build_s": round(time.monotonic() - started, 1)}
-    del builder
+    found: dict[str, Any] = {"state_bytes": (state / "mbtd.sqlite3").stat().st_size}
     daemon = PatientDaemon(state, "--seed", str(SEED), MBTD_MARKET__SYNTHETIC__QUOTES_PER_SECOND="300").start()
     try:
         with Load(daemon.socket) as load:
@@ -240,10 +243,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.operations.backup_load")
     parser.add_argument("--megabytes", type=int, default=1_000)
     parser.add_argument("--quiet-seconds", type=float, default=QUIET_S)
+    parser.add_argument("--built", type=Path, help="keep the state that was made here, and use it again")
+    parser.add_argument("--build-only", action="store_true", help="only make it")
     args = parser.parse_args()
     directory = Path(tempfile.mkdtemp(prefix="mbtd-backup-"))
     try:
-        found = measure(directory, args.megabytes, args.quiet_seconds)
+        kept = args.built or directory / "built"
+        built(kept, args.megabytes)
+        if args.build_only:
+            return 0
+        shutil.copytree(kept, directory / "state")
+        found = measure(directory, args.quiet_seconds)
     finally:
         shutil.rmtree(directory)
     print(json.dumps(found))
