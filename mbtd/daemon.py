@@ -207,6 +207,8 @@ class Daemon:
         self._notifier = Notifier.from_environ(os.environ)
         self._stopping = anyio.Event()
         self._memory = MemoryWatch()
+        self._address = ""
+        """Where clients connect."""
         self._servers: list[Server] = []
         self._switchboard = Switchboard(self._core, feed)
         self._metrics: Metrics
@@ -276,7 +278,7 @@ class Daemon:
                 self._gateway = gateway
                 tasks.start_soon(_within, gateway, words)
             self._notifier.ready("serving")
-            log.info("daemon.ready", socket=str(self._directory / "mbtd.sock"), feed=self._feed.name)
+            log.info("daemon.ready", socket=self._address, feed=self._feed.name)
             await self._stopping.wait()
             status = await self._stop(app)
             tasks.cancel_scope.cancel()
@@ -360,10 +362,12 @@ class Daemon:
             server = Server(app, access, limits=limits, allowed=allowed)
             self._servers.append(server)
             if handed.get(name):
+                path = str(handed[name][0].getsockname())
                 for listener in handed[name]:
                     await server.serve(listener)
             else:
                 await server.listen(Path(path))
+            self._address = self._address or path
 
     async def _signals(self) -> None:
         with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:

@@ -40,7 +40,7 @@ def _state(args: argparse.Namespace) -> Path:
     if named:
         return Path(named)
     here = Path("var")
-    return SERVICE_STATE if not here.is_dir() and SERVICE_STATE.is_dir() else here
+    return SERVICE_STATE if not (here / "mbtd.sqlite3").exists() and SERVICE_STATE.is_dir() else here
 
 
 def _backups(args: argparse.Namespace) -> Path:
