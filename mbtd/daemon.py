@@ -32,6 +32,7 @@ from mbtd.console.admin import Admin, Running
 from mbtd.console.beside import run_beside
 from mbtd.console.prompt import Prompt
 from mbtd.core import Core
+from mbtd.ending import on_callback_error, say, status_of
 from mbtd.entropy import SystemEntropy
 from mbtd.feeds import FeedRefused, make_feed, make_reference
 from mbtd.gateway_child import command as gateway_command
@@ -48,7 +49,7 @@ from mbtd.pricing.inputs import PricingInputs
 from mbtd.rates import rates_of
 from mbtd.reload import Settings, raise_needs_restart
 from mbtd.rpc.errors import Refusal, make_error
-from mbtd.rpc.server import ALL_ROLES, ListenError, Server
+from mbtd.rpc.server import ALL_ROLES, Server
 from mbtd.rpc.session import Role
 from mbtd.seeds import keep_seed, partition_seed, read_seed
 from mbtd.service.app import App
@@ -58,8 +59,7 @@ from mbtd.service.tape_stream import TapeStream
 from mbtd.switchboard import Switchboard
 from mbtd.systemd import Notifier, inherited_sockets
 from mbtd.tape import TapeReaders, open_files
-from storage.errors import DISK_ERRNOS, AlreadyRunning, Corrupt, StorageBroken, StorageError, WrongDatabase
-from storage.frames import EXIT_STATUS, kind_of
+from storage.errors import AlreadyRunning, StorageBroken
 from storage.history import History
 from storage.lock import StateLock
 
@@ -84,27 +84,27 @@ def main(options: ServeOptions) -> int:
     try:
         loaded = Config.load(find_config(path, os.environ), os.environ, flags)
     except (ConfigError, OSError) as error:
-        return _say(str(error), 78)
+        return say(str(error), 78)
     config = loaded.config
     directory = Path(config.storage.directory)
     try:
         profiles = Profiles({name: dict(numbers) for name, numbers in config.profiles.items()})
         if profiles.get(config.engine.profile) is None:
-            return _say(f"engine.profile: unknown fill profile {config.engine.profile!r}", 78)
+            return say(f"engine.profile: unknown fill profile {config.engine.profile!r}", 78)
         drawn = int.from_bytes(SystemEntropy().draw(7), "big") | 1
         seed = read_seed(config, directory, drawn)
         feed = make_feed(config, seed)
     except ValueError as error:
-        return _say(str(error), error.status if isinstance(error, FeedRefused) else 78)
+        return say(str(error), error.status if isinstance(error, FeedRefused) else 78)
     except OSError as error:
-        return _say(f"cannot use the state directory {directory}: {error.strerror}", 78)
+        return say(f"cannot use the state directory {directory}: {error.strerror}", 78)
     try:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         lock = StateLock.acquire(directory, wait_s=_lock_wait_s(directory), inheritable=True)
     except AlreadyRunning as error:
-        return _say(str(error), 75)
+        return say(str(error), 75)
     except OSError as error:
-        return _say(f"cannot use the state directory {directory}: {error.strerror}", 78)
+        return say(f"cannot use the state directory {directory}: {error.strerror}", 78)
     logs.set_up(
         config.log.level, config.log.format, stream=sys.stderr.buffer, repeat_every_s=config.log.repeat_every_s
     )
@@ -123,28 +123,6 @@ def main(options: ServeOptions) -> int:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)
-
-
-def status_of(error: BaseException) -> int:
-    """Say what ended the daemon; a task group's only exception counts as itself."""
-    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]
-    if isinstance(error, ListenError):
-        return _say(str(error), 78)
-    if isinstance(error, Corrupt | WrongDatabase):
-        return _say(str(error), 65)
-    if isinstance(error, StorageError):
-        log.error("daemon.ended", error=type(error).__name__, exc_info=error)
-        return _say(str(error), EXIT_STATUS[kind_of(error)])
-    if isinstance(error, MemoryError):
-        return _say("out of memory; what was acknowledged is on disk (docs/runbook/out_of_memory.md)", 70)
-    log.critical("daemon.failed", exc_info=error)
-    return 74 if isinstance(error, OSError) and error.errno in DISK_ERRNOS else 70
-
-
-def _say(text: str, status: int) -> int:
-    sys.stderr.write(f"mbtd serve: {text}\n")
-    return status
 
 
 def _lock_wait_s(directory: Path) -> float:
@@ -220,7 +198,7 @@ class Daemon:
 
     async def run(self) -> int:
         """Start, serve, stop; the exit status."""
-        asyncio.get_running_loop().set_exception_handler(_on_callback_error)
+        asyncio.get_running_loop().set_exception_handler(on_callback_error)
         started_at = self._clock.wall_ns()
         core = self._core
         stored = self._config.storage
@@ -231,7 +209,7 @@ class Daemon:
         except StorageBroken as error:
             if core.failed is None:
                 raise
-            return _say(str(error), core.failed)
+            return say(str(error), core.failed)
         keep_seed(self._directory, self._seed)
         log.info(
             "recovery.finished",
@@ -443,14 +421,6 @@ class Daemon:
             await server.close(goodbye)
         log.info("daemon.stopped", writer_status=status)
         return core.failed if core.failed is not None else status
-
-
-def _on_callback_error(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """An exception in a callback, where nobody waits for it. Without memory nothing can be right any more."""
-    error = context.get("exception")
-    if isinstance(error, MemoryError):
-        os._exit(status_of(error))
-    loop.default_exception_handler(context)
 
 
 async def _within(scope: anyio.CancelScope, words: list[str]) -> None:

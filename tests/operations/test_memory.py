@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from actors.commands import PlaceOrder
-from mbtd.daemon import status_of
+from mbtd.ending import status_of
 from mbtd.memory import MemoryWatch, limit_bytes, resident_bytes
 from tests.oracle.rig import SECOND, Do, feed, open_engine, session
 from tests.oracle.scripts import ACCOUNTS, OPEN
