@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -72,9 +73,9 @@ class PatientDaemon(Daemon):
 
 
 def run_cli(*words: str, socket: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """``mbtd …`` with all the time that a large state needs."""
+    """``mbtd …`` with all the time that a large state needs, as low in priority as the backup's unit."""
     named = {"MBTD_SOCKET": str(socket)} if socket is not None else {}
-    command = [sys.executable, "-m", "mbtd.cli", *words]
+    command = ["nice", "-n", "10", sys.executable, "-m", "mbtd.cli", *words]
     return subprocess.run(
         command, env={**ENVIRON, **named}, capture_output=True, text=True, timeout=PATIENCE_S, check=False
     )
@@ -209,6 +210,7 @@ def measure(directory: Path, quiet_s: float) -> dict[str, Any]:
         found |= {"backup_bytes": made["bytes"], "copy_s": made["seconds"], "backup_s": round(end - begin, 1)}
         found |= {"refused": load.refused}
         found |= {"without": load.figures(calm, begin), "during": load.figures(begin, end)}
+        os.nice(10)
         restored = printed(run_cli("restore", made["backup"], "--state", str(elsewhere), "--json"))
         backup_hash = verify(Path(made["backup"])).state_hash
         found |= {"hashes_equal": restored["state_hash"] == backup_hash, "restored_ok": restored["ok"]}
