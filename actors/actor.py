@@ -253,12 +253,12 @@ class Waits:
             if watch is not None and watch.due_at:
                 self.timers.add(watch.due_at, (*key, t.DWELL))
 
-    def arm_account(self, book: Book, *, anew: bool = True) -> None:
+    def arm_account(self, book: Book, *, anew: bool = True, quiet_until: int = 0) -> None:
         """Make the account's own timers follow from its book: what is due, and the paced look at its margin.
 
         The look happens on a fixed grid of instants, so it does not depend on when the account was armed. What
         both depend on changes only with the money record and the positions: without ``anew`` the same record is
-        passed over.
+        passed over. Up to ``quiet_until`` nothing can change what a look finds: the last one before it is enough.
         """
         if self.world.days is None:
             return
@@ -273,7 +273,8 @@ class Waits:
         if not book.quarantined:
             due = dues.next_due(book, self.world)
             if money is not None and margin_call.is_leveraged(book):
-                look = (self.world.now // MARGIN_LOOK_NS + 1) * MARGIN_LOOK_NS
+                since = max(self.world.now, quiet_until - MARGIN_LOOK_NS)
+                look = (since // MARGIN_LOOK_NS + 1) * MARGIN_LOOK_NS
         for old, new, purpose in ((old_due, due, t.DUE), (old_look, look, t.MARGIN)):
             if old != new:
                 self.timers.remove(old, (account_no, 0, purpose))

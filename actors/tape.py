@@ -20,6 +20,7 @@ from actors.book.state.book import Watch
 from actors.inputs import TapeInput, TimerInput
 from actors.market.board import Slot
 from actors.market.messages import Auction, FeedState, Quote, Session, Status, TapeMessage, Trade
+from actors.timers import MARGIN
 from actors.turns import Turns
 
 _TAPE = TapeInput()
@@ -283,7 +284,7 @@ class Market(Turns):
         """
         timers = self.waits.timers
         while timers.next_due < before:
-            self._run_due(_ALL)
+            self._run_due(_ALL, before - 1)
 
     def run_timers_through(self, until: int) -> None:
         """Run every timer due at or before ``until`` and move the time there."""
@@ -299,7 +300,8 @@ class Market(Turns):
             self._run_due(most)
         return self.waits.timers.next_due <= until
 
-    def _run_due(self, most: int) -> None:
+    def _run_due(self, most: int, until: int = 0) -> None:
+        """``until``: no message comes before this instant."""
         due, entries = self.waits.timers.take(most)
         self.world.now = max(self.world.now, due)
         for account_no, order_no, purpose in entries:
@@ -312,7 +314,9 @@ class Market(Turns):
 
             self.turn(book, run, (order_no,) if order_no else ())
             if not order_no:
-                self.waits.arm_account(book)
+                # Without a message no price moves: after a look that led to nothing only the last one is worth it.
+                quiet = purpose == MARGIN and not self.has_sections
+                self.waits.arm_account(book, quiet_until=until if quiet else 0)
             if self.has_sections:
                 self.input_seq += 1
                 self.close_step(TimerInput(account_no, order_no, purpose))

@@ -52,9 +52,9 @@ def test_a_store_that_the_journal_does_not_reach_back_to_is_refused(
     front, _ = stores
     front.trim(5, projected_elsewhere=True)
     (tmp_path / "other").mkdir()
-    with contextlib.closing(SqliteStore.open(tmp_path / "other", ballast_bytes=0)) as empty:
-        with pytest.raises(Corrupt, match="does not continue the store"):
-            catch_up(front, empty)
+    empty = SqliteStore.open(tmp_path / "other", ballast_bytes=0)
+    with contextlib.closing(empty), pytest.raises(Corrupt, match="does not continue the store"):
+        catch_up(front, empty)
 
 
 def test_a_daemon_whose_journal_is_gone_says_so_and_serves_nobody(tmp_path: Path) -> None:
