@@ -49,7 +49,7 @@ def _wake(bench: Bench, step_ns: int) -> None:
     bench.engine.run_timers_through(until)
 
 
-@pytest.mark.parametrize("fall", [0.0, 8.0, 20.0, 35.0, 45.0])
+@pytest.mark.parametrize("fall", [0.0, 20.0, 35.0])
 def test_one_leap_is_the_same_as_every_half_minute(fall: float, monkeypatch: pytest.MonkeyPatch) -> None:
     looks = [0]
     real = margin_call.look
