@@ -286,13 +286,14 @@ class Waits:
             if watch is not None and watch.due_at:
                 self.timers.add(watch.due_at, (*key, t.DWELL))
 
-    def arm_account(self, book: Book, *, anew: bool = True, looked: bool = False) -> None:
+    def arm_account(self, book: Book, *, anew: bool = True, looked: bool = False, quiet_until: int = 0) -> None:
         """Make the account's own timers follow from its book: what is due, and the paced look at its margin.
 
         The look happens on a fixed grid of instants, so it does not depend on when the account was armed. What
         both depend on changes only with the money record, cash, margin profile and positions: without ``anew`` the
         same ones are passed over. ``looked``: a look has just changed nothing, so there need be none before a price
-        leaves the account's band.
+        leaves the account's band; where it has no band, the last one before ``quiet_until``, up to which no price
+        moves, or before its next due is enough.
         """
         if self.world.days is None:
             return
@@ -319,6 +320,9 @@ class Waits:
             look = t.NEVER
         else:
             self.margin_sweep.drop(account_no)
+            if looked and look != t.NEVER:
+                since = max(self.world.now, min(quiet_until, due) - MARGIN_LOOK_NS)
+                look = (since // MARGIN_LOOK_NS + 1) * MARGIN_LOOK_NS
         for old, new, purpose in ((old_due, due, t.DUE), (old_look, look, t.MARGIN)):
             if old != new:
                 self.timers.remove(old, (account_no, 0, purpose))

@@ -309,7 +309,7 @@ class Market(Turns):
         """
         timers = self.waits.timers
         while timers.next_due < before:
-            self._run_due(_ALL)
+            self._run_due(_ALL, before - 1)
 
     def run_timers_through(self, until: int) -> None:
         """Run every timer due at or before ``until`` and move the time there."""
@@ -327,7 +327,8 @@ class Market(Turns):
             self._run_due(most)
         return self.waits.timers.next_due <= until
 
-    def _run_due(self, most: int) -> None:
+    def _run_due(self, most: int, until: int = 0) -> None:
+        """``until``: no message comes before this instant."""
         self.world.now = max(self.world.now, self.waits.timers.next_due)
         self.waits.sweep_margin(self.waits.timers.next_due)
         _, entries = self.waits.timers.take(most)
@@ -341,7 +342,9 @@ class Market(Turns):
 
             self.turn(book, run, (order_no,) if order_no else ())
             if not order_no:
-                self.waits.arm_account(book, looked=purpose == MARGIN and not self.has_sections)
+                # Without a message no price moves: after a look that led to nothing it is not worth many more.
+                looked = purpose == MARGIN and not self.has_sections
+                self.waits.arm_account(book, looked=looked, quiet_until=until)
             if self.has_sections:
                 self.input_seq += 1
                 self.close_step(TimerInput(account_no, order_no, purpose))

@@ -69,6 +69,10 @@ class Turns:
             if book.groups or book.closing:
                 contingent.follow_up(draft, self.world, self.profiles)
             draft.check()
+        except MemoryError:
+            # Not this account's fault, and nothing after it could be trusted: the process ends.
+            draft.discard()
+            raise
         except Exception as error:
             good = False
             draft.discard()

@@ -7,6 +7,7 @@ Invariant: the process ends in ``os._exit`` after its logs are flushed, so nothi
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import gc
 import os
@@ -31,6 +32,7 @@ from mbtd.console.admin import Admin, Running
 from mbtd.console.beside import run_beside
 from mbtd.console.prompt import Prompt
 from mbtd.core import Core
+from mbtd.ending import on_callback_error, say, status_of
 from mbtd.entropy import SystemEntropy
 from mbtd.feeds import FeedRefused, make_feed, make_reference
 from mbtd.gateway_child import command as gateway_command
@@ -41,13 +43,13 @@ from mbtd.jobs.marks import Marks
 from mbtd.market.assets import contracts_by_symbol
 from mbtd.market.calendar import TradeDays
 from mbtd.market.reference import MetaStore, open_meta
-from mbtd.memory import give_back
+from mbtd.memory import MemoryWatch, give_back
 from mbtd.metrics import Metrics
 from mbtd.pricing.inputs import PricingInputs
 from mbtd.rates import rates_of
 from mbtd.reload import Settings, raise_needs_restart
 from mbtd.rpc.errors import Refusal, make_error
-from mbtd.rpc.server import ALL_ROLES, ListenError, Server
+from mbtd.rpc.server import ALL_ROLES, Server
 from mbtd.rpc.session import Role
 from mbtd.seeds import keep_seed, partition_seed, read_seed
 from mbtd.service.app import App
@@ -57,8 +59,7 @@ from mbtd.service.tape_stream import TapeStream
 from mbtd.switchboard import Switchboard
 from mbtd.systemd import Notifier, inherited_sockets
 from mbtd.tape import TapeReaders, open_files
-from storage.errors import DISK_ERRNOS, AlreadyRunning, Corrupt, StorageBroken, StorageError, WrongDatabase
-from storage.frames import EXIT_STATUS, kind_of
+from storage.errors import AlreadyRunning, StorageBroken
 from storage.history import History
 from storage.lock import StateLock
 
@@ -83,27 +84,27 @@ def main(options: ServeOptions) -> int:
     try:
         loaded = Config.load(find_config(path, os.environ), os.environ, flags)
     except (ConfigError, OSError) as error:
-        return _say(str(error), 78)
+        return say(str(error), 78)
     config = loaded.config
     directory = Path(config.storage.directory)
     try:
         profiles = Profiles({name: dict(numbers) for name, numbers in config.profiles.items()})
         if profiles.get(config.engine.profile) is None:
-            return _say(f"engine.profile: unknown fill profile {config.engine.profile!r}", 78)
+            return say(f"engine.profile: unknown fill profile {config.engine.profile!r}", 78)
         drawn = int.from_bytes(SystemEntropy().draw(7), "big") | 1
         seed = read_seed(config, directory, drawn)
         feed = make_feed(config, seed)
     except ValueError as error:
-        return _say(str(error), error.status if isinstance(error, FeedRefused) else 78)
+        return say(str(error), error.status if isinstance(error, FeedRefused) else 78)
     except OSError as error:
-        return _say(f"cannot use the state directory {directory}: {error.strerror}", 78)
+        return say(f"cannot use the state directory {directory}: {error.strerror}", 78)
     try:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         lock = StateLock.acquire(directory, wait_s=_lock_wait_s(directory), inheritable=True)
     except AlreadyRunning as error:
-        return _say(str(error), 75)
+        return say(str(error), 75)
     except OSError as error:
-        return _say(f"cannot use the state directory {directory}: {error.strerror}", 78)
+        return say(f"cannot use the state directory {directory}: {error.strerror}", 78)
     logs.set_up(
         config.log.level, config.log.format, stream=sys.stderr.buffer, repeat_every_s=config.log.repeat_every_s
     )
@@ -122,26 +123,6 @@ def main(options: ServeOptions) -> int:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)
-
-
-def status_of(error: BaseException) -> int:
-    """Say what ended the daemon; a task group's only exception counts as itself."""
-    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]
-    if isinstance(error, ListenError):
-        return _say(str(error), 78)
-    if isinstance(error, Corrupt | WrongDatabase):
-        return _say(str(error), 65)
-    if isinstance(error, StorageError):
-        log.error("daemon.ended", error=type(error).__name__, exc_info=error)
-        return _say(str(error), EXIT_STATUS[kind_of(error)])
-    log.critical("daemon.failed", exc_info=error)
-    return 74 if isinstance(error, OSError) and error.errno in DISK_ERRNOS else 70
-
-
-def _say(text: str, status: int) -> int:
-    sys.stderr.write(f"mbtd serve: {text}\n")
-    return status
 
 
 def _lock_wait_s(directory: Path) -> float:
@@ -203,6 +184,9 @@ class Daemon:
         self._reference = make_reference(config, feed)
         self._notifier = Notifier.from_environ(os.environ)
         self._stopping = anyio.Event()
+        self._memory = MemoryWatch()
+        self._address = ""
+        """Where clients connect."""
         self._servers: list[Server] = []
         self._switchboard = Switchboard(self._core, feed)
         self._metrics: Metrics
@@ -214,6 +198,7 @@ class Daemon:
 
     async def run(self) -> int:
         """Start, serve, stop; the exit status."""
+        asyncio.get_running_loop().set_exception_handler(on_callback_error)
         started_at = self._clock.wall_ns()
         core = self._core
         stored = self._config.storage
@@ -224,7 +209,7 @@ class Daemon:
         except StorageBroken as error:
             if core.failed is None:
                 raise
-            return _say(str(error), core.failed)
+            return say(str(error), core.failed)
         keep_seed(self._directory, self._seed)
         log.info(
             "recovery.finished",
@@ -271,7 +256,7 @@ class Daemon:
                 self._gateway = gateway
                 tasks.start_soon(_within, gateway, words)
             self._notifier.ready("serving")
-            log.info("daemon.ready", socket=str(self._directory / "mbtd.sock"), feed=self._feed.name)
+            log.info("daemon.ready", socket=self._address, feed=self._feed.name)
             await self._stopping.wait()
             status = await self._stop(app)
             tasks.cancel_scope.cancel()
@@ -306,7 +291,9 @@ class Daemon:
             tasks.start_soon(work)
 
         def say_health() -> dict[str, Any]:
-            return health_of.health(core, feed, started_at, self._stopping.is_set, self._reference, self._switchboard)
+            return health_of.health(
+                core, feed, started_at, self._stopping.is_set, self._reference, self._switchboard, self._memory
+            )
 
         self._say_health = say_health
         self._metrics = Metrics(core, say_health, Marks(self._directory))
@@ -354,10 +341,12 @@ class Daemon:
             server = Server(app, access, limits=limits, allowed=allowed)
             self._servers.append(server)
             if handed.get(name):
+                path = str(handed[name][0].getsockname())
                 for listener in handed[name]:
                     await server.serve(listener)
             else:
                 await server.listen(Path(path))
+            self._address = self._address or path
 
     async def _signals(self) -> None:
         with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
@@ -401,6 +390,8 @@ class Daemon:
             self._metrics.lag.note(lag)
             if lag < LAG_MAX_NS and self._core.failed is None and self._core.pump_moves():
                 self._notifier.watchdog()
+            if self._memory.look():
+                log.warning("memory.changed", low=self._memory.low, resident_bytes=self._memory.resident)
             if monotonic() - said > STATUS_NS:
                 said = monotonic()
                 self._notifier.status(self._one_line())

@@ -11,6 +11,7 @@ from mbtd.core import Core
 from mbtd.jobs.marks import Marks
 from mbtd.market.feed import STATE_SENTENCES, Feed, FeedStatus
 from mbtd.market.reference import ReferenceKeeper
+from mbtd.memory import MemoryWatch, resident_bytes
 from mbtd.switchboard import Switchboard
 
 
@@ -21,6 +22,7 @@ def health(
     stopping: Callable[[], bool],
     reference: ReferenceKeeper | None = None,
     switchboard: Switchboard | None = None,
+    memory: MemoryWatch | None = None,
 ) -> dict[str, Any]:
     """The state of everything an operator asks about first."""
     reasons = []
@@ -45,6 +47,8 @@ def health(
         reasons.append("reference_old")
     if core.interest is not None and core.interest.left_out:
         reasons.append("interest_full")
+    if memory is not None and memory.low:
+        reasons.append("memory_low")
     quarantined = sum(1 for book in core.engine.books.values() if book.quarantined)
     if quarantined:
         reasons.append("accounts_quarantined")
@@ -99,6 +103,10 @@ def health(
         },
         "last": {kind: format_time(round(at * 1e9)) for kind, at in Marks(core.directory).read().items()},
         "limits": {"mailbox": core.mailroom.capacity},
+        "memory": {
+            "resident_bytes": resident_bytes(),
+            "limit_bytes": memory.limit or None if memory is not None else None,
+        },
     }
 
 

@@ -70,6 +70,10 @@ BALLAST_BYTES: Final = 8 * MIB
 TAPE_DAY_MAX_BYTES: Final = 2 * GIB
 TAPE_MAX_DAYS: Final = 7
 
+# Memory (operations §2): of what the service's control group allows.
+MEMORY_LOW_PERCENT: Final = 85
+MEMORY_OK_PERCENT: Final = 75
+
 # Stopping (operations §6).
 DRAIN_MAX_MS: Final = 1_000
 RECONNECT_AFTER_MS: Final = 1_000

@@ -22,6 +22,7 @@ from actors.book.rules.admission.switches import SWITCHES
 from mbtd import __version__
 from mbtd.core import Core
 from mbtd.jobs.marks import Marks
+from mbtd.memory import limit_bytes, resident_bytes
 from mbtd.spread import Spread
 
 SLO_COMMIT_NS: Final = 10_000_000
@@ -120,7 +121,9 @@ class Metrics(Collector):
     def _process(self, core: Core) -> Iterator[Any]:
         usage = resource.getrusage(resource.RUSAGE_SELF)
         yield _counter("mbtd_cpu_seconds", "Processor time used.", usage.ru_utime + usage.ru_stime)
-        yield _gauge("mbtd_resident_bytes", "Memory in use.", _resident_bytes())
+        yield _gauge("mbtd_resident_bytes", "Memory in use.", resident_bytes())
+        if limit := limit_bytes():
+            yield _gauge("mbtd_memory_limit_bytes", "Memory that the control group allows.", limit)
         yield _gauge("mbtd_open_files", "Open descriptors.", len(os.listdir("/proc/self/fd")))
         for name, value in self.slo().items():
             yield _gauge(f"mbtd_slo_{name}_ratio", "Share within the service level since the start.", value["share"])
@@ -129,10 +132,6 @@ class Metrics(Collector):
 def _files(directory: Path) -> list[Path]:
     journal = directory / "journal"
     return [path for place in (directory, journal) for path in sorted(place.glob("mbtd.sqlite3*")) if path.is_file()]
-
-
-def _resident_bytes() -> int:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:

@@ -99,6 +99,8 @@ class Switchboard:
                 self._running = scope
                 try:
                     await self._feed.run(self._core)
+                except MemoryError:
+                    raise
                 except Exception:
                     log.exception("feed.failed", feed=self._feed.name)
             self._running = None

@@ -152,7 +152,8 @@ def integrity(path: Path) -> list[str]:
 
 
 def _describe(directory: Path, now: str, release: str, seconds: float) -> Manifest:
-    with contextlib.closing(sqlite3.connect(f"{(directory / FILE_NAME).as_uri()}?mode=ro", uri=True)) as db:
+    path = (directory / FILE_NAME).absolute()
+    with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as db:
         seq, input_seq, at = db.execute(
             "SELECT seq_last, input_seq, at FROM journal ORDER BY group_no DESC LIMIT 1"
         ).fetchone()

@@ -126,7 +126,7 @@ def _close_behind_cancels(draft: Draft, action: PlaceOrder, world: World, profil
     order = parse(action, world.instruments)
     refusal = order if isinstance(order, Refusal) else None
     if refusal is not None:
-        again = repeat_of_unlisted(book, action, refusal, world)
+        again = repeat_of_unlisted(book, action, world)
         if isinstance(again, Placed):
             return again
     key = 0

@@ -93,7 +93,7 @@ def _place(draft: Draft, action: PlaceOrder, world: World, profiles: Profiles) -
     book = draft.book
     order = parse(action, world.instruments)
     if type(order) is Refusal:
-        return repeat_of_unlisted(book, action, order, world) or account_refusal(book) or order
+        return repeat_of_unlisted(book, action, world) or account_refusal(book) or order
     key = 0
     if action.client_order_id is not None:
         key = client_key(action.client_order_id)
@@ -131,24 +131,28 @@ def first_of(book: Book, client_order_id: str, key: int, fingerprint: int) -> Pl
     return Placed(live.terms if live is not None else None, known >> 25, duplicate=True)
 
 
-def repeat_of_unlisted(book: Book, action: PlaceOrder, refused: Refusal, world: World) -> Placed | Refusal | None:
-    """The order that was accepted before its instrument changed, when this repeats it: a repeat is no new order."""
+def repeat_of_unlisted(book: Book, action: PlaceOrder, world: World) -> Placed | Refusal | None:
+    """The order that was accepted before its instrument changed, when this repeats it: a repeat is no new order.
+
+    For an order that cannot be read as it stands; ``None`` when it never could, or when the client id is new.
+    """
     client_id = action.client_order_id
-    if client_id is None or refused.reason not in _OF_THE_LISTING:
+    if client_id is None:
+        return None
+    key = client_key(client_id)
+    if key not in book.recent and client_id not in book.by_client:
         return None
     symbols = [leg.symbol for leg in action.legs or ()] or [action.symbol or ""]
     found = [each for symbol in symbols if (each := world.instruments.find(symbol)) is not None]
     listed = Instruments(replace(each, active=True, tradable=True, fractionable=True) for each in found)
     order = parse(action, listed)
     if not isinstance(order, Refusal):
-        return first_of(book, client_id, client_key(client_id), order.fingerprint)
+        return first_of(book, client_id, key, order.fingerprint)
     # What is not listed at all cannot be compared; an id that was accepted is believed then.
-    known = book.recent.get(client_key(client_id))
-    return first_of(book, client_id, client_key(client_id), known & 0x1FFFFFF) if known is not None else None
-
-
-_OF_THE_LISTING = frozenset(("asset_not_found", "asset_not_active", "asset_not_tradable", "asset_not_fractionable"))
-"""Refusals of an order's form that can come to be after the order was accepted."""
+    known = book.recent.get(key)
+    if len(found) == len(symbols) or known is None:
+        return None
+    return first_of(book, client_id, key, known & 0x1FFFFFF)
 
 
 def admit(book: Book, order: Parsed, world: World) -> tuple[Parsed, Need] | Refusal:

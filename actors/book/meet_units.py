@@ -106,7 +106,7 @@ def _sight(draft: Draft, order: Order, world: World, numbers: Numbers) -> Sight 
         quote = slot.quote
         if quote.ask <= 0:
             return f"leg:{leg.symbol}:no_far_side"
-        if leg.is_stock and leg.position_intent == "sell_to_open" and is_short_restricted(slot):
+        if leg.is_stock and leg.position_intent == "sell_to_open" and is_short_restricted(slot, world):
             return f"leg:{leg.symbol}:ssr"
         far, size = (quote.ask, quote.ask_size) if buying else (quote.bid, quote.bid_size)
         consumed = draft.book.consumed.get(side_key(leg.symbol, buying)) if draft.book.consumed else None

@@ -17,6 +17,7 @@ from mbtd.cli.users import add_set_tier
 from mbtd.rpc.client import Client
 
 BACKUP_VARIABLE = "MBTD_BACKUPS"
+SERVICE_STATE = Path("/var/lib/mbtd")
 
 
 def admin_socket(args: argparse.Namespace) -> Path:
@@ -34,7 +35,12 @@ def connect_admin(args: argparse.Namespace) -> Client:
 
 
 def _state(args: argparse.Namespace) -> Path:
-    return Path(args.state or os.environ.get("STATE_DIRECTORY") or "var")
+    """Given, told by systemd, below the working directory, or the service's."""
+    named = args.state or os.environ.get("STATE_DIRECTORY")
+    if named:
+        return Path(named)
+    here = Path("var")
+    return SERVICE_STATE if not (here / "mbtd.sqlite3").exists() and SERVICE_STATE.is_dir() else here
 
 
 def _backups(args: argparse.Namespace) -> Path:
@@ -198,7 +204,8 @@ def _add_files(commands: Any) -> None:
                         help="the recordings of a replay's state directory")  # fmt: skip
     verify.set_defaults(run=_verify)
     for parser in (backup, restore, verify):
-        parser.add_argument("--state", metavar="DIR", help="the state directory ($STATE_DIRECTORY, ./var)")
+        places = f"$STATE_DIRECTORY, ./var, {SERVICE_STATE}"
+        parser.add_argument("--state", metavar="DIR", help=f"the state directory ({places})")
         parser.add_argument(
             "--backups", metavar="DIR", help=f"the backups' place (${BACKUP_VARIABLE}, STATE/backups)"
         )

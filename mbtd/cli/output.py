@@ -143,3 +143,18 @@ def explain_refusal(error: RpcError) -> None:
     elif data.retryable:
         wait = f" in {data.retry_after_ms / 1000:g} s" if data.retry_after_ms else ""
         say(f"  what to do try again{wait}")
+
+
+FINDING_COLUMNS = [("check", "check"), ("looked at", "looked_at"), ("result", "result")]
+
+
+def findings(found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The checks of ``mbtd verify`` as rows of a table."""
+    return [
+        {
+            "check": each["check"],
+            "looked_at": each["looked_at"],
+            "result": "ok" if each["ok"] else "; ".join(each["wrong"][:3]),
+        }
+        for each in found
+    ]

@@ -127,6 +127,8 @@ class Admin:
             session.refuse(request_id, refusal.error)
         except JobFailed as error:
             session.refuse(request_id, make_error("internal_error", str(error)))
+        except MemoryError:
+            raise
         except Exception as error:
             log.exception("operator.request_failed")
             session.refuse(request_id, make_error("internal_error", f"{type(error).__name__}: {error}"[:300]))

@@ -114,8 +114,10 @@ class Shell:
         return self._client.call("admin.show", what=words[0])
 
     def _switch(self, words: list[str]) -> Any:
-        if len(words) < 3 or words[0] not in SWITCHES or words[1] not in ("on", "off"):
+        if len(words) < 2 or words[0] not in SWITCHES or words[1] not in ("on", "off"):
             raise Misspoken(f"switch {'|'.join(SWITCHES)} on|off WHY")
+        if len(words) < 3:
+            raise Misspoken(f"say why, for the audit trail: switch {words[0]} {words[1]} WHY")
         return self._client.call("admin.switch", name=words[0], on=words[1] == "on", why=" ".join(words[2:]))
 
     def _log_level(self, words: list[str]) -> Any:
@@ -136,6 +138,9 @@ class Shell:
             output.put(status_text(answer))
         elif words[0] == "show":
             _put_table(answer[words[1]])
+        elif words[0] == "verify" and "findings" in answer:
+            output.put(output.table(output.findings(answer["findings"]), output.FINDING_COLUMNS))
+            output.put(f"{answer['accounts']} accounts up to event {answer['seq']} of {answer['directory']}")
         else:
             output.put(output.block(answer) or "done")
         return status

@@ -144,7 +144,8 @@ def storage(core: Core, health: dict[str, Any]) -> dict[str, Any]:
 
 def limits() -> Rows:
     """Every bound that is built in; what may be set is under ``config``."""
-    return [{"limit": name, "value": value} for name, value in vars(bounds).items() if name.isupper()]
+    named = ((name, value) for name, value in vars(bounds).items() if name.isupper() and "_" in name)
+    return [{"limit": name, "value": value} for name, value in named]
 
 
 def config(loaded: Loaded[Any]) -> Rows:

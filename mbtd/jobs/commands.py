@@ -86,6 +86,8 @@ def backup(state: Path, backups: Path, args: argparse.Namespace) -> int:
             output.put_json({"items": rows})
         elif rows:
             output.put(output.table(rows, [("made at", "made_at"), ("event", "seq"), ("path", "path")]))
+        else:
+            output.say(f"there is no backup in {backups}")
         return exits.DONE
     if not (state / FILE_NAME).exists():
         return _fail(args, f"there is no state in {state}; name it with --state", exits.USAGE)
@@ -136,7 +138,9 @@ def restore(state: Path, backups: Path, args: argparse.Namespace) -> int:
         if args.until is not None:
             found = [pair for pair in found if pair[1].at <= parse_time(args.until)]
         if not found:
-            return _fail(args, f"there is no fitting backup in {backups}", exits.USAGE)
+            return _fail(
+                args, f"there is no fitting backup in {backups}; name one, or their place with --backups", exits.USAGE
+            )
         path = found[-1][0]
     until = parse_time(args.until) if args.until is not None else None
     try:
@@ -192,9 +196,5 @@ def _show(report: Report, args: argparse.Namespace) -> None:
     if args.json:
         output.put_json({"ok": report.ok, **msgspec.to_builtins(report), "wrong": report.wrong})
         return
-    rows = [
-        {"check": f.check, "looked": f.looked_at, "result": "ok" if f.ok else "; ".join(f.wrong[:3])}
-        for f in report.findings
-    ]
-    output.put(output.table(rows, [("check", "check"), ("looked at", "looked"), ("result", "result")]))
+    output.put(output.table(output.findings(msgspec.to_builtins(report.findings)), output.FINDING_COLUMNS))
     output.say(f"{report.accounts} accounts up to event {report.seq}; state {report.state_hash[:16]}")

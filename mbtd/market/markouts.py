@@ -96,7 +96,7 @@ class MarkOuts:
                     elif kind is OrderLegFilled:
                         fill = None
                     elif kind is UserErased:
-                        self.forget(event.account_nos)  # type: ignore[attr-defined]
+                        self.forget(event.account_nos)  # type: ignore[union-attr]
                     elif fill is not None and kind is PositionChanged:
                         self._note_fill(section.account_no, fill, event, step)  # type: ignore[arg-type]
                         fill = None

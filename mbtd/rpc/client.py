@@ -183,9 +183,10 @@ class Client:
         order_id = client_order_id or new_client_order_id()
         deadline = time.monotonic() + give_up_s
         params = {"account": account, **fields, "client_order_id": order_id}
-        sent = False
+        sent = unknown = False
         pause_s = _BACKOFF_FIRST_S
         while True:
+            refused: RpcRefusal | None = None
             try:
                 if self._socket is None:
                     self.connect()
@@ -194,12 +195,17 @@ class Client:
             except RpcRefusal as refusal:
                 if refusal.reason not in {"outcome_unknown", "shutting_down"}:
                     raise
+                unknown = unknown or refusal.reason == "outcome_unknown"
+                refused = refusal
                 pause_s = max(pause_s, refusal.retry_after_s)
             except (ConnectionLost, TimeoutError):
                 self.close()
                 if not sent:
                     raise
+                unknown = True
             if time.monotonic() + pause_s > deadline:
+                if refused is not None and not unknown:
+                    raise refused
                 raise unanswered(order_id, give_up_s)
             time.sleep(pause_s)
             pause_s = min(2 * pause_s, _BACKOFF_MAX_S)

@@ -1,6 +1,7 @@
 """Requests that wait for their account's turn.
 
-Invariants: what fails in its turn, or after it, is answered and never reaches the pump; a request whose deadline
+Invariants: what fails in its turn, or after it, is answered and never reaches the pump, except a lack of memory,
+which ends the process (:mod:`mbtd.memory`); a request whose deadline
 has passed when its turn comes is not started (operations §4).
 """
 
@@ -33,6 +34,8 @@ async def answered(session: Session, request_id: RequestId, work: Callable[[], A
     """Run what answers a request outside a turn; a failure is the request's, never the daemon's."""
     try:
         await work()
+    except MemoryError:
+        raise
     except Exception as error:
         answer_failure(session, request_id, error)
 
@@ -56,6 +59,8 @@ def queue_turn(
             return
         try:
             work()
+        except MemoryError:
+            raise
         except Exception as error:
             answer_failure(session, request_id, error)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from msgspec import Struct
 from tests.crash.disk import failing_sync, file_limit, full_calls, small_disk, torn_log, torn_store
 from tests.crash.faults import broken_clients, kills, lost_feed, stepping_clock
 from tests.crash.garbage import garbage
+from tests.crash.memory import killed_by_the_kernel, refused_by_the_allocator
 from tests.crash.template import Template
 from tests.crash.trial import Outcome
 
@@ -43,6 +45,8 @@ KINDS: dict[str, Kind] = {
     "clock": Kind(stepping_clock, 10, 10),
     "feed": Kind(lost_feed, 10, 5),
     "garbage": Kind(garbage, 10, 5),
+    "oom-kill": Kind(killed_by_the_kernel, 5, 4),
+    "oom-error": Kind(refused_by_the_allocator, 5, 4),
     "clients": Kind(broken_clients, 2, 5),
 }
 
@@ -64,17 +68,21 @@ def read_log(path: Path) -> list[Unit]:
     for line in path.read_bytes().splitlines() if path.exists() else ():
         try:
             units.append(msgspec.json.decode(line, type=Unit))
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, msgspec.ValidationError):
             continue
     return units
 
 
 def run_unit(kind: str, number: int, seed: int, template: Template, trials: int | None = None) -> Unit:
-    """One directory's trials, from the seed and the unit's number alone."""
+    """One directory's trials, from the seed and the unit's number alone. What breaks in it is a failure of it."""
     wanted = KINDS[kind].trials if trials is None else trials
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="mbtd-campaign-") as directory:
-        outcome = KINDS[kind].fault(Path(directory), wanted, seed * 10_000 + number, template)
+        try:
+            outcome = KINDS[kind].fault(Path(directory), wanted, seed * 10_000 + number, template)
+        except Exception:
+            outcome = Outcome(kind, trials=1, verify_failed=1, notes=[traceback.format_exc()[-3_000:]])
+        template.kill_daemons()
     outcome.seconds = round(time.monotonic() - started, 1)
     return Unit(kind, number, seed, outcome.trials, outcome.ok, outcome)
 
@@ -102,7 +110,7 @@ def run(
                     return
                 unit = run_unit(kind, number, seed, template, trials)
                 with log.open("ab") as file:
-                    file.write(msgspec.json.encode(unit) + b"\n")
+                    file.write(b"\n" + msgspec.json.encode(unit) + b"\n")
                 yield unit
     finally:
         template.close()

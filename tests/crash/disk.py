@@ -163,18 +163,25 @@ def _await_tracer(trial: Trial, tracer: int) -> None:
 def torn_log(directory: Path, count: int, seed: int, template: Template) -> Outcome:
     """The journal's log cut at frame edges and inside frames: always a gap-free, verified prefix.
 
-    The writer's store has nothing of it then: it never gets a group before the journal's disk has it.
+    The writer never gets a group before the journal's disk has it, so its store is taken away, or, when the journal
+    relies on it already, back to what its disk has for certain.
     """
     outcome, random = Outcome("torn log"), Random(seed)
     state = _left_by_a_kill(directory, outcome, seed, template)
     log = state / DIRECTORY / f"{FILE_NAME}-wal"
-    for path in state.glob(f"{FILE_NAME}*"):
+    front = open_front(_copied(directory, state), take_epoch=False)
+    with contextlib.closing(front):
+        relied_on = front.trimmed_seq() > 0
+    for path in state.glob(f"{FILE_NAME}-*" if relied_on else f"{FILE_NAME}*"):
         path.unlink()
     seen = 0
     for edge in _chosen(log, count, random):
         outcome.trials += 1
         cut = edge + random.choice((0, 0, random.randrange(WAL_FRAME)))
         seq = _after_cut(directory, state, f"{DIRECTORY}/{log.name}", cut, outcome)
+        if seq is None:
+            outcome.trials -= 1
+            continue
         if seq < seen:
             outcome.lost += 1
             outcome.note(f"cut at {cut}: the prefix ends at {seq}, that of an earlier cut at {seen}")
@@ -216,16 +223,26 @@ def _chosen(log: Path, count: int, random: Random) -> list[int]:
     return used if len(used) <= count else sorted(random.sample(used, count))
 
 
-def _after_cut(directory: Path, state: Path, log: str, size: int, outcome: Outcome) -> int:
-    """The last event after a start on a copy whose log ends at ``size``; the copy is verified."""
+def _copied(directory: Path, state: Path) -> Path:
     copy = directory / "cut"
     shutil.rmtree(copy, ignore_errors=True)
     shutil.copytree(state, copy, ignore=shutil.ignore_patterns("*.sock", "*-shm", "tape", "ballast"))
+    return copy
+
+
+def _after_cut(directory: Path, state: Path, log: str, size: int, outcome: Outcome) -> int | None:
+    """The last event after a start on a copy whose log ends at ``size``; the copy is verified.
+
+    None for a cut that no disk could make: below what the store has for certain.
+    """
+    copy = _copied(directory, state)
     with (copy / log).open("r+b") as file:
         file.truncate(size)
     store = SqliteStore.open(copy, take_epoch=False, ballast_bytes=0)
     front = open_front(copy, take_epoch=False)
     with contextlib.closing(store), contextlib.closing(front):
+        if front.head().seq < store.head().seq:
+            return None
         catch_up(front, store)
         seq = store.head().seq
         if front.head().seq != seq:

@@ -98,8 +98,16 @@ class Template:
                 self._daemons[pid] = Forked(self, pid)
                 self._begun.append(pid)
 
+    def kill_daemons(self) -> None:
+        """End every daemon that still runs; its writer ends with it."""
+        for daemon in list(self._daemons.values()):
+            if daemon.poll() is None:
+                os.kill(daemon.pid, signal.SIGKILL)
+                daemon.wait()
+
     def close(self) -> None:
-        """End it. Daemons that still run are left alone."""
+        """End it, and whatever it began."""
+        self.kill_daemons()
         self._socket.close()
         self._process.wait(PATIENCE_S)
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from tests.crash.processes import ROOT, DaemonProcess, Wire
+from tests.crash.processes import PATIENCE_S, ROOT, DaemonProcess, Wire
 
 CLIENTS = 200
 
@@ -97,6 +97,51 @@ async def latencies(path: Path, seconds: float, clients: int = 4, gap_s: float =
 
     await asyncio.gather(*(one(number) for number in range(clients)))
     return out
+
+
+async def served_beside(state: Path, pairs: int, clients: int = CLIENTS) -> dict[str, Any]:
+    """Well-behaved clients do a fixed amount of work while all the others misbehave; what became of it.
+
+    Nothing here depends on how fast the machine is: the crowd is waited for, and each answer has its patience.
+    """
+    daemon = DaemonProcess(state, quotes_per_s=500)
+    others: subprocess.Popen[bytes] | None = None
+    try:
+        await daemon.ready()
+        wire = await Wire.connect(daemon.socket)
+        for number in range(4):
+            await wire.call("account.create", name=f"quick-{number}", cash="1000000")
+        others = _start(daemon.socket, clients)
+        connected = 0
+        async with asyncio.timeout(PATIENCE_S):
+            while connected < clients // 2:
+                shown = (await wire.call("admin.show", what="clients", limit=1_000))["result"]
+                connected = len(shown["clients"])
+                await asyncio.sleep(0.05)
+        done = await asyncio.gather(*(_pairs(daemon.socket, number, pairs) for number in range(4)))
+        health = (await wire.call("health.get"))["result"]
+        await wire.close()
+        return {"connected": connected, "answered": sum(done), "health": health, "crowd_lives": others.poll() is None}
+    finally:
+        if others is not None:
+            others.kill()
+            others.wait()
+        daemon.close()
+
+
+async def _pairs(path: Path, number: int, pairs: int) -> int:
+    """Orders placed and cancelled one after another; how many answers were results."""
+    wire = await Wire.connect(path)
+    account = f"quick-{number}"
+    order: dict[str, Any] = {"symbol": "SPY", "qty": "1", "side": "buy", "type": "limit", "limit_price": "1.00"}
+    good = 0
+    for _ in range(pairs):
+        answer = await wire.call("order.place", account=account, **order)
+        good += "result" in answer
+        answer = await wire.call("order.cancel", account=account, order_id=answer["result"]["order"]["id"])
+        good += "result" in answer
+    await wire.close()
+    return good
 
 
 def quantile(values: list[float], part: float) -> float:

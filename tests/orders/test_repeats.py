@@ -62,7 +62,7 @@ def test_a_repeat_outlives_the_listing(order: PlaceOrder, what: dict[str, Any]) 
     assert other.reason == "client_order_id_not_unique"
     fresh = desk.do(structs.replace(order, client_order_id="another"))
     assert isinstance(fresh, Refusal)
-    assert fresh.reason in ("asset_not_active", "asset_not_tradable")
+    assert fresh.reason.endswith(("_not_active", "_not_tradable"))
 
 
 def test_a_repeat_outlives_the_instrument_itself() -> None:
