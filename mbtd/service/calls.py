@@ -77,6 +77,8 @@ class Relay:
     """Stands in for the caller's session: puts the answer beside what was said about the login."""
 
     __slots__ = ("_head", "_session", "limits", "number", "peer", "state")
+    on_behalf = True
+    """Whoever asks through it sees what the account may see."""
 
     def __init__(self, session: Session, head: bytes) -> None:
         self._session = session

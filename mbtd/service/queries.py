@@ -15,6 +15,7 @@ from actors.book.rules.matrix import published
 from actors.book.rules.reasons import REASONS
 from actors.book.state.book import Book
 from actors.book.units import BadNumber, parse_time
+from actors.market.world import World
 from mbtd import __version__
 from mbtd.core import Core
 from mbtd.market.bars import Bars
@@ -66,6 +67,10 @@ class Queries:
         )
         self.account_no: AccountNo
         """Set by the application: finds an account and checks the right to read it."""
+        self.world_of: Callable[[Session, int], World] = lambda session, account_no: core.engine.world
+        """Set by the application: with which marks an account is shown to a connection."""
+        self.bars_of: Callable[[Session, int], Bars | None] = lambda session, account_no: None
+        """Set by the application: by which bars its past is shown."""
         self.sees_present: Callable[[Session], bool] = lambda session: True
         """Set by the application: whether a connection may see quotes of the present lane."""
         self._on_account: dict[str, Callable[[Session, RequestId, Book, Any], None]] = {
@@ -174,7 +179,8 @@ class Queries:
         engine = self._core.engine
         user = engine.house.users.get(book.user_id)
         name = self._core.lines.names.get(book.account_no, "")
-        self._now(session, request_id, render_account(book, name, user.tier if user else "free", engine.world))
+        world = self.world_of(session, book.account_no)
+        self._now(session, request_id, render_account(book, name, user.tier if user else "free", world))
 
     def _account_list(self, session: Session, request_id: RequestId, params: r.Page) -> None:
         after = _number(params.page_token)
@@ -291,7 +297,7 @@ class Queries:
     # ── positions, fills ─────────────────────────────────────────────────────────────────────────────────
 
     def _position_list(self, session: Session, request_id: RequestId, book: Book, params: r.PositionList) -> None:
-        world = self._core.engine.world
+        world = self.world_of(session, book.account_no)
         symbols = [symbol for symbol in sorted(book.positions) if symbol > (params.page_token or "")]
         page = symbols[: params.limit]
         items = [render_position(book, book.positions[symbol], world) for symbol in page]
@@ -302,7 +308,7 @@ class Queries:
         position = book.positions.get(params.symbol)
         if position is None:
             raise Refusal(_rule_error("position_not_found"))
-        self._now(session, request_id, render_position(book, position, self._core.engine.world))
+        self._now(session, request_id, render_position(book, position, self.world_of(session, book.account_no)))
 
     def _fill_list(self, session: Session, request_id: RequestId, book: Book, params: r.FillList) -> None:
         async def work() -> Any:
@@ -340,7 +346,8 @@ class Queries:
         """A method about the past: the present is taken in its turn, the rest is read afterwards."""
 
         def answer(session: Session, request_id: RequestId, book: Book, params: Any) -> None:
-            now = present(book, self._core.engine.world, self._core.now())
+            no = book.account_no
+            now = present(book, self.world_of(session, no), self._core.now(), self.bars_of(session, no))
             self._later(session, request_id, lambda: method(now, params))
 
         return answer
@@ -397,7 +404,9 @@ class Queries:
     def _subscribe(self, session: Session, request_id: RequestId, params: r.Subscribe) -> None:
         from mbtd.service.subscribe import Subscriber
 
-        subscriber = Subscriber(self._core, self._history, self.account_no, self._spawn, self.sees_present)
+        subscriber = Subscriber(
+            self._core, self._history, self.account_no, self._spawn, self.sees_present, self.world_of
+        )
         subscriber.run(session, request_id, params)
 
 
