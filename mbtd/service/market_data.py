@@ -13,7 +13,6 @@ from typing import Annotated, Any, Final, Literal
 from msgspec import Meta
 
 from actors.book.instruments import Instrument
-from actors.book.units import BadNumber, parse_time
 from actors.market.messages import Session as MarketSession
 from mbtd.market.bars import MINUTE_NS, Bar, aggregate, spans_of_minutes
 from mbtd.market.calendar import new_york_date, to_int
@@ -25,6 +24,7 @@ from mbtd.service.desk import Desk, Handler
 from mbtd.service.entitlement import EVERYTHING, Entitlement, entitlement_of
 from mbtd.service.lanes import Lane, Lanes
 from mbtd.service.reads import Params
+from mbtd.service.times import instant
 
 SYMBOLS_MAX: Final = 1_000
 BARS_MAX: Final = 5_000
@@ -244,19 +244,6 @@ def _month(day: int) -> int:
     return day // 100 * 100 + 1
 
 
-def instant(text: str | None, field: str) -> int | None:
-    """A time or a date. Raises the refusal."""
-    if text is None:
-        return None
-    try:
-        if len(text) == 10:
-            year, month, day = text.split("-")
-            return midnight(int(year) * 10_000 + int(month) * 100 + int(day))
-        return parse_time(text)
-    except (BadNumber, ValueError):
-        refuse("invalid_params", f"{field} is not an RFC 3339 time", field=field)
-
-
 def split_token(token: str | None) -> tuple[str, int]:
     """Where a page begins. Raises the refusal."""
     if token is None:
@@ -267,4 +254,4 @@ def split_token(token: str | None) -> tuple[str, int]:
     return symbol, int(at)
 
 
-__all__ = ["MINUTE_NS", "MarketData", "MarketSession", "instant", "split_token"]
+__all__ = ["MINUTE_NS", "MarketData", "MarketSession", "split_token"]

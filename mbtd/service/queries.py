@@ -14,7 +14,6 @@ import msgspec
 from actors.book.rules.matrix import published
 from actors.book.rules.reasons import REASONS
 from actors.book.state.book import Book
-from actors.book.units import BadNumber, parse_time
 from actors.market.world import World
 from mbtd import __version__
 from mbtd.core import Core
@@ -31,6 +30,7 @@ from mbtd.service import reads as r
 from mbtd.service.options import OptionQueries
 from mbtd.service.order_views import as_of_now, find_leg, find_order, open_orders, past_legs
 from mbtd.service.records import Present, Records, present
+from mbtd.service.times import instant
 from mbtd.service.turns import answered, queue_turn
 from mbtd.service.why import receipt, render_fill, why_ended, why_live
 from storage.history import History
@@ -233,7 +233,7 @@ class Queries:
     def _order_list(self, session: Session, request_id: RequestId, book: Book, params: r.OrderList) -> None:
         descending = params.direction == "desc"
         token = _number(params.page_token)
-        after, until = _instant(params.after, "after"), _instant(params.until, "until")
+        after, until = instant(params.after, "after"), instant(params.until, "until")
         if params.status == "open" and params.page_token is None and not (params.nested and book.groups):
             # What bots ask for all day is in memory as it is.
             live = open_orders(book, params.symbols, params.side, after, until, params.limit + 1, descending)
@@ -429,15 +429,6 @@ def _number(token: str | None) -> int:
     if not token.isascii() or not token.isdigit() or len(token) > 18:
         refuse("invalid_params", "page_token is not one of ours", field="page_token")
     return int(token)
-
-
-def _instant(text: str | None, field: str) -> int | None:
-    if text is None:
-        return None
-    try:
-        return parse_time(text)
-    except BadNumber:
-        refuse("invalid_params", f"{field} is not an RFC 3339 time", field=field)
 
 
 def _rules() -> Any:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from datetime import time
 from typing import Any, Final
 
 import msgspec
@@ -16,11 +15,11 @@ from msgspec import Struct
 
 from actors.book import events as e
 from actors.book.state.book import Book
-from actors.book.units import NS_PER_SECOND, BadNumber, parse_time
+from actors.book.units import NS_PER_SECOND
 from actors.book.view import figures, position_money
 from actors.market.world import World
 from mbtd.market.bars import Bars
-from mbtd.market.calendar import Calendar, new_york_ns, to_date
+from mbtd.market.calendar import Calendar, to_date
 from mbtd.records import activities as rows
 from mbtd.records.equity import CASH_FLOWS, Change, Holding, change_of, equity_back
 from mbtd.records.lots import ClosedLot, decode_lot, render_lot
@@ -30,11 +29,11 @@ from mbtd.records.prices import PastPrices
 from mbtd.records.projection import decode_fill
 from mbtd.rpc.errors import refuse
 from mbtd.service import reads as r
+from mbtd.service.times import instant
 from storage.history import MAX_ROWS, History
 
 _BODY = -1
 _LAST: Final = 2**63 - 1
-_MIDNIGHT: Final = time()
 _MONEY_KINDS: Final = ("pc", "ab")
 EVENTS_MAX: Final = 50_000
 _SLICE: Final = 200
@@ -82,18 +81,6 @@ def present(book: Book, world: World, now: int, bars: Bars | None = None) -> Pre
     )
 
 
-def _instant(text: str | None, field: str) -> int | None:
-    """An RFC 3339 time, or a date, which is its New York midnight."""
-    if text is None:
-        return None
-    try:
-        if len(text) == 10:
-            return new_york_ns(to_date(int(text.replace("-", ""))), _MIDNIGHT)
-        return parse_time(text)
-    except (BadNumber, ValueError):
-        refuse("invalid_params", f"{field} is neither an RFC 3339 time nor a date", field=field)
-
-
 class Records:
     """Answers about the past, for one daemon."""
 
@@ -109,9 +96,9 @@ class Records:
         """Bookings and fills in one list."""
         if params.activity_types is not None and params.category is not None:
             refuse("invalid_params", "give activity_types or category, not both", field="category")
-        after, until = _instant(params.after, "after"), _instant(params.until, "until")
+        after, until = instant(params.after, "after"), instant(params.until, "until")
         if params.date is not None:
-            start = _instant(params.date[:10], "date") or 0
+            start = instant(params.date[:10], "date") or 0
             after, until = start - 1, start + 86_400 * NS_PER_SECOND - 1
         types = rows.types_of(params.activity_types) if params.activity_types is not None else None
         if types is not None and (unknown := sorted(set(types) - rows.TYPES)):
@@ -184,8 +171,8 @@ class Records:
         found = await self._history.closed_lots(
             now.account_no,
             symbol=params.symbol,
-            after_at=_instant(params.after, "after"),
-            until_at=_instant(params.until, "until"),
+            after_at=instant(params.after, "after"),
+            until_at=instant(params.until, "until"),
             beyond=beyond,
             limit=params.limit + 1,
         )
@@ -200,7 +187,7 @@ class Records:
 
     async def portfolio(self, now: Present, params: r.PortfolioHistory) -> Any:
         """Equity and profit over time."""
-        end = _instant(params.end if params.end is not None else params.date_end, "end")
+        end = instant(params.end if params.end is not None else params.date_end, "end")
         reporting = "extended_hours" if params.extended_hours else params.intraday_reporting
         try:
             span = read_span(
@@ -208,7 +195,7 @@ class Records:
                 now.now,
                 period=params.period,
                 timeframe=params.timeframe,
-                start=_instant(params.start, "start"),
+                start=instant(params.start, "start"),
                 end=end,
                 reporting=reporting,
                 pnl_reset=params.pnl_reset,
@@ -282,8 +269,8 @@ class Records:
 
     async def performance(self, now: Present, params: r.Performance) -> Any:
         """Return, drawdown and closed trades."""
-        start = _instant(params.start, "start")
-        end = _instant(params.end, "end")
+        start = instant(params.start, "start")
+        end = instant(params.end, "end")
         until = min(now.now, end) if end is not None else now.now
         since = max(now.created_at - 1, start if start is not None else 0)
         if since > until:

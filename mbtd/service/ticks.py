@@ -23,8 +23,9 @@ from mbtd.records.data import data_quote, data_trade, midnight, tape_of
 from mbtd.rpc.errors import Refusal, make_error, refuse
 from mbtd.rpc.session import RequestId, Session
 from mbtd.service.desk import Desk, Handler
-from mbtd.service.market_data import MarketData, Symbols, instant
+from mbtd.service.market_data import MarketData, Symbols
 from mbtd.service.reads import Params
+from mbtd.service.times import instant
 from storage.tape import read_tape
 
 RECORDS_MAX: Final = 40_000

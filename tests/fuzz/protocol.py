@@ -44,6 +44,8 @@ class Conversation:
         self.nameless = 0
         """Errors with id null: the line was too broken, or nested too deeply, for its id to be found."""
         self.wanted: set[int] = set()
+        self.asked: dict[int, bytes] = {}
+        """The requests by their ids, for whoever reads what went wrong."""
         self._ended = asyncio.Event()
         self._arrived = asyncio.Event()
         self._fault: Fault | None = None
@@ -82,7 +84,7 @@ class Conversation:
             self._counts["(event)"] += 1
             return
         if "error" in found:
-            self._count_error(found["error"])
+            self._count_error(found["error"], self.asked.get(found["id"], b""))
             if found["id"] is None:
                 self.closed_by = found["error"]["data"]["reason"]
                 self.nameless += 1
@@ -95,12 +97,12 @@ class Conversation:
                 raise Fault(f"two answers to one request: {line[:300]!r}")
             self._arrived.set()
 
-    def _count_error(self, error: dict[str, Any]) -> None:
+    def _count_error(self, error: dict[str, Any], asked: bytes) -> None:
         reason = error["data"]["reason"]
         if CODES.get(reason) != error["code"]:
             raise Fault(f"not in the tables: {error}")
         if reason == "internal_error":
-            raise Fault(f"an internal error: {error}")
+            raise Fault(f"an internal error: {error}, asked with {asked[:2000]!r}")
         if not error["message"] or not isinstance(error["data"]["retryable"], bool):
             raise Fault(f"incomplete: {error}")
         self._counts[f"{error['code']} {reason}"] += 1
@@ -187,6 +189,7 @@ class ProtocolFuzz:
                 for _ in range(dice.choice((1, 5, 20, 80))):
                     self._ids += 1
                     lines.append(grammar.request(self._ids))
+                    talk.asked[self._ids] = lines[-1]
                     talk.wanted.add(self._ids)
                     self.requests += 1
                 await talk.say(grammar.chunks(b"".join(lines)))

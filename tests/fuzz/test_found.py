@@ -29,6 +29,8 @@ CASES: list[tuple[str, str, str]] = [
     ("order.get", '{"account":"a"}', "invalid_params"),
     ("fill.why", '{"fill_id":"0"}', "not_found"),
     ("order.list", '{"account":"a","after":"9999-12-31T00:00:00Z"}', "invalid_params"),
+    ("activity.list", '{"account":"a","until":"9999-12-31"}', "invalid_params"),
+    ("activity.list", '{"account":"a","date":"0001-01-01"}', "invalid_params"),
 ]
 
 
