@@ -16,7 +16,8 @@ from msgspec import Meta
 
 from mbtd.rpc.errors import Refusal, RpcError, make_error, params_error, refuse
 from mbtd.rpc.session import RequestId, Session
-from mbtd.service.credentials import Credentials, Verify
+from mbtd.service.credential_params import Verify
+from mbtd.service.credentials import Credentials
 from mbtd.service.desk import Handler
 from mbtd.service.reads import Params
 

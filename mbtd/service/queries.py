@@ -11,8 +11,6 @@ from typing import Any
 
 import msgspec
 
-from actors.book.rules.matrix import published
-from actors.book.rules.reasons import REASONS
 from actors.book.state.book import Book
 from actors.market.world import World
 from mbtd import __version__
@@ -28,8 +26,9 @@ from mbtd.rpc.errors import Refusal, RpcError, make_error, refuse
 from mbtd.rpc.session import RequestId, Session
 from mbtd.service import reads as r
 from mbtd.service.options import OptionQueries
-from mbtd.service.order_views import as_of_now, find_leg, find_order, open_orders, past_legs
+from mbtd.service.order_views import as_of_now, find_leg, find_live, find_order, open_orders, past_legs
 from mbtd.service.records import Present, Records, present
+from mbtd.service.refusals import rules
 from mbtd.service.times import instant
 from mbtd.service.turns import answered, queue_turn
 from mbtd.service.why import receipt, render_fill, why_ended, why_live
@@ -87,7 +86,7 @@ class Queries:
         }
         self._at_once: dict[str, Callable[[Session, Any], Any]] = {
             "session.hello": self._hello,
-            "order.rules": lambda session, params: _rules(),
+            "order.rules": lambda session, params: rules(),
             "quote.get": self._quote,
             "asset.get": self._asset,
             "asset.list": self._assets,
@@ -215,7 +214,7 @@ class Queries:
     # ── orders ───────────────────────────────────────────────────────────────────────────────────────────
 
     def _order_get(self, session: Session, request_id: RequestId, book: Book, params: r.OrderGet) -> None:
-        live = _find_live(book, params)
+        live = find_live(book, params)
         if live is not None:
             legs = live_legs(book, live.terms)
             self._now(session, request_id, render_order(record_of(book, live), legs))
@@ -410,14 +409,6 @@ class Queries:
         subscriber.run(session, request_id, params)
 
 
-def _find_live(book: Book, params: r.OrderGet) -> Any:
-    if params.order_id is not None:
-        return next((o for o in book.orders.values() if o.terms.order_id == params.order_id), None)
-    if params.client_order_id is not None:
-        return book.orders.get(book.by_client.get(params.client_order_id, 0))
-    raise msgspec.ValidationError("Object missing required field `order_id`")
-
-
 def _page(found: list[Any], limit: int) -> tuple[list[Any], bool]:
     """At most ``limit`` rows, and whether there are more."""
     return found[:limit], len(found) > limit
@@ -429,22 +420,6 @@ def _number(token: str | None) -> int:
     if not token.isascii() or not token.isdigit() or len(token) > 18:
         refuse("invalid_params", "page_token is not one of ours", field="page_token")
     return int(token)
-
-
-def _rules() -> Any:
-    return {
-        **published(),
-        "reasons": [
-            {
-                "reason": reason.name,
-                "code": reason.code,
-                "retryable": reason.retryable,
-                "advice": reason.advice,
-                "alpaca": {"status": reason.alpaca_status, "code": reason.alpaca_code, "message": reason.alpaca_text},
-            }
-            for reason in REASONS.values()
-        ],
-    }
 
 
 def _rule_error(reason: str, **numbers: str) -> RpcError:
