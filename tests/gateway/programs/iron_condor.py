@@ -43,7 +43,16 @@ option_data = OptionHistoricalDataClient(key, secret, url_override=rest)
 trade_stream = TradingStream(key, secret, paper=True, url_override=f"{ws}/stream")
 data_stream = StockDataStream(key, secret, url_override=f"{ws}/v2/iex")
 
-report = {"minutes": 0, "updates": [], "legs": [], "opened": None, "closed": None, "most_legs": 0}
+report = {
+    "minutes": 0,
+    "behind_minutes": 0,
+    "first_bar": None,
+    "updates": [],
+    "legs": [],
+    "opened": None,
+    "closed": None,
+    "most_legs": 0,
+}
 state = {"legs": None, "opening": None, "since": None, "filled": None, "closing": None}
 done = asyncio.Event()
 
@@ -103,8 +112,10 @@ def reversed_legs(legs):
     return [OptionLegRequest(symbol=symbol, side=opposite[side], ratio_qty=1) for symbol, side in legs]
 
 
-def step() -> None:
+def step(bar) -> None:
     clock = trade_client.get_clock()
+    behind = (clock.timestamp - bar.timestamp).total_seconds() / 60
+    report["behind_minutes"] = max(report["behind_minutes"], behind if clock.is_open else 0)
     today = date.fromisoformat(clock.timestamp.date().isoformat())
     if not clock.is_open:
         if state["opening"] is not None:
@@ -153,7 +164,8 @@ def step() -> None:
 
 async def on_bar(bar) -> None:
     report["minutes"] += 1
-    await asyncio.to_thread(step)
+    report["first_bar"] = report["first_bar"] or bar.timestamp.isoformat()
+    await asyncio.to_thread(step, bar)
 
 
 async def on_update(update) -> None:
@@ -184,6 +196,8 @@ async def main() -> None:
 
 asyncio.run(main())
 for name in ("opening", "closing"):
+    if state[name] is None:
+        continue
     order = trade_client.get_order_by_id(state[name])
     report["opened" if name == "opening" else "closed"] = {
         "status": order.status.value,

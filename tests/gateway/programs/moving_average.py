@@ -34,7 +34,15 @@ trading_stream = TradingStream(key, secret, paper=True, url_override=f"{ws}/stre
 data_stream = StockDataStream(key, secret, url_override=f"{ws}/v2/iex")
 
 closes: deque[float] = deque(maxlen=SLOW)
-report = {"bars": 0, "entries": 0, "exits": 0, "updates": [], "first_bar": None, "last_bar": None}
+report = {
+    "bars": 0,
+    "entries": 0,
+    "exits": 0,
+    "updates": [],
+    "first_bar": None,
+    "last_bar": None,
+    "behind_minutes": 0,
+}
 state = {"bid": None, "opened": False}
 done = asyncio.Event()
 
@@ -69,6 +77,8 @@ def flatten() -> None:
 
 def step(bar) -> None:
     clock = trading_client.get_clock()
+    behind = (clock.timestamp - bar.timestamp).total_seconds() / 60
+    report["behind_minutes"] = max(report["behind_minutes"], behind if clock.is_open else 0)
     if not clock.is_open:
         if state["opened"]:
             loop.call_soon_threadsafe(done.set)
@@ -143,7 +153,7 @@ orders = trading_client.get_orders(GetOrdersRequest(status=QueryOrderStatus.ALL,
 report["clock"] = trading_client.get_clock().timestamp.isoformat()
 report["positions"] = len(trading_client.get_all_positions())
 report["statuses"] = [order.status.value for order in orders if order.id != state["bid"]]
-report["bid"] = trading_client.get_order_by_id(state["bid"]).status.value
+report["bid"] = trading_client.get_order_by_id(state["bid"]).status.value if state["bid"] else None
 report["cash"], report["equity"] = account.cash, account.equity
 report["sold_less_bought"] = sum(
     float(order.filled_qty) * float(order.filled_avg_price) * (1 if order.side == OrderSide.SELL else -1)
