@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from mbtd.gateway import account, data, orders, reference, sessions
+from mbtd.gateway import account, data, events, orders, reference, sessions
 from mbtd.gateway.endpoint import Answer, Daemon, Endpoint, Request
 from mbtd.gateway.errors import ApiError, malformed, unauthorized, unknown_outcome
 from mbtd.gateway.http import Exchange, Reply
@@ -32,6 +32,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     *account.ENDPOINTS,
     *reference.ENDPOINTS,
     *data.ENDPOINTS,
+    *events.ENDPOINTS,
     *sessions.ENDPOINTS,
 )
 QUERY_MAX_FIELDS: Final = 100
@@ -113,6 +114,9 @@ class Gate:
                 raise unauthorized()
             caller = Caller(self._door, given, exchange.source, endpoint.costs)
             answer = await self._do(endpoint, path, exchange, given, caller)
+            if answer.stream is not None:
+                head = head_of(caller.rate) + f"content-type: {endpoint.media}\r\n".encode()
+                return Reply(answer.status, None, answer.headers, head, stream=answer.stream)
             body = _encode(answer.result) if answer.result is not None else None
             return Reply(answer.status, body, answer.headers, head_of(caller.rate))
         except ApiError as error:

@@ -153,6 +153,10 @@ def snapshot(found: dict[str, Any]) -> dict[str, Any]:
 async def _snapshots(request: Request, symbols: list[str], *parts: str) -> dict[str, Any]:
     found = await request.call("market.snapshots", symbols=symbols, parts=parts or None)
     items: dict[str, Any] = found["items"]
+    if found["warming"] and not any(any(item.values()) for item in items.values()) and items:
+        # Nothing to show yet is not the same as nothing quoted.
+        wait = {"Retry-After": "30"}
+        raise ApiError(503, 50310000, "delayed market data fills up after a restart, try again later", headers=wait)
     return items
 
 

@@ -6,7 +6,7 @@ its result is put into the row's shape before it leaves.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Hashable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Mapping
 from functools import lru_cache
 from typing import Any, Literal, Protocol, TypeVar
 
@@ -68,6 +68,8 @@ class Answer(Struct):
     result: Any
     status: int = 200
     headers: dict[str, str] = {}
+    stream: AsyncGenerator[bytes, None] | None = None
+    """In place of a result: what is sent as it comes."""
 
 
 class Asker(Protocol):
@@ -79,6 +81,9 @@ class Asker(Protocol):
 
     async def identify(self) -> Who:
         """Who that is."""
+
+    def renewed(self) -> Asker:
+        """The same caller, to be let in once more; takes nothing from the rate."""
 
 
 class Request(Struct):
@@ -111,9 +116,15 @@ class Request(Struct):
         """Ask the daemon about the caller's account, for a result that is in a shape of ours already."""
         return read(kind, await self._ask(method, params, own=True))
 
-    async def _ask(self, method: str, params: Mapping[str, Any], *, own: bool) -> msgspec.Raw:
+    async def again(self, method: str, /, *, own: bool = True, **params: Any) -> Any:
+        """Ask the daemon with the caller's credentials once more, as at a new request. Raises :class:`ApiError`."""
+        return msgspec.json.decode(await self._ask(method, params, own=own, asker=self.asker.renewed()))
+
+    async def _ask(
+        self, method: str, params: Mapping[str, Any], *, own: bool, asker: Asker | None = None
+    ) -> msgspec.Raw:
         try:
-            return await self.asker.send(method, params, own=own)
+            return await (asker or self.asker).send(method, params, own=own)
         except RpcRefusal as refusal:
             raise from_refusal(refusal.error) from None
         except NoDaemon:
@@ -137,6 +148,8 @@ class Endpoint(Struct, frozen=True, kw_only=True):
     """The type of the result; None: an empty body."""
     status: int = 200
     summary: str = ""
+    media: str = "application/json"
+    """What the answer is."""
     costs: int = 1
     """Requests that it takes from the rate."""
 

@@ -12,7 +12,8 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import aclosing
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import unquote
@@ -59,6 +60,8 @@ class Reply(Struct):
     head: bytes = b""
     """Header lines made ready beforehand."""
     close: bool = False
+    stream: AsyncGenerator[bytes, None] | None = None
+    """In place of a body: pieces that are sent as they come; the connection ends with them."""
 
 
 class Site(Struct):
@@ -89,6 +92,7 @@ def protocol(
             self._queue: deque[Exchange] = deque()
             self._task: asyncio.Task[None] | None = None
             self._ending = False
+            self._streaming = False
             self._slow: asyncio.TimerHandle | None = None
             self._slow_of = (-1, True)
             self._idle: asyncio.TimerHandle | None = None
@@ -108,6 +112,8 @@ def protocol(
                     timer.cancel()
             self._slow = self._idle = None
             self._queue.clear()
+            if self._streaming and self._task is not None:
+                self._task.cancel()
             super().connection_lost(exc)
 
         def data_received(self, data: bytes) -> None:
@@ -138,6 +144,8 @@ def protocol(
             else:
                 self._ending = True
                 self._queue.clear()
+                if self._streaming and self._task is not None:
+                    self._task.cancel()
 
         # ── the parser's calls ───────────────────────────────────────────────────────────────────────────
 
@@ -218,7 +226,11 @@ def protocol(
 
         async def _answer(self, exchange: Exchange) -> None:
             try:
-                self._finish(exchange, await site.answer(exchange))
+                reply = await site.answer(exchange)
+                if reply.stream is not None:
+                    await self._send_pieces(exchange, reply, reply.stream)
+                else:
+                    self._finish(exchange, reply)
             finally:
                 self.tasks.discard(self._task)
 
@@ -239,6 +251,29 @@ def protocol(
                     self.tasks.add(self.loop.create_task(self._begin_when_read(following)))
                 else:
                     self._begin(following)
+
+        async def _send_pieces(self, exchange: Exchange, reply: Reply, pieces: AsyncGenerator[bytes, None]) -> None:
+            """Send what comes until there is no more, or nobody who hears it."""
+            self._streaming = True
+            lines = [_LINES[reply.status], _default_lines(self.server_state.default_headers), reply.head]
+            lines.append(b"transfer-encoding: chunked\r\nconnection: close\r\n\r\n")
+            try:
+                self.transport.write(b"".join(lines))
+                async with aclosing(pieces):
+                    async for piece in pieces:
+                        if exchange.method == "HEAD" or self.transport.is_closing():
+                            break
+                        self.transport.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+                        await self.flow.drain()
+            except asyncio.CancelledError:
+                pass
+            finally:
+                self._streaming = False
+                self._answering = None
+                if not self.transport.is_closing():
+                    if exchange.method != "HEAD":
+                        self.transport.write(b"0\r\n\r\n")
+                    self._end()
 
         async def _begin_when_read(self, exchange: Exchange) -> None:
             """The client does not read what it asked for: it gets no more until it does."""

@@ -200,6 +200,10 @@ class Caller:
             raise RpcRefusal(said.error)
         return said.result
 
+    def renewed(self) -> Caller:
+        """See :class:`mbtd.gateway.endpoint.Asker`."""
+        return Caller(self._door, self._given, self._source, 0)
+
     async def identify(self) -> Who:
         """See :class:`mbtd.gateway.endpoint.Asker`."""
         if self.who is None:

@@ -73,7 +73,7 @@ def _operation(endpoint: Endpoint, schema_of: dict[Any, Any], components: dict[s
         parameters.append({"name": name, "in": "query", "required": False, "schema": schema})
     answer: dict[str, Any] = {"description": "Done"}
     if endpoint.answer is not None:
-        answer["content"] = {"application/json": {"schema": schema_of[_key(endpoint.answer)]}}
+        answer["content"] = {endpoint.media: {"schema": schema_of[_key(endpoint.answer)]}}
     error = {"application/json": {"schema": schema_of[_key(s.ErrorBody)]}}
     operation: dict[str, Any] = {
         "operationId": f"{endpoint.method.lower()} {endpoint.path}",

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from starlette.websockets import WebSocket
 
 from mbtd.gateway.sockets import close
 from mbtd.gateway.stream_items import Item, encode_json, encode_msgpack, frame
-from mbtd.gateway.websocket import framed, wire_of
+from mbtd.gateway.websocket import framed
 
 BEHIND_BYTES: Final = 256 * 1024
 """With more than this untaken a client waits by itself."""
@@ -35,6 +35,17 @@ ERRORS: Final = {
     412: "option messages are only available in MsgPack format",
     413: "star subscription is not allowed for option quotes", 500: "internal error",
 }  # fmt: skip
+
+
+class Out(Protocol):
+    """Where frames go."""
+
+    @property
+    def waiting_bytes(self) -> int: ...
+
+    def write(self, frames: bytes) -> None: ...
+
+    async def drain(self) -> None: ...
 
 
 class Crowd:
@@ -81,9 +92,9 @@ def frames(items: list[Item], msgpack: bool) -> bytes:
 class Client:
     """One client: what it wants, and what waits for it alone."""
 
-    def __init__(self, socket: WebSocket, *, options: bool, msgpack: bool) -> None:
+    def __init__(self, socket: WebSocket, wire: Out, *, options: bool, msgpack: bool) -> None:
         self.socket = socket
-        self.wire = wire_of(socket)
+        self.wire = wire
         self.options = options
         self.msgpack = msgpack
         self.lane = "delayed"

@@ -25,6 +25,7 @@ from mbtd.gateway.login import Credentials, Door, credentials_of, of_token
 from mbtd.gateway.sockets import Connections, Live, receive
 from mbtd.gateway.stream_clients import OPTION_FEEDS, OPTIONS_MAX, SYMBOLS_MAX, Client, Crowd, frames
 from mbtd.gateway.stream_items import OPTION_LENGTH, Item
+from mbtd.gateway.websocket import wire_of
 from mbtd.logs import get_logger
 from mbtd.market.bars import Bar
 from mbtd.rpc.wire import ConnectionLost, RpcRefusal
@@ -187,7 +188,7 @@ class MarketStreams:
         options = socket.path_params["feed"] in OPTION_FEEDS
         await socket.accept()
         msgpack = socket.headers.get("content-type", "") == "application/msgpack"
-        client = Client(socket, options=options, msgpack=msgpack)
+        client = Client(socket, wire_of(socket), options=options, msgpack=msgpack)
         live: Live | None = None
         try:
             if options and not msgpack:

@@ -21,6 +21,7 @@ from actors.book.rules.reasons import refuse as rule_refusal
 from actors.commands import CreateAccount, PlaceOrder, ReplaceOrder
 from actors.engine import Created
 from actors.inputs import Envelope, Issued
+from actors.market.world import World
 from mbtd.core import Core
 from mbtd.entropy import SystemEntropy
 from mbtd.failpoints import reach
@@ -96,6 +97,8 @@ class App:
         self._entropy = SystemEntropy()
         self.stopping = False
         self.requests = 0
+        self.world_of: Callable[[Session, int], World] = lambda session, account_no: core.engine.world
+        """With which marks an account is shown to a connection."""
         self.extension: Extension | None = None
         """Methods for the gateway; looked up before the readers'."""
 
@@ -206,7 +209,7 @@ class App:
                 }
             )
         else:
-            body = self._done_body(account_no, method, outcome, getattr(action, "structure_id", ""))
+            body = self._done_body(session, account_no, method, outcome, getattr(action, "structure_id", ""))
         core.outbox.put(seq, partial(session.reply, request_id, body), partial(_tell_unknown, session, request_id))
 
     def _answer_placed(
@@ -272,7 +275,9 @@ class App:
         self._core_history = lookup
         self._find_order = find
 
-    def _done_body(self, account_no: int, method: str, outcome: Any, structure_id: str = "") -> bytes:
+    def _done_body(
+        self, session: Session, account_no: int, method: str, outcome: Any, structure_id: str = ""
+    ) -> bytes:
         engine = self._core.engine
         if method == "order.cancel_all":
             book = engine.books[account_no]
@@ -286,7 +291,8 @@ class App:
             book = engine.books[account_no]
             user = engine.house.users.get(book.user_id)
             name = self._core.lines.names.get(account_no, "")
-            return _encode(render_account(book, name, user.tier if user else "free", engine.world))
+            world = self.world_of(session, account_no)
+            return _encode(render_account(book, name, user.tier if user else "free", world))
         return b"{}"
 
     # ── preview ──────────────────────────────────────────────────────────────────────────────────────────

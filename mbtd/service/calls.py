@@ -16,7 +16,8 @@ from msgspec import Meta
 
 from mbtd.rpc.errors import Refusal, RpcError, make_error, params_error, refuse
 from mbtd.rpc.session import RequestId, Session
-from mbtd.service.credentials import Credentials, Verify
+from mbtd.service.credential_params import Verify
+from mbtd.service.credentials import Credentials
 from mbtd.service.desk import Handler
 from mbtd.service.reads import Params
 
@@ -77,6 +78,8 @@ class Relay:
     """Stands in for the caller's session: puts the answer beside what was said about the login."""
 
     __slots__ = ("_head", "_session", "limits", "number", "peer", "state")
+    on_behalf = True
+    """Whoever asks through it sees what the account may see."""
 
     def __init__(self, session: Session, head: bytes) -> None:
         self._session = session

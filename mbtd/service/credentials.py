@@ -14,23 +14,31 @@ import os
 from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Final
 
 import jwt
 import msgspec
-from msgspec import Meta
 
-from actors.house.commands import CloseSessions, IssueKey, OpenSession, RevokeKey, RotateSession, SetTier, Tier
+from actors.house.commands import CloseSessions, IssueKey, OpenSession, RevokeKey, RotateSession, SetTier
 from actors.house.state import WebSession
 from mbtd.keys import hash_secret, issue_key, matches
 from mbtd.rpc.errors import Refusal, make_error, refuse
 from mbtd.rpc.session import RequestId, Session
+from mbtd.service.credential_params import (
+    KeyCreate,
+    KeyOf,
+    SessionCreate,
+    SessionList,
+    SessionRevoke,
+    SessionToken,
+    SetTierParams,
+    Verify,
+)
 from mbtd.service.desk import Desk, Handler
 from mbtd.service.entitlement import entitlement_of
 from mbtd.service.limits import PER_MINUTE, Failures, Rates, Taken
 from mbtd.service.reads import NoParams, OfAccount, Params
 
-SESSION_S: Final = 12 * 3600
 ACCESS_S: Final = 900
 NS: Final = 1_000_000_000
 SAID_MAX: Final = 10_000
@@ -38,71 +46,6 @@ _encode = msgspec.json.Encoder().encode
 ISSUER: Final = "mbtd"
 _NOBODY_SALT: Final = b"\0" * 16
 _NOBODY_HASH: Final = hash_secret(_NOBODY_SALT, "")
-Word = Annotated[str, Meta(max_length=256)]
-Label = Annotated[str, Meta(max_length=64)]
-
-
-class KeyCreate(OfAccount, frozen=True, kw_only=True):
-    """A new key."""
-
-    label: Label = ""
-
-
-class KeyOf(Params, frozen=True, kw_only=True):
-    """One key."""
-
-    key_id: Word
-    account: str | None = None
-
-
-class SessionCreate(OfAccount, frozen=True, kw_only=True):
-    """A new web session."""
-
-    kind: Literal["browser", "program"] = "browser"
-    label: Label = ""
-    lifetime_s: Annotated[int, Meta(ge=60, le=30 * 86_400)] = SESSION_S
-
-
-class SessionList(Params, frozen=True, kw_only=True):
-    """Sessions of an account or of a user."""
-
-    account: str | None = None
-    user_id: Word | None = None
-
-
-class SessionRevoke(Params, frozen=True, kw_only=True):
-    """One session, all of a user, or all."""
-
-    session_id: Word | None = None
-    user_id: Word | None = None
-    everybody: bool = False
-    account: str | None = None
-    """With a session: refused unless it belongs to this account."""
-
-
-class SessionToken(Params, frozen=True, kw_only=True):
-    """A session by its token."""
-
-    token: Word
-
-
-class Verify(Params, frozen=True, kw_only=True):
-    """Who is that: a key with its secret, a session's token, or a program's access token."""
-
-    key_id: Word | None = None
-    secret: Word | None = None
-    token: Word | None = None
-    access_token: Annotated[str, Meta(max_length=2_048)] | None = None
-    cost: Annotated[int, Meta(ge=0, le=1_000)] = 0
-    """Requests to take from the account's rate."""
-    source: Word = ""
-
-
-class SetTierParams(Params, frozen=True, kw_only=True):
-    """A user's tier."""
-
-    user_id: Word
-    tier: Tier
 
 
 class Login(msgspec.Struct, frozen=True):

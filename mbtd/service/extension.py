@@ -19,6 +19,7 @@ from mbtd.service.credentials import Credentials, load_token_key
 from mbtd.service.desk import Desk, Handler
 from mbtd.service.lanes import Lanes
 from mbtd.service.market_data import MarketData
+from mbtd.service.marks import Marks
 from mbtd.service.tape_stream import TapeStream
 from mbtd.service.ticks import Ticks
 from mbtd.service.updates import Updates
@@ -45,6 +46,7 @@ class Extension:
         self.lanes = Lanes(delay_ns, core.engine.world.board, core.readers.bars)
         self.tape = TapeStream(self.desk, self.lanes)
         self.updates = Updates(self.desk, history, spawn)
+        self.marks = Marks(self.desk, self.lanes)
         data = self.data = MarketData(self.desk, self.lanes)
         credentials = Credentials(self.desk, load_token_key(directory))
         self.calls = Calls(credentials)
@@ -65,6 +67,8 @@ class Extension:
         }
         core.readers.more += [self.lanes, self.tape]
         core.followers.append(self.updates.steps)
+        last_seq, now = core.engine.world.tape_seq, core.now()
+        spawn(lambda: self.lanes.fill(directory, last_seq, now))
 
     def handles(self, method: str) -> bool:
         """Whether this is one of its methods."""

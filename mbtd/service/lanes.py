@@ -5,22 +5,37 @@ delayed lane is the tape once more, by a cursor that stays behind: messages wait
 
 Invariants: nothing is shown in a lane before its time, in any form; the line is bounded by thinning quotes to the
 last one of each symbol and second, so its length is that of the market's symbols and not of its quotes. Prints are
-all kept, up to ``WAITING_MAX``. Known limit: after a start the delayed lane is filled from what the tape files still
-hold of the last hour, where tapes are kept.
+all kept, up to ``WAITING_MAX``. After a start the delayed lane is filled from the end of the tape that is kept;
+where none is, or not enough, it says that it is warming until it knows its whole past. Known limit: of the time
+in which the daemon was not running there is nothing.
 """
 
 from __future__ import annotations
 
+import itertools
+import time
 from collections import deque
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Final, Protocol
+
+import anyio.to_thread
+import msgspec
 
 from actors.market.board import Board
 from actors.market.messages import Quote, Status, TapeMessage, Trade
+from mbtd.logs import get_logger
 from mbtd.market.bars import Bars
 from mbtd.service.entitlement import LaneName
+from storage.tape import read_tape
 
+log = get_logger(subsystem="market")
 SECOND_NS: Final = 1_000_000_000
+FILL_MAX: Final = 250_000
+"""Records at the tape's end from which the delayed lane is filled at a start."""
+_CHUNK: Final = 1_000
+_BREATH_S: Final = 0.001
+_decode = msgspec.msgpack.Decoder(TapeMessage).decode
 WAITING_MAX: Final = 4_000_000
 
 
@@ -33,6 +48,18 @@ class Shown:
         self.quote: Quote | None = None
         self.trade: Trade | None = None
         self.status: Status | None = None
+
+
+def price_of(shown: Shown | None) -> int:
+    """The latest price that is shown: last print, else the middle of the quote, else 0 (as the board's mark)."""
+    if shown is None:
+        return 0
+    if shown.trade is not None:
+        return shown.trade.price
+    quote = shown.quote
+    if quote is None:
+        return 0
+    return (quote.bid + quote.ask) // 2 if quote.bid and quote.ask else quote.bid or quote.ask
 
 
 class Lane(Protocol):
@@ -87,6 +114,8 @@ class DelayedLane:
         self._line: deque[_Second] = deque()
         self.waiting = 0
         self.dropped = 0
+        self.begins_at: int | None = None
+        """The first instant that it knows of."""
 
     def look(self, symbol: str) -> Shown | None:
         """See :class:`Lane`."""
@@ -110,11 +139,32 @@ class DelayedLane:
                     shown.status = message  # type: ignore[assignment]
         self.bars.apply(messages)
 
+    def warming(self, now: int) -> bool:
+        """Whether the lane's present lies before all that it knows: what it has nothing of may have been quoted."""
+        return self.begins_at is None or now - self.delay_ns < self.begins_at
+
+    def follow_on(self, earlier: DelayedLane) -> None:
+        """Take over what was before: a lane filled from the tape. Too late once something is shown."""
+        if self.board or earlier.begins_at is None:
+            return
+        self.board, self.bars, self.begins_at = earlier.board, earlier.bars, earlier.begins_at
+        line, self._line = self._line, earlier._line
+        self.waiting += earlier.waiting
+        last = self._line[-1] if self._line else None
+        for second in line:
+            if last is not None and second.at <= last.at:
+                last.others += second.others
+                last.quotes |= second.quotes
+            else:
+                self._line.append(second)
+
     def put(self, messages: Iterable[TapeMessage]) -> None:
         """Have messages wait for their time."""
         line = self._line
         for message in messages:
             at = (message.received_at or message.at) // SECOND_NS
+            if self.begins_at is None:
+                self.begins_at = at * SECOND_NS
             second = line[-1] if line else None
             if second is None or second.at < at:
                 second = _Second(at)
@@ -159,6 +209,26 @@ class Lanes:
         """The engine has applied these."""
         self.delayed.put(messages)
 
+    async def fill(self, directory: Path, last_seq: int, now: int) -> None:
+        """Fill the delayed lane from the end of the tape in ``directory``, whose last record is ``last_seq``."""
+        lane = DelayedLane(self.delayed.delay_ns)
+        try:
+            await anyio.to_thread.run_sync(_read_into, lane, directory, last_seq, now)
+        except (OSError, msgspec.MsgspecError) as error:
+            log.warning("lane.not_filled", error=str(error))
+            return
+        self.delayed.follow_on(lane)
+        log.info("lane.filled", warming=self.delayed.warming(now))
+
     def of(self, name: LaneName) -> Lane:
         """A lane by its name."""
         return self.delayed if name == "delayed" else self.real_time
+
+
+def _read_into(lane: DelayedLane, directory: Path, last_seq: int, now: int) -> None:
+    """Play the tape's end into a lane; works beside the engine and lets it run."""
+    records = read_tape(directory, max(0, last_seq - FILL_MAX + 1))
+    while chunk := [_decode(record) for _, record in itertools.islice(records, _CHUNK)]:
+        lane.put(chunk)
+        lane.advance(now)
+        time.sleep(_BREATH_S)

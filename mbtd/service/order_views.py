@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 from msgspec.structs import replace
 
 from actors.book.leg_ids import parent_ids
@@ -12,9 +13,19 @@ from actors.book.state.book import Book
 from mbtd.records.orders import OrderRecord, carries_legs, record_of, render_leg
 from mbtd.records.projection import decode_order
 from mbtd.rpc.errors import Refusal, RpcError
+from mbtd.service.reads import OrderGet
 from storage.history import History
 
 _BODY = -1
+
+
+def find_live(book: Book, params: OrderGet) -> Any:
+    """The live order that a request names, if it is live. Raises for a request that names none."""
+    if params.order_id is not None:
+        return next((o for o in book.orders.values() if o.terms.order_id == params.order_id), None)
+    if params.client_order_id is not None:
+        return book.orders.get(book.by_client.get(params.client_order_id, 0))
+    raise msgspec.ValidationError("Object missing required field `order_id`")
 
 
 async def find_order(

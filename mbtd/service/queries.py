@@ -11,9 +11,8 @@ from typing import Any
 
 import msgspec
 
-from actors.book.rules.matrix import published
-from actors.book.rules.reasons import REASONS
 from actors.book.state.book import Book
+from actors.market.world import World
 from mbtd import __version__
 from mbtd.core import Core
 from mbtd.market.bars import Bars
@@ -27,9 +26,9 @@ from mbtd.rpc.errors import Refusal, RpcError, make_error, refuse
 from mbtd.rpc.session import RequestId, Session
 from mbtd.service import reads as r
 from mbtd.service.options import OptionQueries
-from mbtd.service.order_views import as_of_now, find_leg, find_order, open_orders, past_legs
+from mbtd.service.order_views import as_of_now, find_leg, find_live, find_order, open_orders, past_legs
 from mbtd.service.records import Present, Records, present
-from mbtd.service.refusals import rule_error
+from mbtd.service.refusals import rule_error, rules
 from mbtd.service.structures import StructureQueries
 from mbtd.service.times import instant
 from mbtd.service.turns import answered, queue_turn
@@ -67,6 +66,10 @@ class Queries:
         self._records = Records(history, core.engine.world, feed.calendar, bars)
         self.account_no: AccountNo
         """Set by the application: finds an account and checks the right to read it."""
+        self.world_of: Callable[[Session, int], World] = lambda session, account_no: core.engine.world
+        """Set by the application: with which marks an account is shown to a connection."""
+        self.bars_of: Callable[[Session, int], Bars | None] = lambda session, account_no: None
+        """Set by the application: by which bars its past is shown."""
         self.sees_present: Callable[[Session], bool] = lambda session: True
         """Set by the application: whether a connection may see quotes of the present lane."""
         self._on_account: dict[str, Callable[[Session, RequestId, Book, Any], None]] = {
@@ -84,7 +87,7 @@ class Queries:
         self._on_account |= StructureQueries(self, core, history, feed, self._options).methods
         self._at_once: dict[str, Callable[[Session, Any], Any]] = {
             "session.hello": self._hello,
-            "order.rules": lambda session, params: _rules(),
+            "order.rules": lambda session, params: rules(),
             "quote.get": self._quote,
             "asset.get": self._asset,
             "asset.list": self._assets,
@@ -176,7 +179,8 @@ class Queries:
         engine = self._core.engine
         user = engine.house.users.get(book.user_id)
         name = self._core.lines.names.get(book.account_no, "")
-        self.answer(session, request_id, render_account(book, name, user.tier if user else "free", engine.world))
+        world = self.world_of(session, book.account_no)
+        self.answer(session, request_id, render_account(book, name, user.tier if user else "free", world))
 
     def _account_list(self, session: Session, request_id: RequestId, params: r.Page) -> None:
         after = _number(params.page_token)
@@ -202,7 +206,7 @@ class Queries:
     # ── orders ───────────────────────────────────────────────────────────────────────────────────────────
 
     def _order_get(self, session: Session, request_id: RequestId, book: Book, params: r.OrderGet) -> None:
-        live = _find_live(book, params)
+        live = find_live(book, params)
         if live is not None:
             legs = live_legs(book, live.terms)
             self.answer(session, request_id, render_order(record_of(book, live), legs))
@@ -284,7 +288,7 @@ class Queries:
     # ── positions, fills ─────────────────────────────────────────────────────────────────────────────────
 
     def _position_list(self, session: Session, request_id: RequestId, book: Book, params: r.PositionList) -> None:
-        world = self._core.engine.world
+        world = self.world_of(session, book.account_no)
         symbols = [symbol for symbol in sorted(book.positions) if symbol > (params.page_token or "")]
         page = symbols[: params.limit]
         items = [render_position(book, book.positions[symbol], world) for symbol in page]
@@ -295,7 +299,7 @@ class Queries:
         position = book.positions.get(params.symbol)
         if position is None:
             raise Refusal(rule_error("position_not_found"))
-        self.answer(session, request_id, render_position(book, position, self._core.engine.world))
+        self.answer(session, request_id, render_position(book, position, self.world_of(session, book.account_no)))
 
     def _fill_list(self, session: Session, request_id: RequestId, book: Book, params: r.FillList) -> None:
         async def work() -> Any:
@@ -335,7 +339,8 @@ class Queries:
         """A method about the past: the present is taken in its turn, the rest is read afterwards."""
 
         def answer(session: Session, request_id: RequestId, book: Book, params: Any) -> None:
-            now = present(book, self._core.engine.world, self._core.now())
+            no = book.account_no
+            now = present(book, self.world_of(session, no), self._core.now(), self.bars_of(session, no))
             self.answer_later(session, request_id, lambda: method(now, params))
 
         return answer
@@ -392,16 +397,10 @@ class Queries:
     def _subscribe(self, session: Session, request_id: RequestId, params: r.Subscribe) -> None:
         from mbtd.service.subscribe import Subscriber
 
-        subscriber = Subscriber(self._core, self._history, self.account_no, self._spawn, self.sees_present)
+        subscriber = Subscriber(
+            self._core, self._history, self.account_no, self._spawn, self.sees_present, self.world_of
+        )
         subscriber.run(session, request_id, params)
-
-
-def _find_live(book: Book, params: r.OrderGet) -> Any:
-    if params.order_id is not None:
-        return next((o for o in book.orders.values() if o.terms.order_id == params.order_id), None)
-    if params.client_order_id is not None:
-        return book.orders.get(book.by_client.get(params.client_order_id, 0))
-    raise msgspec.ValidationError("Object missing required field `order_id`")
 
 
 def _page(found: list[Any], limit: int) -> tuple[list[Any], bool]:
@@ -415,22 +414,6 @@ def _number(token: str | None) -> int:
     if not token.isascii() or not token.isdigit() or len(token) > 18:
         refuse("invalid_params", "page_token is not one of ours", field="page_token")
     return int(token)
-
-
-def _rules() -> Any:
-    return {
-        **published(),
-        "reasons": [
-            {
-                "reason": reason.name,
-                "code": reason.code,
-                "retryable": reason.retryable,
-                "advice": reason.advice,
-                "alpaca": {"status": reason.alpaca_status, "code": reason.alpaca_code, "message": reason.alpaca_text},
-            }
-            for reason in REASONS.values()
-        ],
-    }
 
 
 def _not_found(order_id: str) -> RpcError:

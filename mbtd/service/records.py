@@ -7,7 +7,7 @@ taken then, and history is read up to that event and no further.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -54,9 +54,13 @@ class Present(Struct, frozen=True):
     equity: int
     unrealized: int
     holdings: dict[str, Holding]
+    mark: Callable[[str], int]
+    """With what it is valued now."""
+    bars: Bars | None = None
+    """By which bars before; null for the market's own."""
 
 
-def present(book: Book, world: World, now: int) -> Present:
+def present(book: Book, world: World, now: int, bars: Bars | None = None) -> Present:
     """What a later answer needs of a book."""
     holdings, unrealized = {}, 0
     for symbol, position in book.positions.items():
@@ -74,6 +78,8 @@ def present(book: Book, world: World, now: int) -> Present:
         figures(book, world).equity_money,
         unrealized,
         holdings,
+        world.mark,
+        bars,
     )
 
 
@@ -258,7 +264,7 @@ class Records:
         return found
 
     async def _value(self, now: Present, instants: Sequence[int], changes: Sequence[Change]) -> dict[int, int]:
-        prices = PastPrices(self._bars, self._world.mark, now.now)
+        prices = PastPrices(now.bars or self._bars, now.mark, now.now)
         table = self._world.instruments.by_symbol
 
         def multiplier_of(symbol: str) -> int:

@@ -14,6 +14,7 @@ import msgspec
 from actors.book import events as e
 from actors.book.events import Event
 from actors.inputs import Section
+from actors.market.world import World
 from mbtd.core import Core
 from mbtd.records.accounts import render_account, render_position
 from mbtd.records.lines import Lines, ends
@@ -41,12 +42,14 @@ class Subscriber:
         account_no: Callable[[Session, str, str], int],
         spawn: Callable[[Callable[[], Awaitable[None]]], None],
         sees_present: Callable[[Session], bool],
+        world_of: Callable[[Session, int], World],
     ) -> None:
         self._core = core
         self._history = history
         self._account_no = account_no
         self._spawn = spawn
         self._sees_present = sees_present
+        self._world_of = world_of
 
     def run(self, session: Session, request_id: RequestId, params: Subscribe) -> None:
         """Subscribe to all topics, or to none."""
@@ -94,7 +97,7 @@ class Subscriber:
                     refuse("resync_required", field="from_n")
                 topics[topic] = {"n": book.n if from_n is None else from_n}
                 if from_n is None:
-                    topics[topic]["snapshot"] = self._snapshot(account_no)
+                    topics[topic]["snapshot"] = self._snapshot(session, account_no)
             for symbol, topic in symbols:
                 slot = core.engine.world.board.slots.get(symbol)
                 topics[topic] = {
@@ -114,18 +117,19 @@ class Subscriber:
 
         queue_turn(core, session, request_id, first, work)
 
-    def _snapshot(self, account_no: int) -> Any:
+    def _snapshot(self, session: Session, account_no: int) -> Any:
         engine = self._core.engine
+        world = self._world_of(session, account_no)
         book = engine.books[account_no]
         user = engine.house.users.get(book.user_id)
         name = self._core.lines.names.get(account_no, "")
         return {
-            "account": render_account(book, name, user.tier if user else "free", engine.world),
+            "account": render_account(book, name, user.tier if user else "free", world),
             "orders": [
                 render_order(record_of(book, order), live_legs(book, order.terms))
                 for _, order in sorted(book.orders.items())
             ],
-            "positions": [render_position(book, book.positions[s], engine.world) for s in sorted(book.positions)],
+            "positions": [render_position(book, book.positions[s], world) for s in sorted(book.positions)],
         }
 
     def _resume(

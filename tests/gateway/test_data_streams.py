@@ -355,3 +355,21 @@ def test_a_client_that_does_not_read_does_not_hold_up_others(user: User) -> None
             connection.control()
         for _ in range(30):
             assert reader.data("q")
+
+
+def test_every_channel_is_subscribed_and_left(user: User) -> None:
+    stream = StockDataStream(user.key, user.secret, url_override=f"{user.served.ws}/v2/sip")
+    quotes = Heard()
+    kinds = ("bars", "daily_bars", "updated_bars", "trading_statuses", "trades")
+    stream.subscribe_quotes(handler(quotes), "SPY")
+    for kind in kinds:
+        getattr(stream, f"subscribe_{kind}")(handler(Heard()), "SPY", "AAPL")
+    stream.register_trade_corrections(handler(Heard()))
+    stream.register_trade_cancels(handler(Heard()))
+    with running(stream):
+        until(lambda: quotes.all, "quotes")
+        for kind in kinds:
+            getattr(stream, f"unsubscribe_{kind}")("AAPL")
+        seen = len(quotes.all)
+        until(lambda: len(quotes.all) > seen + 3, "more quotes")
+        stream.unsubscribe_quotes("SPY")

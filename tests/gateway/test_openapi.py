@@ -74,6 +74,8 @@ def test_answers_keep_to_the_document(case: Any, guinea_pigs: Iterator[User]) ->
 
     if case.method == "DELETE" and case.path in ("/api/sessions", "/api/keys/{key_id}"):
         return  # would end what the other tests live on
+    if case.path == "/v2beta1/events/activities":
+        return  # has no end
     guinea_pig = next(guinea_pigs)
     case.headers = {"APCA-API-KEY-ID": guinea_pig.key, "APCA-API-SECRET-KEY": guinea_pig.secret}
     response = case.call(base_url=guinea_pig.served.url)
