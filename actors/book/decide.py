@@ -14,11 +14,11 @@ from actors.book.contingent import accept_exits
 from actors.book.draft import Draft
 from actors.book.events.base import LotChoice
 from actors.book.ids import client_key, derive_order_ids
-from actors.book.instruments import Instruments
+from actors.book.instruments import CONTRACT_SHARES, Instrument, Instruments
 from actors.book.latency import kind_of, unit_kind
 from actors.book.latency import latency_ns as latency_ns
 from actors.book.leg_ids import leg_refusal
-from actors.book.osi import is_option_symbol
+from actors.book.osi import is_option_symbol, parse_osi
 from actors.book.outcome import Done, Outcome, Placed
 from actors.book.rules.admission.check import Need, account_refusal, check
 from actors.book.rules.admission.conflicts import (
@@ -142,17 +142,24 @@ def repeat_of_unlisted(book: Book, action: PlaceOrder, world: World) -> Placed |
     key = client_key(client_id)
     if key not in book.recent and client_id not in book.by_client:
         return None
+    live = book.orders.get(book.recent.get(key, 0) >> 25)
     symbols = [leg.symbol for leg in action.legs or ()] or [action.symbol or ""]
-    found = [each for symbol in symbols if (each := world.instruments.find(symbol)) is not None]
-    listed = Instruments(replace(each, active=True, tradable=True, fractionable=True) for each in found)
-    order = parse(action, listed)
-    if not isinstance(order, Refusal):
-        return first_of(book, client_id, key, order.fingerprint)
-    # What is not listed at all cannot be compared; an id that was accepted is believed then.
-    known = book.recent.get(key)
-    if len(found) == len(symbols) or known is None:
+    found = [world.instruments.find(symbol) or _gone(symbol, live) for symbol in symbols]
+    if None in found:
         return None
-    return first_of(book, client_id, key, known & 0x1FFFFFF)
+    listed = Instruments(replace(each, active=True, tradable=True, fractionable=True) for each in found if each)
+    order = parse(action, listed)
+    return None if isinstance(order, Refusal) else first_of(book, client_id, key, order.fingerprint)
+
+
+def _gone(symbol: str, live: Order | None) -> Instrument | None:
+    """An instrument that is not listed at all any more, as far as the words of a live order in it need it."""
+    if live is None or live.terms.symbol != symbol:
+        return None
+    contract = parse_osi(symbol)
+    if contract is None:
+        return Instrument(live.terms.asset_id, symbol)
+    return Instrument(live.terms.asset_id, symbol, "us_option", underlying=contract.root, multiplier=CONTRACT_SHARES)
 
 
 def admit(book: Book, order: Parsed, world: World) -> tuple[Parsed, Need] | Refusal:

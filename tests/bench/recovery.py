@@ -23,6 +23,7 @@ from actors.book.outcome import Placed
 from actors.commands import CancelOrder, PlaceOrder
 from actors.engine import Engine
 from mbtd.groups import GroupCutter
+from mbtd.journal import open_front
 from mbtd.recovery import recover
 from mbtd.residency import snapshot_of, snapshot_of_house
 from storage.sqlite import SqliteStore
@@ -70,7 +71,7 @@ def run(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
 
 def write_events(state: Path, options: argparse.Namespace) -> dict[str, Any]:
     """A store whose journal holds that many events and no snapshot."""
-    store = SqliteStore.open(state)
+    store, front = SqliteStore.open(state), open_front(state, take_epoch=True)
     engine = engine_of(100)
     cutter = GroupCutter(engine, store.head())
     accounts = min(_ACCOUNTS, max(1, options.events // 20))
@@ -81,6 +82,7 @@ def write_events(state: Path, options: argparse.Namespace) -> dict[str, Any]:
         group = cutter.cut()
         size += len(group.body)
         store.append(group)
+        front.append(group)
 
     # Every engine-side helper takes steps away now and then, so accounts are opened group by group.
     for number in range(accounts):
@@ -97,6 +99,7 @@ def write_events(state: Path, options: argparse.Namespace) -> dict[str, Any]:
     cut()
     store.checkpoint(truncate=True)
     store.close()
+    front.close()
     return {"bytes_per_event": round(size / engine.seq)}
 
 
@@ -120,7 +123,7 @@ def _place(engine: Engine, account_no: int, number: int) -> None:
 
 def write_snapshots(state: Path, options: argparse.Namespace) -> dict[str, Any]:
     """A store with that many snapshots of accounts with live orders, and an empty journal behind them."""
-    store = SqliteStore.open(state)
+    store, front = SqliteStore.open(state), open_front(state, take_epoch=True)
     engine = engine_of(100)
     cutter = GroupCutter(engine, store.head())
     open_accounts(engine, 0, options.snapshots)
@@ -133,7 +136,9 @@ def write_snapshots(state: Path, options: argparse.Namespace) -> dict[str, Any]:
     for _ in rest_orders(engine, options.snapshots, 100, options.snapshots * options.orders, only_buys=True):
         pass
     engine.take_steps()
-    store.append(cutter.cut(steps=[]))
+    group = cutter.cut(steps=[])
+    store.append(group)
+    front.append(group)
     size = 0
     books = list(engine.books.values())
     for begin in range(0, len(books), 500):
@@ -143,6 +148,7 @@ def write_snapshots(state: Path, options: argparse.Namespace) -> dict[str, Any]:
     store.put_snapshots([snapshot_of_house(engine.house, engine.seq)])
     store.checkpoint(truncate=True)
     store.close()
+    front.close()
     return {
         "bytes_per_snapshot": round(size / len(books)), "orders_each": options.orders,
         "positions_each": options.positions,
