@@ -22,13 +22,11 @@ from mbtd.gateway.endpoint import Body, Endpoint, Query, Request, read, shape
 from mbtd.gateway.errors import ApiError, from_refusal, invalid, not_found, unavailable, unknown_outcome
 from mbtd.gateway.values import Bool, Number, decimal_text, flag, instant, nothing, text_of, uuid_of, words
 from mbtd.rpc.wire import ConnectionLost, NoDaemon, RpcRefusal
-from mbtd.service.reads import OrderList
 
 SUBMIT_MAX_S: Final = 10.0
 UNRESOLVED_MAX: Final = 10_000
 UNRESOLVED_S: Final = 120.0
 LEGS_MAX: Final = 4
-_FIELDS: Final = frozenset(OrderList.__struct_fields__)
 
 
 class TakeProfit(Body, frozen=True, kw_only=True):
@@ -280,7 +278,7 @@ async def orders(request: Request) -> Any:
         until=until,
         direction=given.direction,
         limit=given.limit,
-        nested=True if flag(given.nested) and "nested" in _FIELDS else None,
+        nested=True if flag(given.nested) else None,
     )
     found = await request.read(OrderPage, "order.list", **params)
     kinds = words(given.asset_class)

@@ -127,18 +127,22 @@ class MarketStreams:
                 client.catch_up()
         fresh, self._fresh = self._fresh, []
         for crowd in fresh:
-            items = crowd.take()
-            if not items:
-                continue
-            ready = frames(items, crowd.msgpack)
-            for client in crowd.members:
-                if client in self._waiting or client.behind:
-                    client.keep(items)
-                    self._waiting[client] = None
-                else:
-                    client.wire.write(ready)
+            self._deliver(crowd)
         # What was written goes out behind this call, so the round ends with the next turn of the loop.
         loop.call_soon(self._sent, started)
+
+    def _deliver(self, crowd: Crowd) -> None:
+        """Its members get what has come for them, or have it wait."""
+        items = crowd.take()
+        if not items:
+            return
+        ready = frames(items, crowd.msgpack)
+        for client in crowd.members:
+            if client in self._waiting or client.behind:
+                client.keep(items)
+                self._waiting[client] = None
+            else:
+                client.wire.write(ready)
 
     def _sent(self, started: float) -> None:
         loop = asyncio.get_running_loop()
@@ -318,6 +322,8 @@ class MarketStreams:
                 for channel, symbols in wanted.items():
                     for symbol in symbols:
                         self._readers.setdefault((client.lane, channel, symbol), {})[crowd] = None
+            # What has come before is not for who joins now.
+            self._deliver(crowd)
             crowd.members[client] = None
             client.crowd = crowd
         self._changed.set()

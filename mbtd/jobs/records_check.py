@@ -118,6 +118,11 @@ def check_account(
     return count, [f"account {book.account_no} {text}" for text in wrong]
 
 
+def _symbols(terms: e.OrderAccepted) -> str:
+    """The symbol, or of several legs all of them between commas."""
+    return f",{','.join(leg.symbol for leg in terms.legs)}," if terms.legs else terms.symbol
+
+
 def _orders(db: sqlite3.Connection, book: Book, told: _Told, forgotten_at: int) -> tuple[int, list[str]]:
     wrong, missing, count = [], set(told.orders), 0
     for order_no, *columns, body in db.execute(
@@ -134,7 +139,7 @@ def _orders(db: sqlite3.Connection, book: Book, told: _Told, forgotten_at: int) 
                 wrong.append(f"order {order_no}: no event made this record")
             continue
         terms = record.terms
-        shown = (terms.order_id, terms.client_order_id, terms.symbol, terms.side, record.status)
+        shown = (terms.order_id, terms.client_order_id, _symbols(terms), terms.side, record.status)
         if tuple(columns[:5]) != shown or columns[6] != record.updated_at:
             wrong.append(f"order {order_no}: the columns are not those of the record")
         if bool(columns[5]) != (order_no in book.orders):

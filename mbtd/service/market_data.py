@@ -171,14 +171,15 @@ class MarketData:
         read = self._frame(params.timeframe)
         until = self.until(lane)
         start = instant(params.start, "start")
-        end = min(until, instant(params.end, "end") or until)
+        # No bar of a lane is later than the lane; the running day's date may be, where a trade date begins early.
+        end = instant(params.end, "end")
         first = midnight(to_int(new_york_date(until))) if start is None else start
         items: dict[str, list[dict[str, Any]]] = {}
         left = min(params.limit, BARS_MAX)
         token = None
         for symbol, bar in self._each(lane, sorted(set(params.symbols)), read, params):
             at = bar_at(bar.at)
-            if not first <= at <= end:
+            if at < first or (end is not None and at > end):
                 continue
             if left == 0:
                 token = f"{symbol}|{at}"
