@@ -245,7 +245,7 @@ class Waits:
             if self.world.now < order.live_at:
                 self.timers.add(order.live_at, (*key, t.LIVE))
             elif self.world.phase in eligible_phases(terms.extended_hours) or (
-                terms.time_in_force in AUCTION_TIMES and self.world.session is not None
+                terms.time_in_force in AUCTION_TIMES and self.world.session is not None and not order.activated
             ):
                 self.timers.add(self.world.now, (*key, t.LIVE))
             elif watch is None and not order.activated:

@@ -16,16 +16,18 @@ from actors.book.ids import client_key, derive_order_ids
 from actors.book.latency import kind_of, latency_ns
 from actors.book.leg_ids import leg_refusal
 from actors.book.meet import judge, place_to_keep
+from actors.book.meet_auctions import await_auction
 from actors.book.osi import is_option_symbol
 from actors.book.outcome import Outcome, Placed
 from actors.book.rules.admission.check import Need, account_refusal, buy_stop_collar, check, stop_refusal
 from actors.book.rules.admission.conflicts import conflict
 from actors.book.rules.admission.parse import Parsed, parse
 from actors.book.rules.admission.switches import TRADING, exposure_refusal, trading_refusal
+from actors.book.rules.matching.market_state import AUCTION_TIMES
 from actors.book.rules.matching.profiles import Profiles
 from actors.book.rules.reasons import Refusal, refuse
 from actors.book.rules.trailing import high_water_mark, stop_from, trails
-from actors.book.state.book import Book, Order
+from actors.book.state.book import Book, Order, Watch
 from actors.book.units import format_price, format_qty, format_scaled, value_money
 from actors.commands import OrderLeg, PlaceOrder, ReplaceOrder
 from actors.market.world import World
@@ -272,10 +274,24 @@ def finish_replace(draft: Draft, order_no: int, world: World, profiles: Profiles
         mark = high_water_mark(order, draft.book.watch.get(order_no))
         stop = stop_from(terms.side == "buy", mark, terms.trail_price, terms.trail_ppm)
         terms = msgspec.structs.replace(terms, high_water_mark=mark, stop_price=max(1, stop))
+    waited = draft.book.watch.get(order_no)
     kept = place_to_keep(draft, order, terms.limit_price, terms.qty)
     draft.emit(e.OrderReplaced(order_no, terms))
     if kept is not None:
         draft.watch(terms.order_no, kept)
     live = draft.book.orders[terms.order_no]
-    if not live.terms.stop_price and live.status != "held":
+    if terms.time_in_force in AUCTION_TIMES and world.session is not None and live.status != "held":
+        _wait_for_auction(draft, order, live, waited, world, profiles)
+    elif not live.terms.stop_price and live.status != "held":
         judge(draft, live, world, profiles, taking=True, quote_is_new=False)
+
+
+def _wait_for_auction(
+    draft: Draft, old: Order, live: Order, waited: Watch | None, world: World, profiles: Profiles
+) -> None:
+    """The changed order waits for the auction of the first one, or for that of its new time in force."""
+    if waited is None or not waited.due_at or old.terms.time_in_force != live.terms.time_in_force:
+        await_auction(draft, live, world, profiles)
+        return
+    draft.watch(live.terms.order_no, waited)
+    judge(draft, live, world, profiles, taking=True, quote_is_new=False)

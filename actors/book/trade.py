@@ -39,6 +39,7 @@ def go_live(draft: Draft, order_no: int, world: World, profiles: Profiles) -> No
     if terms.time_in_force in AUCTION_TIMES and world.session is not None:
         if not order.activated:
             draft.emit(e.OrderActivated(order_no))
+        if not order.activated or watch is None or not watch.due_at:
             await_auction(draft, draft.book.orders[order_no], world, profiles)
         return
     if terms.stop_price and order.activated and not order.triggered:

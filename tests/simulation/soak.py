@@ -85,6 +85,7 @@ class Soak:
                 self.turn_the_day()
                 self.look()
                 self.check_everybody()
+                print(json.dumps(self.counts), file=sys.stderr, flush=True)
 
     def one(self) -> None:
         """One input."""
