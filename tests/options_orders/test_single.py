@@ -192,3 +192,17 @@ def test_profiles_by_their_numbers_close_out_and_charge_nothing() -> None:
     numbers = {"base": "realistic", "expiry_policy": "closeout", "fees": "none"}
     world = Engine(b"s" * 32, Profiles({"mine": numbers, "plain": {"base": "realistic"}})).world
     assert world.closeouts == {"alpaca-parity", "mine"} == world.without_fees
+
+
+def test_the_wing_of_a_put_spread_is_sold_alone_only_where_cash_secures_what_stays() -> None:
+    answers = []
+    for cash in ("3000", "30000"):
+        desk = Desk(cash=cash)
+        desk.quote(PUTS[100], 200, 210)
+        desk.quote(PUTS[95], 100, 110)
+        assert isinstance(desk.unit("+P95 -P100", "-0.50"), Placed)
+        desk.wait(3)
+        assert (desk.held(PUTS[95]), desk.held(PUTS[100])) == (1, -1)
+        answers.append(desk.place(PUTS[95], "sell", "1.00", position_intent="sell_to_close"))
+    assert answers[0].reason == "uncovered_short"
+    assert isinstance(answers[1], Placed)

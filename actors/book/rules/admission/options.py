@@ -252,7 +252,22 @@ def closing_refusal(book: Book, leg: OptionLeg, world: World) -> Refusal | None:
     needed = level_needed(held, change)
     if needed == UNCOVERED_LEVEL and (book.options_level < needed or book.type == "cash"):
         return refuse("uncovered_short", "position_intent")
+    bare_puts = cover(apply(held, change)).by_cash > cover(held).by_cash
+    if bare_puts and book.options_level < UNCOVERED_LEVEL and not _secures(book, leg, world):
+        return refuse("uncovered_short", "position_intent")
     return None
+
+
+def _secures(book: Book, leg: OptionLeg, world: World) -> bool:
+    """Whether the account's free money secures the puts that a long one leaves behind (§4.7)."""
+    f = figures(book, world)
+    held = holdings_of(book, world, trade_date(world), book.cash - f.accrued_money)
+    change = change_of([leg], _value(leg), world)
+    if held is None or isinstance(change, Refusal):
+        return False
+    profile = profile_of(book.margin_profile, book.type)
+    needed = reservation(REQUIREMENTS, profile, book.options_level, held, open_changes(book, world), change)
+    return needed * f.multiplier <= _free_money(book, f, 0)
 
 
 def covering_refusal(book: Book, symbol: str, qty: int, world: World) -> Refusal | None:
