@@ -3,6 +3,9 @@
 Invariants: a message is applied completely before the next; whoever it concerns runs inside its step, accounts in
 ``account_no`` order; before a message stamped ``t`` every timer due before ``t`` has run. A quote that concerns
 nobody costs two comparisons and a few stores. A message that a restart reads again wakes nobody.
+
+Known limit: an order that had noted that it waits for its session meets the market from the first message after the
+session's instant; one that had nothing to note meets a message of that same instant too.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from actors.actor import fall_due
 from actors.book import events as e
 from actors.book import meet, meet_auctions, trade
 from actors.book.draft import Draft
+from actors.book.rules.matching import queue
 from actors.book.rules.matching.ledger import follow
 from actors.book.rules.matching.prints import is_eligible
 from actors.book.state.book import Watch
@@ -270,8 +274,8 @@ class Market(Turns):
         draft.watch(
             order_no,
             replace(
-                watch, cond_since=0, due_at=due_at, place=None, inside_since=0, inside_from_start=False,
-                gap_at=self.world.now,
+                watch, cond_since=0, due_at=due_at, place=queue.lost(watch.place), inside_since=0,
+                inside_from_start=False, gap_at=self.world.now,
             ),
         )  # fmt: skip
 

@@ -57,7 +57,8 @@ def situation_of(terms: OrderAccepted, fill: OrderFilled, at: int, numbers: Numb
     return Situation(
         buying, v.acting_limit == 0, v.acting_limit, v.bid, v.ask, v.bid_size, v.ask_size,
         0 if by_money else v.leaves_before, v.leaves_before if by_money else 0,
-        by_money or terms.qty % QTY_PER_SHARE != 0, v.consumed_before, taking, v.slice_no, v.last_fill_at,
+        by_money or terms.qty % QTY_PER_SHARE != 0 or v.leaves_before % QTY_PER_SHARE != 0,
+        v.consumed_before, taking, v.slice_no, v.last_fill_at,
         v.dwell_since, v.collar_price, at, v.quote_is_new, v.session != "core", v.tick, v.kind > 0, 1,
         v.quote_class == "wide", v.luld_upper if buying else v.luld_lower, v.acting_limit != v.limit_price,
         v.reserve_ppm, v.inside_since, v.inside_from_start,

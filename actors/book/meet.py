@@ -22,6 +22,7 @@ from actors.book.rules.matching.market_state import (
     USABLE,
     band_price,
     classify,
+    eligible_phases,
     is_short_restricted,
 )
 from actors.book.rules.matching.model import (
@@ -144,7 +145,7 @@ def look(
     return Situation(
         buying, market, limit, quote.bid, quote.ask, quote.bid_size, quote.ask_size,
         order.leaves_qty, terms.notional - order.filled_money if terms.notional else 0,
-        terms.notional > 0 or terms.qty % QTY_PER_SHARE != 0,
+        is_fractional(order),
         used_qty(consumed, far, world.now, numbers.consume_half_life_ms), taking or market, order.slice_no,
         order.last_fill_at, watch.cond_since if watch is not None else 0, collar, world.now,
         quote_is_new, world.phase != "core", tick_of(slot, far), slot.option,
@@ -185,6 +186,22 @@ def _place(s: Situation, slot: Slot, world: World, numbers: Numbers, watch: Watc
     return queue.follow_quote(place, limit_cost, near_cost, size, numbers) if is_new else place
 
 
+def standing(order: Order, watch: Watch | None, slot: Slot, world: World) -> Place | None:
+    """The place that a live order had at the last look.
+
+    A limit without a watch stands behind the near side: nothing was worth noting.
+    """
+    if watch is not None or not order.limit_price:
+        return watch.place if watch is not None else None
+    return Place(queue.BEHIND, order.limit_price, queue.UNKNOWN, 0, 0, world.board.rejoins + slot.rejoins)
+
+
+def is_fractional(order: Order) -> bool:
+    """Whether parts of a share may trade: it is for one, or one is left since its quantity was changed."""
+    terms = order.terms
+    return terms.notional > 0 or terms.qty % QTY_PER_SHARE != 0 or order.leaves_qty % QTY_PER_SHARE != 0
+
+
 def _draws(
     draft: Draft, order: Order, verdict: Verdict, numbers: Numbers, state: str, reserve_draw: int, place: Place | None
 ) -> tuple[Verdict, Trail]:
@@ -204,26 +221,25 @@ def _wait_unusable(
     draft: Draft, order: Order, slot: Slot | None, world: World, numbers: Numbers, state: str, is_new: bool
 ) -> None:
     """The quote may not be used: nothing that was being measured on it goes on, but the queue does."""
-    watch = draft.book.watch.get(order.terms.order_no) or _NO_WATCH
+    known = draft.book.watch.get(order.terms.order_no)
+    watch = known or _NO_WATCH
     place, quote = watch.place, slot.quote if slot is not None else None
-    if (
-        is_new
-        and place is not None
-        and quote is not None
-        and slot is not None
-        and place.epoch == world.board.rejoins + slot.rejoins
-    ):
-        buying = order.terms.side == "buy"
-        near, size = (quote.bid, quote.bid_size) if buying else (-quote.ask, quote.ask_size)
-        cost = place.price if buying else -place.price
-        place = queue.follow_quote(place, cost, near if near else None, size, numbers)
+    if is_new and quote is not None and slot is not None:
+        place = standing(order, known, slot, world)
+        if place is not None and place.epoch == world.board.rejoins + slot.rejoins:
+            buying = order.terms.side == "buy"
+            near, size = (quote.bid, quote.bid_size) if buying else (-quote.ask, quote.ask_size)
+            cost = place.price if buying else -place.price
+            place = queue.follow_quote(place, cost, near if near else None, size, numbers)
     stopped = slot is not None and slot.status is not None and slot.status.state != "trading"
+    # A halt outside its phases is none for an order that is not in the market.
+    in_phase = world.phase in eligible_phases(order.terms.extended_hours)
     due_at = watch.due_at if order.terms.time_in_force in AUCTION_TIMES else 0
     draft.watch(
         order.terms.order_no,
         Watch(
             0, state, due_at, watch.near_misses, watch.evaluations + 1, place, 0, False, watch.collar_price,
-            watch.newly_live or (state == "halted" and stopped), watch.gap_at,
+            watch.newly_live or (stopped and state == "halted" and in_phase), watch.gap_at,
         ),
     )  # fmt: skip
     world.trace((draft.book.account_no, order.terms.order_no), Trace(world.now, state, state, 0, 0, 0))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from actors.book.draft import Draft
 from actors.book.evidence import Trail
 from actors.book.fills import end_by_time, fill
-from actors.book.meet import AWAITING_PRINT, judge, numbers_for, tick_of
+from actors.book.meet import AWAITING_PRINT, is_fractional, judge, numbers_for, tick_of
 from actors.book.rules.admission.switches import reason_to_wait
 from actors.book.rules.matching import auctions
 from actors.book.rules.matching.market_state import (
@@ -19,7 +19,6 @@ from actors.book.rules.matching.model import (
 )
 from actors.book.rules.matching.profiles import Profiles
 from actors.book.state.book import Order, Watch
-from actors.book.units import QTY_PER_SHARE
 from actors.market.board import Slot
 from actors.market.messages import Auction
 from actors.market.world import World
@@ -63,7 +62,7 @@ def meet_auction(draft: Draft, order_no: int, slot: Slot, message: Auction, worl
         return
     if message.kind == "halt" and is_short_restricted(slot, world) and terms.position_intent == "sell_to_open":
         return
-    fraction = terms.notional > 0 or terms.qty % QTY_PER_SHARE != 0
+    fraction = is_fractional(order)
     money = terms.notional - order.filled_money if terms.notional else 0
     buying, tick = terms.side == "buy", tick_of(slot, message.price)
     verdict = auctions.evaluate_auction(

@@ -14,7 +14,7 @@ from actors.book.contingent import follow_up
 from actors.book.draft import Draft
 from actors.book.evidence import Trail
 from actors.book.fills import fill
-from actors.book.meet import is_waiting_outside, look, numbers_for
+from actors.book.meet import is_waiting_outside, look, numbers_for, standing
 from actors.book.rules.matching import prints, queue
 from actors.book.rules.matching.market_state import (
     PRINTS_COUNT,
@@ -25,7 +25,7 @@ from actors.book.rules.matching.model import (
     theta_of,
 )
 from actors.book.rules.matching.profiles import Profiles
-from actors.book.state.book import Order
+from actors.book.state.book import Order, Watch
 from actors.book.units import QTY_PER_SHARE, qty_for_money
 from actors.market.board import Slot
 from actors.market.messages import Trade
@@ -81,7 +81,7 @@ def _offer_print(
     if ahead > 0:
         return 0
     epoch = world.board.rejoins + slot.rejoins
-    place = watch.place if watch is not None else None
+    place = standing(order, watch, slot, world)
     if place is not None and (place.price != price or place.epoch != epoch):
         place = None
     rest_size = max(0, print_.size - -(-taken_qty // QTY_PER_SHARE))
@@ -89,8 +89,7 @@ def _offer_print(
     offered, after, reason = 0, place, "print_through"
     if ahead < 0:
         offered = rest_size
-        # Who stood before an order that was behind the market is not known; the next quote says where it stands.
-        after = replace(place, ahead_size=0) if place is not None and place.level != queue.BEHIND else place
+        after = replace(place, ahead_size=0) if place is not None and place.ahead_size else place
     else:
         contra = prints.SELLER if buying else prints.BUYER
         if place is None or prints.aggressor(print_.price, slot.quote) not in (contra, prints.EITHER):
@@ -117,6 +116,6 @@ def _offer_print(
         fill(draft, order, slot, s, verdict, world, numbers, trail)
         still = draft.book.orders.get(terms.order_no)
         filled = still.filled_qty - already if still is not None else qty
-    if terms.order_no in draft.book.orders and after is not place and watch is not None:
-        draft.watch(terms.order_no, replace(watch, place=after))
+    if terms.order_no in draft.book.orders and after is not place:
+        draft.watch(terms.order_no, replace(watch or Watch(reason="not_marketable"), place=after))
     return filled

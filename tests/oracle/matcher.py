@@ -153,7 +153,7 @@ def offer(n: Any, a: Any, o: Any, print_: Trade, taken: int) -> int:
         o.place["traded"] += rest
     wanted = o.qty - o.filled if o.qty else (o.notional - o.paid) * 10**7 // price
     qty = min(wanted, offered * SHARE, max(0, usable)) if allowed else 0
-    if o.qty % SHARE == 0 and not o.notional:
+    if o.qty % SHARE == 0 and o.filled % SHARE == 0 and not o.notional:
         qty -= qty % SHARE
     before = o.filled
     if qty:
@@ -212,7 +212,7 @@ def price_and_size(n: Any, a: Any, o: Any, taking: bool, new: bool) -> tuple[int
         size = max(0, size - n.used(entry, rules.consume_half_life_ms))
     qty = o.qty - o.filled if o.qty else (o.notional - o.paid) * 10**7 // price
     qty = min(qty, size) if rules.depth_ppm else qty
-    if o.qty % SHARE == 0 and not o.notional:
+    if o.qty % SHARE == 0 and o.filled % SHARE == 0 and not o.notional:
         qty -= qty % SHARE
     o.since = since
     if qty <= 0 or (o.tif == "fok" and qty < o.qty - o.filled):

@@ -261,7 +261,7 @@ class Naive:
             o.anew = False
         else:
             o.since, o.asleep = 0, state == "session"
-            o.anew = o.anew or state == "halted"
+            o.anew = o.anew or (state == "halted" and self.eligible(o))
             if new and o.place and o.place["stretch"] == self.stretch[""] + self.stretch[o.symbol]:
                 matcher.stand_in_queue(self, o, new, o.place["price"])
         if fill:
@@ -276,7 +276,11 @@ class Naive:
             return qty
         free = (self.buying_power(a) if a.type == "margin" else a.cash - self.reserved(a)) + o.reserved_money
         most = min(qty, max(0, free) * 10**7 // price)
-        return qty if money(price, qty) <= free else most - (0 if o.qty % SHARE or o.notional else most % SHARE)
+        return (
+            qty
+            if money(price, qty) <= free
+            else most - (0 if o.qty % SHARE or o.filled % SHARE or o.notional else most % SHARE)
+        )
 
     def fill(self, a: Any, o: Any, price: int, wanted: int, reason: str) -> None:
         qty = self.payable(a, o, price, wanted)

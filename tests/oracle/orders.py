@@ -273,6 +273,7 @@ def change(n: Any, a: Any, o: Any, p: Any, by_id: bool) -> None:
                 ),
             )  # fmt: skip
     if w and w.same[3:8] != (o.tif, o.qty, o.notional, o.limit, o.stop) and w.qty > o.filled:
+        w.part = w.part or (w.qty - o.filled) % SHARE > 0  # what would trade is what is left
         needs = need(n, a, w, w.qty - o.filled, o.reserved_money, o.reserved_qty)
     if not needs or blocked(a, w, needs[4], o):
         n.say(a, "late replace", o.no if o is not None and not o.replace_at else 0)

@@ -259,6 +259,11 @@ def _script(items: list[Any]) -> list[Any]:
     return script
 
 
+def script_of(seed: int, length: int) -> list[Any]:
+    """The script that :func:`scripts` draws for these."""
+    return _script(_items(seed, length, False))
+
+
 def scripts(least: int = 5, most: int = 80, contingent: bool = False) -> st.SearchStrategy[list[Any]]:
     """Scripts with so many items, starting in the core session with a quote for each symbol; ``contingent`` ones
     hold groups and trailing stops too.

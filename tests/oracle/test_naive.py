@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import given
 
 from actors.book import events as e
 from actors.inputs import Step
 from tests.oracle.naive import Naive
 from tests.oracle.rig import SECOND, Wait, feed, open_engine
-from tests.oracle.scripts import ACCOUNTS, profile, scripts
+from tests.oracle.scripts import ACCOUNTS, profile, script_of, scripts
 
 
 def told(event: Any) -> tuple[Any, ...]:
@@ -89,6 +90,25 @@ def same_state(engine: Any, naive: Naive) -> None:
 @profile(800)
 @given(scripts(20, 100))
 def test_the_engine_does_what_the_naive_broker_does(script: list[Any]) -> None:
+    judge(script)
+
+
+@pytest.mark.parametrize(
+    ("seed", "length"),
+    [
+        (30610, 85),  # a one-sided quote joins a limit that had stood behind the market
+        (103112, 94),  # a halt that came and went while the market was closed
+        (105123, 77),  # a halt that was told after the close
+        (105412, 75),  # a print through a limit behind the market, then one at its price
+        (204257, 88),  # a gap while a short sale rests above the bid
+        (204738, 53),  # a change that leaves a part of a share
+    ],
+)
+def test_scripts_in_which_they_once_differed(seed: int, length: int) -> None:
+    judge(script_of(seed, length))
+
+
+def judge(script: list[Any]) -> None:
     engine = open_engine(ACCOUNTS)
     naive = Naive(engine, ACCOUNTS)
     engine.take_steps()

@@ -13,6 +13,7 @@ from actors.book.state.book import Place
 
 JOINED, INSIDE, BEHIND = "joined", "inside", "behind"
 UNKNOWN = -1
+NO_EPOCH = -1
 
 
 def level_of(limit_cost: int, near: int | None) -> str:
@@ -28,6 +29,11 @@ def enter(price: int, limit_cost: int, near: int | None, near_size: int, numbers
     if level == JOINED:
         return Place(JOINED, price, _scaled(near_size, numbers), near_size, 0, epoch)
     return Place(level, price, 0 if level == INSIDE else UNKNOWN, 0, 0, epoch)
+
+
+def lost(place: Place | None) -> Place | None:
+    """What stays of a place after a gap: the price at which the order rests, of no epoch, so that it joins anew."""
+    return Place(BEHIND, place.price, UNKNOWN, 0, 0, NO_EPOCH) if place is not None else None
 
 
 def _scaled(size: int, numbers: Numbers) -> int:
