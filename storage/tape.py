@@ -117,10 +117,17 @@ def tape_files(directory: Path) -> list[tuple[int, int, Path]]:
 
 
 def read_tape(directory: Path | str, from_seq: int) -> Iterator[tuple[int, bytes]]:
-    """Numbered records from ``from_seq`` on, as far as they are whole. The first number may be later."""
+    """Numbered records from ``from_seq`` on, as far as they are whole. The first number may be later.
+
+    The files are those of this call: one that begins while the records are read is none of them.
+    """
     files = [path for _, _, path in tape_files(Path(directory) / DIRECTORY_NAME)]
     ends = list(itertools.accumulate(map(_first_seq, reversed(files)), min, initial=_NO_END))
-    for path, end in zip(files, reversed(ends[:-1]), strict=True):
+    return _records(list(zip(files, reversed(ends[:-1]), strict=True)), from_seq)
+
+
+def _records(files: list[tuple[Path, int]], from_seq: int) -> Iterator[tuple[int, bytes]]:
+    for path, end in files:
         if end > from_seq:
             for seq, record in _read_file(path, from_seq):
                 if seq >= end:

@@ -17,7 +17,7 @@ from mbtd.service.calls import Calls
 from mbtd.service.contracts import Contracts
 from mbtd.service.credentials import Credentials, load_token_key
 from mbtd.service.desk import Desk, Handler
-from mbtd.service.lanes import Lanes
+from mbtd.service.lanes import Lanes, end_of_tape
 from mbtd.service.market_data import MarketData
 from mbtd.service.marks import Marks
 from mbtd.service.tape_stream import TapeStream
@@ -67,8 +67,8 @@ class Extension:
         }
         core.readers.more += [self.lanes, self.tape]
         core.followers.append(self.updates.steps)
-        last_seq, now = core.engine.world.tape_seq, core.now()
-        spawn(lambda: self.lanes.fill(directory, last_seq, now))
+        before, now = end_of_tape(directory, core.engine.world.tape_seq), core.now()
+        spawn(lambda: self.lanes.fill(before, now))
 
     def handles(self, method: str) -> bool:
         """Whether this is one of its methods."""

@@ -15,7 +15,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -209,11 +209,11 @@ class Lanes:
         """The engine has applied these."""
         self.delayed.put(messages)
 
-    async def fill(self, directory: Path, last_seq: int, now: int) -> None:
-        """Fill the delayed lane from the end of the tape in ``directory``, whose last record is ``last_seq``."""
+    async def fill(self, records: Iterator[tuple[int, bytes]], now: int) -> None:
+        """Fill the delayed lane from the end of the tape, see :func:`end_of_tape`."""
         lane = DelayedLane(self.delayed.delay_ns)
         try:
-            await anyio.to_thread.run_sync(_read_into, lane, directory, last_seq, now)
+            await anyio.to_thread.run_sync(_read_into, lane, records, now)
         except (OSError, msgspec.MsgspecError) as error:
             log.warning("lane.not_filled", error=str(error))
             return
@@ -225,9 +225,16 @@ class Lanes:
         return self.delayed if name == "delayed" else self.real_time
 
 
-def _read_into(lane: DelayedLane, directory: Path, last_seq: int, now: int) -> None:
+def end_of_tape(directory: Path, last_seq: int) -> Iterator[tuple[int, bytes]]:
+    """The end of the tape in ``directory`` up to which the engine has come back, with record ``last_seq``.
+
+    Ask before the feed starts: what follows ``last_seq`` was seen, and the numbers of it are given out again.
+    """
+    return read_tape(directory, max(0, last_seq - FILL_MAX + 1))
+
+
+def _read_into(lane: DelayedLane, records: Iterator[tuple[int, bytes]], now: int) -> None:
     """Play the tape's end into a lane; works beside the engine and lets it run."""
-    records = read_tape(directory, max(0, last_seq - FILL_MAX + 1))
     while chunk := [_decode(record) for _, record in itertools.islice(records, _CHUNK)]:
         lane.put(chunk)
         lane.advance(now)
