@@ -19,8 +19,16 @@ from actors.book.ids import derive_fill_id
 from actors.book.units import format_price, format_qty, format_time
 from actors.inputs import Section, Step
 from mbtd.core import Core
-from mbtd.records.orders import TERMINAL, OrderRecord, follow, record_of, render_order
-from mbtd.records.trade_updates import unit_execution, with_legs
+from mbtd.records.orders import (
+    TERMINAL,
+    OrderRecord,
+    accepted_record,
+    follow,
+    record_of,
+    render_order,
+    replacing_record,
+)
+from mbtd.records.trade_updates import trade_update, unit_execution, with_legs
 from mbtd.rpc.errors import make_error, refuse
 from mbtd.rpc.session import RequestId, Session
 from mbtd.service.desk import Desk, Handler
@@ -31,11 +39,6 @@ from storage.history import History
 _encode = msgspec.json.Encoder().encode
 _event_decoder = msgspec.msgpack.Decoder(Event)
 MISSED_MAX: Final = 2_000
-_NAME_OF_STATUS: Final = {"partially_filled": "partial_fill", "filled": "fill"}
-_REFUSED: Final[dict[type, str]] = {
-    e.OrderCancelRejected: "order_cancel_rejected",
-    e.OrderReplaceRejected: "order_replace_rejected",
-}
 
 
 class UpdatesFollow(OfAccount, frozen=True, kw_only=True):
@@ -55,29 +58,19 @@ class Records:
         event: Any = section.events[index]
         order_no = getattr(event, "order_no", 0)
         if isinstance(event, e.OrderAccepted):
-            self.records[order_no] = OrderRecord(event, "accepted", updated_at=at)
-            return [self._update("accepted", order_no, at, section, index)]
+            self.records[order_no] = accepted_record(event, at)
         before = self.records.get(order_no)
         if not order_no or before is None:
             return []
-        if type(event) in _REFUSED:
-            self.records[order_no] = follow(before, event, at)
-            return [self._update(_REFUSED[type(event)], order_no, at, section, index)]
-        after = self.records[order_no] = follow(before, event, at)
-        updates = []
-        if isinstance(event, e.OrderFilled):
-            name = "fill" if event.status == "filled" else "partial_fill"
-            updates.append(self._update(name, order_no, at, section, index))
-        elif after.status != before.status:
-            name = _NAME_OF_STATUS.get(after.status, after.status)
-            updates.append(self._update(name, order_no, at, section, index))
+        name = trade_update(event, was_held=before.status == "held")
         if isinstance(event, e.OrderReplaced):
-            status = "partially_filled" if event.terms.filled_qty else "new"
-            terms = event.terms
-            self.records[terms.order_no] = OrderRecord(
-                terms, status, terms.filled_qty, terms.filled_money, at, replaces_id=before.terms.order_id
-            )
-            updates.append(self._update("new", terms.order_no, at, section, index))
+            new = self.records[event.terms.order_no] = replacing_record(before, event, at)
+        after = self.records[order_no] = follow(before, event, at)
+        updates = [self._update(name, order_no, at, section, index)] if name is not None else []
+        if isinstance(event, e.OrderReplaced):
+            # Alpaca tells of the replacing order by the name of its first status.
+            shown = "held" if new.status == "held" else "new"
+            updates.append(self._update(shown, event.terms.order_no, at, section, index))
         if after.status in TERMINAL:
             del self.records[order_no]
         return updates
