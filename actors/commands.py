@@ -301,5 +301,4 @@ AccountAction = (
     | SetStructureExit
     | ClearStructureExit
 )
-HouseAction = CreateAccount
 AnyAction = CreateAccount | AccountAction

@@ -105,7 +105,7 @@ def main(options: ServeOptions) -> int:
         return say(str(error), 75)
     except OSError as error:
         return say(f"cannot use the state directory {directory}: {error.strerror}", 78)
-    logs.set_up(
+    said = logs.set_up(
         config.log.level, config.log.format, stream=sys.stderr.buffer, repeat_every_s=config.log.repeat_every_s
     )
     status = 70
@@ -116,10 +116,11 @@ def main(options: ServeOptions) -> int:
             log.warning("erasure.finished", users=erased)
         settings = Settings(loaded, find_config(path, os.environ), flags, lambda config, changed: None)
         daemon = Daemon(config, directory, lock, profiles, seed, feed, settings)
-        daemon.config_path = options.config
+        daemon.config_path, daemon.say_overdue = options.config, said.say_overdue
         status = anyio.run(daemon.run, backend="asyncio", backend_options={"use_uvloop": True})
     except BaseException as error:
         status = status_of(error)
+    said.say_overdue(all_of_them=True)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)
@@ -195,6 +196,8 @@ class Daemon:
         self._gateway: anyio.CancelScope | None = None
         self.config_path: Path | None = None
         """The configuration file that was named, for the gateway."""
+        self.say_overdue: Callable[[], None] = lambda: None
+        """Has the log say how often a failure came that has stopped; called now and then."""
 
     async def run(self) -> int:
         """Start, serve, stop; the exit status."""
@@ -397,6 +400,7 @@ class Daemon:
             if monotonic() - said > STATUS_NS:
                 said = monotonic()
                 self._notifier.status(self._one_line())
+                self.say_overdue()
 
     def _one_line(self) -> str:
         health = self._say_health()

@@ -29,7 +29,6 @@ SLO_COMMIT_NS: Final = 10_000_000
 """A group should be durable within this (99 of 100)."""
 SLO_LAG_NS: Final = 50_000_000
 """The loop should be this quick (999 of 1000)."""
-SLO_FEED_AGE_NS: Final = 5_000_000_000
 
 
 class Metrics(Collector):

@@ -46,7 +46,6 @@ LATENCY = "latency"
 AWAITING_PRINT = "awaiting_print"
 """Reason of an order that waits for an auction."""
 _NO_WATCH = Watch()
-_PLAIN = Trail()
 
 
 def numbers_for(order: Order, slot: Slot | None, profiles: Profiles) -> Numbers:

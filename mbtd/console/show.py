@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -152,6 +152,3 @@ def config(loaded: Loaded[Any]) -> Rows:
     """Every setting as it is in force, and where it came from."""
     rows: Rows = msgspec.to_builtins(render(loaded))
     return rows
-
-
-Health = Callable[[], dict[str, Any]]

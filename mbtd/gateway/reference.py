@@ -20,7 +20,6 @@ from mbtd.gateway.values import Bool, decimal_text, words
 from mbtd.gateway.values import day as day_of
 
 NEW_YORK: Final = ZoneInfo("America/New_York")
-CALENDAR_DAYS: Final = 500
 FIRST_DAY: Final = date(2000, 1, 1)
 LAST_DAY: Final = date(2035, 12, 31)
 WINDOW_MAX_DAYS: Final = 90

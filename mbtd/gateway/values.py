@@ -21,8 +21,6 @@ Number = Annotated[msgspec.Raw, Meta(extra_json_schema={"type": ["number", "stri
 """A JSON number or a text, as it stands in the body."""
 Bool = bool | Literal["true", "True", "TRUE", "1", "t", "false", "False", "FALSE", "0", "f", ""] | None
 """In a query."""
-CommaList = str | None
-"""In a query: texts with commas between."""
 Page = Annotated[str, Meta(max_length=128)] | None
 _NULL: Final = msgspec.Raw(b"null")
 _TRUE: Final = frozenset({"true", "True", "TRUE", "1", "t"})

@@ -77,16 +77,6 @@ def decision_cutoff(calendar: Calendar, day: int) -> int:
     return _close(calendar, day) + _DECISION_NS
 
 
-def closeout_begins(calendar: Calendar, day: int) -> int:
-    """When the policy ``closeout`` looks at what expires on ``day``: 30 minutes before the close."""
-    return _close(calendar, day) - CLOSEOUT_NS
-
-
-def closeout_cutoff(calendar: Calendar, day: int) -> int:
-    """Until when the policy ``closeout`` takes instructions: 30 minutes after the close."""
-    return _close(calendar, day) + CLOSEOUT_NS
-
-
 def trading_ends(calendar: Calendar, day: int, last_trading_day: int, trades_late: bool) -> int:
     """When a contract stops trading on ``day``: at the close, or 15 minutes later on days other than its last."""
     late = trades_late and day != last_trading_day and not calendar.is_half_day(day)

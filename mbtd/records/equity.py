@@ -103,8 +103,3 @@ def _value(
         return value_money(price, qty, multiplier)
     basis, whole = bases.get(symbol, (0, 0))
     return basis * qty // whole if whole else 0
-
-
-def flows_between(changes: Iterable[Change], after_at: int, until_at: int) -> int:
-    """Money that came in from outside after one instant and not after the other, less what went out."""
-    return sum(change.cash for change in changes if change.flow and after_at < change.at <= until_at)

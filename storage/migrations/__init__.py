@@ -17,7 +17,6 @@ from storage.migrations.m0004_mark_outs import mark_outs
 Step = Callable[[sqlite3.Connection], None]
 
 MIGRATIONS: Sequence[Step] = (initial, records, audit_chain, mark_outs)
-LATEST = len(MIGRATIONS)
 
 
 def migrate(db: sqlite3.Connection, steps: Sequence[Step] = MIGRATIONS) -> int:

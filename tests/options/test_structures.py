@@ -1,12 +1,10 @@
-"""Names of structures, and their bounds against a search over every settlement price."""
+"""Names of structures."""
 
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from actors.book.rules.options.structures import Bounds, StructureLeg, bounds, name
+from actors.book.rules.options.structures import StructureLeg, name
 
 
 def legs(text: str) -> tuple[list[StructureLeg], int]:
@@ -80,53 +78,3 @@ def test_the_name(text: str, expected: str) -> None:
 
 def test_a_put_secured_by_cash_has_its_own_name() -> None:
     assert name(legs("-1P90")[0], cash_secured=True) == "cash_secured_put"
-
-
-def test_an_iron_condor_by_hand() -> None:
-    found = [
-        StructureLeg(False, 850_000, 1, 1, 5_000),
-        StructureLeg(False, 900_000, 1, -1, 12_000),
-        StructureLeg(True, 1_100_000, 1, -1, 10_000),
-        StructureLeg(True, 1_150_000, 1, 1, 4_000),
-    ]
-    assert bounds(found) == Bounds(-13_000, 13_000, 37_000, (887_000, 1_113_000))
-
-
-LEG = st.builds(
-    StructureLeg,
-    st.booleans(),
-    st.integers(1, 12),
-    st.just(1),
-    st.integers(-3, 3).filter(bool),
-    st.integers(0, 6),
-)
-
-
-@settings(max_examples=400, deadline=None)
-@given(st.lists(LEG, min_size=1, max_size=5), st.integers(-2, 2), st.integers(1, 12))
-def test_bounds_hold_at_every_settlement_price(found: list[StructureLeg], lots: int, paid: int) -> None:
-    result = bounds(found, lots, paid)
-    assert result is not None
-
-    def profit(at: int) -> int:
-        value = sum(leg.qty * max(0, at - leg.strike if leg.call else leg.strike - at) for leg in found)
-        return value + lots * at - result.net_cost
-
-    curve = [profit(at) for at in range(200)]
-    slope = curve[-1] - curve[-2]
-    assert (result.max_profit is None) == (slope > 0)
-    assert (result.max_loss is None) == (slope < 0)
-    if result.max_profit is not None:
-        assert result.max_profit == max(curve)
-    if result.max_loss is not None:
-        assert result.max_loss == max(0, -min(curve))
-    crossings = [at for at in range(199) if curve[at] * curve[at + 1] < 0]
-    for at in crossings:
-        assert any(at <= point <= at + 1 for point in result.breakevens)
-    for point in result.breakevens:
-        near = curve[max(0, point - 1) : point + 2]
-        assert min(near) <= 0 <= max(near)
-
-
-def test_legs_of_two_expiries_have_no_bounds_at_expiry() -> None:
-    assert bounds(legs("-1C100@1 +1C100@2")[0]) is None

@@ -19,7 +19,6 @@ from actors.book.instruments import Instrument
 from actors.book.state.money import NOTHING, Money
 from actors.book.state.structures import Structure
 
-OPEN_STATUSES = ("accepted", "new", "partially_filled", "pending_cancel", "pending_replace", "held")
 DAY_NS = 86_400 * 1_000_000_000
 RECENT_DAYS = 30
 """How long a client order id is remembered after its order (contracts §3)."""

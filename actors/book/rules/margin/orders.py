@@ -44,16 +44,6 @@ class Effect(Struct, frozen=True):
     reduces: bool
     """Whether it only reduces risk, and is accepted in any state (§4.4)."""
 
-    @property
-    def initial_change_money(self) -> int:
-        """Change of the initial requirement of the book held."""
-        return self.after.initial_money - self.before.initial_money
-
-    @property
-    def maintenance_change_money(self) -> int:
-        """Change of the maintenance requirement."""
-        return self.after.maintenance_money - self.before.maintenance_money
-
 
 class Cover(Struct, frozen=True):
     """How the short options of a book are covered, in contracts."""

@@ -20,8 +20,6 @@ AUCTION_TIMES = ("opg", "cls")
 USABLE = frozenset({"valid", "locked", "wide"})
 PRINTS_COUNT = frozenset({"valid", "locked", "wide", "stale", "no_far_side"})
 """Classes in which a print may fill a resting order."""
-REJOIN = frozenset({"halted", "session", "no_live_quote", "feed_dead"})
-"""Classes after which a place in the queue is lost."""
 
 
 def eligible_phases(extended_hours: bool) -> tuple[str, ...]:

@@ -20,7 +20,6 @@ from actors.book.rules.matching.model import PPM, Situation, Verdict, evaluate
 from actors.book.rules.matching.profiles import Numbers
 
 LEGS_MAX: Final = 8
-GATEWAY_LEGS_MAX: Final = 4
 NET_TICK_PRICE: Final = 100
 """Legs and nets of complex orders step by a cent."""
 LOT_SHARES: Final = 100

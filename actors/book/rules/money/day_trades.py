@@ -20,7 +20,6 @@ PATTERN_MIN = 4
 PATTERN_PERCENT = 6
 WINDOW_DAYS = 5
 PDT, INTRADAY, OFF = "finra_pdt_2001", "intraday_margin_2026", "off"
-RULE_SETS = ("auto", PDT, INTRADAY, OFF)
 
 
 def rule_set(setting: str, trade_date: int) -> str:

@@ -19,7 +19,7 @@ from actors.book.rules.options.means import Judge
 from actors.book.rules.options.outcome import Holding, Outcome, Prices, Unpriced, intrinsic, net_change, settle
 from actors.book.rules.options.precheck import Touch
 from actors.book.rules.reasons import Refusal, refuse
-from actors.book.units import NS_PER_SECOND, QTY_PER_SHARE, format_money, format_price, format_qty, format_time
+from actors.book.units import NS_PER_SECOND, QTY_PER_SHARE, format_money, format_qty, format_time
 
 _MINUTE_NS: Final = 60 * NS_PER_SECOND
 _MIDNIGHT_BEFORE_OPEN_NS: Final = (9 * 60 + 30) * _MINUTE_NS
@@ -128,11 +128,6 @@ def _given_away(holding: Holding, worth: int, touch: Touch | None) -> int:
     instrument = holding.instrument
     bid_money = touch.bid * 100 * instrument.multiplier
     return max(0, bid_money - max(0, worth)) * (holding.qty // QTY_PER_SHARE)
-
-
-def describe_given_away(exercised: Exercised, touch: Touch) -> dict[str, str]:
-    """Numbers for the warning that selling would have been worth more."""
-    return {"bid": format_price(touch.bid), "given_away": format_money(exercised.given_away_money)}
 
 
 def _day(day: int) -> str:

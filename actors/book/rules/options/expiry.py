@@ -48,8 +48,6 @@ class ExpiryPolicy(Struct, frozen=True):
 
 SETTLE: Final = ExpiryPolicy()
 CLOSEOUT: Final = ExpiryPolicy(shortfall="liquidate")
-POLICIES: Final = {"settle": SETTLE, "closeout": CLOSEOUT}
-"""By the account's setting ``expiry_policy`` (margin-and-options §5.4)."""
 
 
 class Instruction(Struct, frozen=True):

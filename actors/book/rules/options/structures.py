@@ -1,8 +1,7 @@
-"""Legs as one structure: its name, and what it can win and lose at expiry (margin-and-options §6).
+"""The name of legs as one structure (margin-and-options §6).
 
-Invariants: the order of legs does not matter, nor does a common factor of their quantities; every bound is exact
-for all settlement prices from 0 upwards; margin never depends on a name. Known limit: bounds and breakevens need
-legs of one expiry; a structure over several expiries has none that depend on prices at expiry alone.
+Invariants: the order of legs does not matter, nor does a common factor of their quantities; margin never depends on
+a name.
 """
 
 from __future__ import annotations
@@ -11,9 +10,6 @@ from collections.abc import Sequence
 from math import gcd
 
 from msgspec import Struct
-
-from actors.book.rules.margin.payoff import payoff_at
-from actors.book.units import divide_half_even
 
 
 class StructureLeg(Struct, frozen=True, gc=False):
@@ -26,61 +22,6 @@ class StructureLeg(Struct, frozen=True, gc=False):
     """Any number that grows with the expiry."""
     qty: int
     """Contracts, signed."""
-    price: int = 0
-    """What was paid or received a share, price units."""
-
-
-class Bounds(Struct, frozen=True):
-    """What a structure comes to at expiry, its premiums included; price units a share, over all its contracts."""
-
-    net_cost: int
-    """Paid for it; negative when it brought a credit."""
-    max_profit: int | None
-    """None: without bound."""
-    max_loss: int | None
-    """Not negative; None: without bound."""
-    breakevens: tuple[int, ...]
-    """Settlement prices without profit or loss, ascending, to the nearest price unit."""
-
-
-def bounds(legs: Sequence[StructureLeg], stock_lots: int = 0, stock_price: int = 0) -> Bounds | None:
-    """Profit, loss and breakevens at expiry; None when the legs expire at different times.
-
-    ``stock_lots`` are lots of as many shares as a contract delivers, signed, bought at ``stock_price``.
-    """
-    if len({leg.expiry for leg in legs}) > 1:
-        return None
-    net = sum(leg.qty * leg.price for leg in legs) + stock_lots * stock_price
-    kinks = sorted({0, *(leg.strike for leg in legs)})
-    values = [_value(legs, stock_lots, at) - net for at in kinks]
-    slope = stock_lots + sum(leg.qty for leg in legs if leg.call)
-    least, most = min(values), max(values)
-    return Bounds(
-        net,
-        None if slope > 0 else most,
-        None if slope < 0 else max(0, -least),
-        _breakevens(kinks, values, slope),
-    )
-
-
-def _value(legs: Sequence[StructureLeg], stock_lots: int, at: int) -> int:
-    return stock_lots * at + sum(leg.qty * payoff_at(leg.call, leg.strike, at) for leg in legs)
-
-
-def _breakevens(kinks: list[int], values: list[int], slope: int) -> tuple[int, ...]:
-    found: set[int] = set()
-    for n, (at, value) in enumerate(zip(kinks, values, strict=True)):
-        last = n + 1 == len(kinks)
-        flat = not last and value == 0 == values[n + 1]
-        if value == 0 and not (flat and n and values[n - 1] == 0):
-            found.add(at)
-        if not last:
-            after, width = values[n + 1], kinks[n + 1] - at
-            if value * after < 0:
-                found.add(at + divide_half_even(-value * width * (1 if after > value else -1), abs(after - value)))
-        elif slope and value * slope < 0:
-            found.add(at + divide_half_even(abs(value), abs(slope)))
-    return tuple(sorted(found))
 
 
 def name(legs: Sequence[StructureLeg], stock_lots: int = 0, *, cash_secured: bool = False) -> str:
