@@ -1,1 +1,1 @@
-"""Options: structures with their payoffs and bounds, exercise, assignment, expiry."""
+"""Options: names of structures, exercise, assignment, expiry."""
