@@ -111,6 +111,13 @@ class Market(Turns):
             self.wake(woken, lambda draft, no: self._meet_quote(draft, no, slot))
             self.close_step(_TAPE)
 
+    def _meet_change(self, draft: Draft, order_no: int) -> None:
+        """The standing quotes of an order, or of a structure with exits, may be worth something else now."""
+        if order_no < 0:
+            exits.meet(draft, -order_no, self.world, self.profiles)
+        else:
+            meet.meet_change(draft, order_no, self.world, self.profiles)
+
     def _meet_quote(self, draft: Draft, order_no: int, slot: Slot) -> None:
         if order_no < 0:
             exits.meet(draft, -order_no, self.world, self.profiles)
@@ -173,7 +180,7 @@ class Market(Turns):
         board = self.world.board
         slot = board.slot(message.symbol)
         concerned = board.all_on(slot) if _note_status(slot, message) else sorted(slot.near)
-        self.wake(concerned, lambda draft, no: meet.meet_change(draft, no, self.world, self.profiles))
+        self.wake(concerned, self._meet_change)
 
     def _note_session(self, message: Session) -> None:
         if message.phase != self.world.phase:
@@ -203,7 +210,7 @@ class Market(Turns):
     def look_again(self) -> None:
         """What a quote is worth may have changed: judge every order that stands at its level."""
         near = [key for slot in self.world.board.slots.values() for key in slot.near]
-        self.wake(sorted(near), lambda draft, no: meet.meet_change(draft, no, self.world, self.profiles))
+        self.wake(sorted(near), self._meet_change)
 
     def _note_feed(self, message: FeedState) -> None:
         """What the board learns from the feed: a new subscription makes every older quote unusable."""

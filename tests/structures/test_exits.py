@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from actors.book import events as e
@@ -284,6 +284,7 @@ def test_exits_survive_a_restart_with_the_time_that_they_have_held() -> None:
     assert not twin.structures
 
 
+@example([("halted", 48, 1), ("good", 48, 1)])
 @settings(max_examples=25, deadline=None)
 @given(
     st.lists(
