@@ -114,7 +114,7 @@ class Market(Turns):
     def _meet_change(self, draft: Draft, order_no: int) -> None:
         """The standing quotes of an order, or of a structure with exits, may be worth something else now."""
         if order_no < 0:
-            exits.meet(draft, -order_no, self.world, self.profiles)
+            exits.meet_change(draft, -order_no, self.world, self.profiles)
         else:
             meet.meet_change(draft, order_no, self.world, self.profiles)
 

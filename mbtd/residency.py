@@ -44,7 +44,12 @@ FETCH_MAX_ROWS = 200
 
 
 def snapshot_of(book: Book, seq: int, world: World | None = None) -> Snapshot:
-    """The account as a stored row; ``seq`` is an event number that it covers."""
+    """The account as a stored row; ``seq`` is an event number that it covers.
+
+    In which order watches came into memory is no part of an account: the same book has the same row.
+    """
+    if len(book.watch) > 1:
+        book = msgspec.structs.replace(book, watch=dict(sorted(book.watch.items())))
     due = next_due(book, world) if world is not None else NEVER
     live = bool(book.orders or book.exits) or is_leveraged(book)
     return Snapshot(book.account_no, book.n, seq, due if due != NEVER else 0, live, _encode(book))

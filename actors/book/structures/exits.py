@@ -237,6 +237,15 @@ def meet(draft: Draft, structure_no: int, world: World, profiles: Profiles) -> N
     )  # fmt: skip
 
 
+def meet_change(draft: Draft, structure_no: int, world: World, profiles: Profiles) -> None:
+    """The standing quotes may be worth less now: that ends the time that a level has held, and begins none."""
+    watch = draft.book.watch.get(-structure_no, _NO_WATCH)
+    structure = draft.book.structures.get(structure_no)
+    unit = unit_of(structure.legs) if structure is not None and (watch.cond_since or watch.inside_since) else None
+    if unit is not None and (state := _bad_leg(draft.book, unit, world, profiles)):
+        _remember(draft, structure_no, watch, Watch(reason=state))
+
+
 def _remember(draft: Draft, structure_no: int, old: Watch, new: Watch) -> None:
     if replace(new, evaluations=0) != replace(old, evaluations=0):
         draft.watch(-structure_no, new)
