@@ -75,22 +75,29 @@ def test_an_oco_is_its_target_with_a_stop_as_its_leg(client: Client, account: st
 
 
 def test_a_trailing_stop_shows_where_it_stands(client: Client, account: str, bought: Any) -> None:
+    """One order on either side: whichever way the price goes, a mark follows it."""
     bought("10")
-    order = client.call(
-        "order.place", account=account, symbol="AAPL", side="sell", qty="10", type="trailing_stop",
-        trail_percent="50.5", time_in_force="gtc",
-    )["order"]  # fmt: skip
-    assert (order["trail_percent"], order["trail_price"]) == ("50.5", None)
-    mark = float(order["hwm"])
+    orders = []
+    for name, side in ((account, "sell"), (make_account(client, "follower"), "buy")):
+        order = client.call(
+            "order.place", account=name, symbol="AAPL", side=side, qty="10", type="trailing_stop",
+            trail_percent="50.5", time_in_force="gtc",
+        )["order"]  # fmt: skip
+        assert (order["trail_percent"], order["trail_price"]) == ("50.5", None)
+        orders.append((name, order["id"], float(order["hwm"]), 1 if side == "sell" else -1))
 
     def moved() -> bool:
-        shown = client.call("order.get", account=account, order_id=order["id"])
-        (listed,) = client.call("order.list", account=account)["items"]
-        assert float(shown["hwm"]) >= mark
-        assert abs(float(shown["stop_price"]) - float(shown["hwm"]) * 0.495) < 0.0001
-        return shown["hwm"] == listed["hwm"] and float(shown["hwm"]) > mark
+        followed = False
+        for name, order_id, mark, up in orders:
+            shown = client.call("order.get", account=name, order_id=order_id)
+            (listed,) = client.call("order.list", account=name)["items"]
+            now = float(shown["hwm"])
+            assert (now - mark) * up >= 0
+            assert abs(float(shown["stop_price"]) - now * (1 - up * 0.505)) < 0.0001
+            followed = followed or (shown["hwm"] == listed["hwm"] and now != mark)
+        return followed
 
-    until(moved, "a higher mark")
+    until(moved, "a mark that followed the price")
 
 
 def test_the_command_line_places_a_bracket_and_closes_behind_it(daemon: Daemon, client: Client) -> None:
