@@ -27,6 +27,7 @@ from actors.house.decide import Defaults
 from actors.inputs import (
     CommandInput,
     EraseInput,
+    HouseInput,
     ReferenceInput,
     Step,
     SwitchInput,
@@ -201,7 +202,9 @@ class _Again:
     def _restart(self) -> None:
         """What a start of the daemon does: a new board, the books as they are, the watches from the books."""
         old = self._engine
-        engine = Engine(old.seed, old.profiles, old.defaults, old.world.instruments.by_symbol.values())
+        world = old.world
+        known = world.instruments.by_symbol.values()
+        engine = Engine(old.seed, old.profiles, old.defaults, known, world.days, world.rates)
         engine.house, engine.seq, engine.input_seq = old.house, old.seq, old.input_seq
         engine.world.feed, engine.world.data_class = old.world.feed, old.world.data_class
         engine.world.now, engine.world.describe = old.world.now, old.world.describe
@@ -223,6 +226,8 @@ class _Again:
                 switch(engine, what, wanted.at)
             case EraseInput():
                 erase_user(engine, what, wanted.at)
+            case HouseInput():
+                engine.house_command(what.command, wanted.at, what.envelope)
             case ReferenceInput():
                 engine.reference(what.instruments, wanted.at)
             case TimerInput():

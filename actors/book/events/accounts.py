@@ -73,6 +73,11 @@ class ActivityBooked(Fact, frozen=True, gc=False, array_like=True, tag="ab"):
     settles_on: int = 0
     """Settlement date, where it is not the same day."""
     status: str = "executed"
+    """``correct`` or ``canceled`` on a revision of a corporate action."""
+    ca_id: str = ""
+    """The corporate action that it is of."""
+    previous_no: int = 0
+    """``activity_no`` of the entry that it takes back."""
 
 
 class MarketGapped(Fact, frozen=True, gc=False, array_like=True, tag="mg"):
