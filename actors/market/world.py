@@ -109,9 +109,9 @@ class World:
         """The house's table of official values, by :func:`official_key`."""
         self.actions = Actions()
         """The house's corporate actions."""
-        self.past: Callable[[int, int], Past | None] | None = None
-        """An account as it was before an instant, with its events since; null where no history is kept, and of an
-        account of which it was forgotten."""
+        self.past: Callable[[int, int, int], Past | None] | None = None
+        """An account as it was before an instant, with its events since up to so many in all; null where no history
+        is kept, and for an account of which it was forgotten."""
         self._day: TradeDay | None = None
         self.describe: Callable[[str], Instrument | None] | None = None
         """A pure function that describes a standard contract by its symbol alone; null for none."""

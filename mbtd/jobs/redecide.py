@@ -45,6 +45,7 @@ from mbtd.jobs.verify import _open as open_database
 from mbtd.journal import DIRECTORY
 from mbtd.market.assets import contracts_by_symbol
 from mbtd.market.calendar import TradeDays
+from mbtd.pasts import Pasts
 from mbtd.rates import rates_of
 from mbtd.seeds import partition_seed
 from storage.database import FILE_NAME
@@ -88,6 +89,7 @@ def redecide(directory: Path, recordings: tuple[Path, ...] = ()) -> Finding:
         return Finding(f"{NAME} ({note})", True, 0)
     engine, tape = _recorded(directory, recordings) if recordings else _served(directory)
     runner = _Again(engine, tape)
+    runner.know(Pasts(directory))
     try:
         for step in steps:
             runner.match(step)
@@ -151,6 +153,10 @@ class _Again:
         self._ready: list[Step] = []
         self.compared = 0
 
+    def know(self, pasts: Pasts) -> None:
+        """Where accounts' histories are read."""
+        self._engine.world.past = pasts
+
     def match(self, wanted: Step) -> None:
         """Bring the engine to this step and compare. Raises :class:`Differs`."""
         what = wanted.input
@@ -207,7 +213,8 @@ class _Again:
         engine = Engine(old.seed, old.profiles, old.defaults, known, world.days, world.rates)
         engine.house, engine.seq, engine.input_seq = old.house, old.seq, old.input_seq
         engine.world.feed, engine.world.data_class = old.world.feed, old.world.data_class
-        engine.world.now, engine.world.describe = old.world.now, old.world.describe
+        engine.world.now, engine.world.describe = world.now, world.describe
+        engine.world.past = world.past
         engine.books = old.books
         show(engine)
         for account_no in sorted(engine.books):

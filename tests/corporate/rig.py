@@ -31,7 +31,7 @@ FREE = {"quick": QUICK["quick"] | {"fees": "none"}}
 def past_of(engine: Engine) -> Any:
     """An account's past, from the steps that the engine has taken so far."""
 
-    def past(account_no: int, since: int) -> Any:
+    def past(account_no: int, since: int, n: int) -> Any:
         book, later = Book(account_no), []
         for step in engine.steps:
             for section in step.sections:

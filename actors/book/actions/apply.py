@@ -107,7 +107,9 @@ def _entitle(plan: Plan, action: CorporateAction, qty: int, world: World) -> Non
         parts = [("INT", "", action.cash) if action.sub_type == "interest" else ("DIV", "CDIV", action.cash)]
     for kind, sub_type, rate in parts:
         if money := cash_of(qty, fraction(rate)):
-            plan.pays.append(ActionPay(at, "dividend", kind, sub_type, action.symbol, qty, money))
+            plan.pays.append(
+                ActionPay(at, "dividend", kind, sub_type, action.symbol, qty, money, half_up(fraction(rate) * 10**9))
+            )
 
 
 def _promise_rights(plan: Plan, action: CorporateAction, qty: int, world: World) -> None:
@@ -236,7 +238,7 @@ def pay_next(draft: Draft, world: World) -> None:
 def _pay_dividend(draft: Draft, plan: Plan, pay: ActionPay, action: CorporateAction | None, world: World) -> None:
     book = draft.book
     rules = book.rules()
-    plan.rows.append(Row(pay.type, pay.sub_type, pay.symbol, 0, pay.money))
+    plan.rows.append(Row(pay.type, pay.sub_type, pay.symbol, 0, pay.money, 0, pay.rate))
     if pay.type == "DIVROC":
         if lots := lots_of(book, pay.symbol):
             holding = plan.holding(book, pay.symbol)

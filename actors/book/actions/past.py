@@ -41,7 +41,7 @@ def take_in(draft: Draft, known: e.CorporateActionAnnounced, world: World, profi
     old = book.actions.get(action.ca_id)
     rolls_at = roll_at(world.days, action.effective_date)
     since = min(rolls_at, old.effective_at) if old is not None and old.stage != "passed" else rolls_at
-    past = world.past(book.account_no, since) if world.past is not None else None
+    past = _past(draft, since, world)
     again = _Again(action.ca_id, book, past, world)
     happens = not action.withdrawn and rolls_at <= world.now
     again.run(known if happens else None, rolls_at)
@@ -62,6 +62,15 @@ def take_in(draft: Draft, known: e.CorporateActionAnnounced, world: World, profi
     say(draft, record, plan, world, belongs_at=rolls_at, status=status, reversed_entries=live)
     orders.change(draft, changes, world)
     orders.follow_structures(draft, again.becomes, world)
+
+
+def _past(draft: Draft, since: int, world: World) -> tuple[Book, list[tuple[int, Any]]] | None:
+    """The account before an instant and all since, also what this very turn has done so far."""
+    if world.past is None:
+        return None
+    book = draft.book
+    found = world.past(book.account_no, since, book.n - len(draft.events))
+    return (found[0], [*found[1], *((draft.at, event) for event in draft.events)]) if found is not None else None
 
 
 def _inverse(entries: tuple[e.ActionEntry, ...]) -> dict[str, Becomes]:
@@ -134,7 +143,7 @@ class _Again:
             if isinstance(event, e.ActivityBooked):
                 self.rows.append(
                     Row(event.activity_type, event.activity_sub_type, event.symbol, event.qty, event.net_money,
-                        event.price)
+                        event.price, event.rate)
                 )  # fmt: skip
             elif isinstance(event, e.PositionAdjusted):
                 self._realize(self.realized, event)

@@ -60,7 +60,7 @@ def say(
     first = book.next_activity_no
     undone = list(reversed_entries)
     entries = [
-        ActionEntry(no, row.type, row.sub_type, row.symbol, row.qty, row.net_money, row.price)
+        ActionEntry(no, row.type, row.sub_type, row.symbol, row.qty, row.net_money, row.price, row.rate, draft.at)
         for no, row in enumerate(plan.rows, first + len(undone))
     ]
     record = replace(
@@ -73,12 +73,15 @@ def say(
     draft.emit(e.CorporateActionApplied(record, instruments, tuple(plan.groups)))
     late = belongs_at if belongs_at < world.now else 0
     for entry in undone:
-        row = Row(entry.type, entry.sub_type, entry.symbol, -entry.qty, -entry.net_money, entry.price)
-        _book(draft, row, first, record, late, world, "canceled", entry.activity_no)
+        _book(draft, _reverse(entry), first, record, late, world, "canceled", entry)
     for row in plan.rows:
         _book(draft, row, first, record, late, world, status)
     for holding in plan.holdings.values():
         _position(draft, holding, record, world)
+
+
+def _reverse(entry: ActionEntry) -> Row:
+    return Row(entry.type, entry.sub_type, entry.symbol, -entry.qty, -entry.net_money, entry.price, entry.rate)
 
 
 def _stage(record: AppliedAction) -> str:
@@ -89,7 +92,7 @@ def _stage(record: AppliedAction) -> str:
 
 def _book(
     draft: Draft, row: Row, group_no: int, record: AppliedAction, late: int, world: World, status: str,
-    previous_no: int = 0,
+    previous: ActionEntry | None = None,
 ) -> None:  # fmt: skip
     book = draft.book
     day = world.day
@@ -97,7 +100,8 @@ def _book(
         e.ActivityBooked(
             book.next_activity_no, row.type, row.net_money, book.cash + row.net_money, SAYS.get(row.type, row.type),
             row.symbol, row.qty, group_no, row.sub_type, day.trade_date if day is not None else 0, late, row.price,
-            0, status, record.ca_id, previous_no,
+            0, status, record.ca_id, previous.activity_no if previous is not None else 0,
+            previous.at if previous is not None else 0, row.rate,
         )
     )  # fmt: skip
 

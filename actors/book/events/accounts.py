@@ -77,7 +77,11 @@ class ActivityBooked(Fact, frozen=True, gc=False, array_like=True, tag="ab"):
     ca_id: str = ""
     """The corporate action that it is of."""
     previous_no: int = 0
-    """``activity_no`` of the entry that it takes back."""
+    """``activity_no`` of the entry that it takes back, and"""
+    previous_at: int = 0
+    """when that was booked."""
+    rate: int = 0
+    """Billionths of a dollar a share, of a dividend."""
 
 
 class MarketGapped(Fact, frozen=True, gc=False, array_like=True, tag="mg"):

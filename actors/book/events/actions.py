@@ -122,6 +122,8 @@ class ActionEntry(Struct, frozen=True, gc=False, array_like=True):
     qty: int
     net_money: int
     price: int = 0
+    rate: int = 0
+    at: int = 0
 
 
 class ActionPay(Struct, frozen=True, gc=False, array_like=True):
@@ -136,6 +138,8 @@ class ActionPay(Struct, frozen=True, gc=False, array_like=True):
     qty: int
     """What it was entitled with, or rights to come; signed."""
     money: int = 0
+    rate: int = 0
+    """Billionths of a dollar a share."""
 
 
 class AppliedAction(Struct, frozen=True, array_like=True):

@@ -57,6 +57,8 @@ class Row(Struct, frozen=True):
     qty: int
     net_money: int = 0
     price: int = 0
+    rate: int = 0
+    """Billionths of a dollar a share."""
 
 
 class Holding(Struct):
