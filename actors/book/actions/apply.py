@@ -80,9 +80,11 @@ def apply(draft: Draft, known: e.CorporateActionAnnounced, world: World, profile
 # ── what it does ────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def plan_of(book: Book, action: CorporateAction, before_at: int, world: World) -> Plan:
-    """Work out an action on everything that is older than its instant."""
-    plan = Plan()
+def plan_of(
+    book: Book, action: CorporateAction, before_at: int, world: World, prices: Iterable[tuple[str, int]] = ()
+) -> Plan:
+    """Work out an action on everything that is older than its instant, by ``prices`` where it was before."""
+    plan = Plan(prices=dict(prices))
     lots = tuple(lot for lot in lots_of(book, action.symbol) if lot.opened_at < before_at)
     if lots:
         if action.type in _PAYS:
@@ -134,7 +136,7 @@ def _exchange(book: Book, plan: Plan, action: CorporateAction, before_at: int, w
         return known is None or known.fractionable
 
     terms = Terms(
-        book.rules().fraction_long, lambda symbol: _price(action, symbol, world), book.next_lot_no, fractionable
+        book.rules().fraction_long, lambda symbol: _price(plan, action, symbol, world), book.next_lot_no, fractionable
     )
     done = exchange(action, lots_of(book, action.symbol), lambda symbol: lots_of(book, symbol), before_at, terms)
     plan.rows += done.rows
@@ -153,12 +155,19 @@ def _exchange(book: Book, plan: Plan, action: CorporateAction, before_at: int, w
         plan.becomes[action.symbol] = (leg.symbol, fraction(leg.ratio)) if leg is not None else 0
 
 
-def _price(action: CorporateAction, symbol: str, world: World) -> int:
+def _price(plan: Plan, action: CorporateAction, symbol: str, world: World) -> int:
     """The last close in new units, as far as anybody knows it; money units a share."""
     close = action.price(symbol).close
     if close and symbol == action.symbol and not action.keeps_source and action.legs:
         return half_up(close / fraction(action.legs[0].ratio))
-    return close or world.mark(symbol) * _MONEY_PER_PRICE
+    return close or _market(plan, symbol, symbol, world)
+
+
+def _market(plan: Plan, key: str, symbol: str, world: World) -> int:
+    """The market's price, or what it was when this was worked out first."""
+    if not plan.prices.get(key):
+        plan.prices[key] = world.mark(symbol) * _MONEY_PER_PRICE
+    return plan.prices[key]
 
 
 def new_instruments(symbols: Iterable[str], action: CorporateAction, world: World) -> dict[str, Instrument]:
@@ -210,13 +219,13 @@ def _adjust(book: Book, plan: Plan, action: CorporateAction, contract: Instrumen
 # ── what it pays later ──────────────────────────────────────────────────────────────────────────────────────
 
 
-def pay_next(draft: Draft, world: World) -> None:
-    """Do the earliest thing that an action still has to do to the account."""
+def pay_next(draft: Draft, world: World) -> str:
+    """Do the earliest thing that an action still has to do to the account; returns the action's id."""
     book = draft.book
     at = book.action_due
     record = next(each for _, each in sorted(book.actions.items()) if any(pay.at == at for pay in each.pays))
     pay = next(pay for pay in record.pays if pay.at == at)
-    plan = Plan()
+    plan = Plan(prices=dict(record.prices))
     known = world.actions.by_id.get(record.ca_id)
     if pay.kind == "dividend":
         _pay_dividend(draft, plan, pay, known.action if known is not None else None, world)
@@ -233,6 +242,7 @@ def pay_next(draft: Draft, world: World) -> None:
         holding.realized_money = -sum(use.basis_money for use in holding.closed)
     left = tuple(each for each in record.pays if each is not pay)
     say(draft, replace(record, pays=left), plan, world, belongs_at=at)
+    return record.ca_id
 
 
 def _pay_dividend(draft: Draft, plan: Plan, pay: ActionPay, action: CorporateAction | None, world: World) -> None:
@@ -253,7 +263,7 @@ def _pay_dividend(draft: Draft, plan: Plan, pay: ActionPay, action: CorporateAct
     if rules.drip != "on" or pay.type != "DIV" or (instrument is not None and not instrument.fractionable):
         return
     told = action.price(pay.symbol).drip if action is not None else 0
-    price = told or world.mark(pay.symbol) * _MONEY_PER_PRICE
+    price = told or _market(plan, f"drip {pay.symbol}", pay.symbol, world)
     net = pay.money - withheld
     holding = plan.holding(book, pay.symbol)
     if price and net > 0 and held(holding.lots) >= 0 and (qty := net * QTY_PER_SHARE // price):

@@ -34,6 +34,8 @@ class Plan(Struct):
     instruments: dict[str, Instrument] = field(default_factory=dict)
     becomes: dict[str, Becomes] = field(default_factory=dict)
     groups: list[tuple[int, int, int]] = field(default_factory=list)
+    prices: dict[str, int] = field(default_factory=dict)
+    """Of the market, as far as they were asked for; those of an earlier version are asked first."""
     provisional: bool = False
     reconcile: bool = False
 
@@ -65,6 +67,7 @@ def say(
     ]
     record = replace(
         record, entries=(*record.entries, *entries), pays=(*record.pays, *plan.pays),
+        prices=tuple(sorted((dict(record.prices) | plan.prices).items())),
         provisional=record.provisional or plan.provisional, reconcile=record.reconcile or plan.reconcile,
     )  # fmt: skip
     record = replace(record, stage=_stage(record))

@@ -157,6 +157,9 @@ class AppliedAction(Struct, frozen=True, array_like=True):
     """The cost basis could not be split for want of prices."""
     reconcile: bool = False
     """A reversal or a late action could not be made exact; an operator looks at it."""
+    prices: tuple[tuple[str, int], ...] = ()
+    """Prices of the market by which it was worked out, where its terms named none; ``drip`` before a symbol: of the
+    reinvestment. A revision takes the same."""
 
 
 class CorporateActionApplied(Fact, frozen=True, array_like=True, tag="ca"):
