@@ -106,6 +106,7 @@ class Acting:
         self._adjust_contracts(action)
         for name in action.symbols:
             self._describe(name)
+        self._waits.look_at_all_margins()
 
     def _adjust_contracts(self, action: CorporateAction) -> None:
         """Listed contracts of the class go over to what they are now."""
