@@ -18,8 +18,8 @@ from msgspec.structs import replace
 
 from actors import timers as t
 from actors.actor import Waits
-from actors.book.actions.apply import new_instruments
 from actors.book.actions.due import due_of
+from actors.book.actions.effects import new_instruments
 from actors.book.events.actions import CorporateAction, CorporateActionAnnounced
 from actors.book.rules.actions.arithmetic import fraction, half_up
 from actors.book.rules.actions.contracts import Adjusted, adjust, concerns

@@ -20,6 +20,7 @@ from actors.book.state.fold import fold
 from actors.engine import Engine
 from actors.house.commands import AnnounceAction, WithdrawAction
 from actors.inputs import Envelope
+from actors.market.messages import Quote
 from mbtd.market.assets import instrument_of
 from mbtd.market.calendar import Calendar, TradeDays
 from tests.money.rig import QUICK, Bench, when
@@ -57,7 +58,16 @@ class Stage(Bench):
                              rates=Rates(margin_interest_ppm=0))  # fmt: skip
         self.engine.world.past = past_of(self.engine)
         self.now = when(start)
+        self.fed: list[Quote] = []
+        """The quotes as they came."""
         self.engine.tape(CALENDAR.session_at(self.now))
+
+    def quote(self, symbol: str, dollars: float, ask: float = 0) -> None:
+        """A wide market at a price."""
+        super().quote(symbol, dollars, ask)
+        quote = self.engine.world.board.slots[symbol].quote
+        assert quote is not None
+        self.fed.append(quote)
 
     def announce(self, **words: Any) -> Refusal | None:
         """The operator announces an action."""

@@ -14,7 +14,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from actors.book import events as e
-from actors.book.actions import apply as applying
+from actors.book.actions.effects import pay_next, plan_of
 from actors.book.actions.plan import Plan, asset_id_of, lots_of, say
 from actors.book.draft import Draft
 from actors.book.events import ActionPay, AppliedAction, LotChoice, LotUse
@@ -99,7 +99,7 @@ class Again:
                 self._apply(*self._todo.pop(0))
             elif 0 < pays_at <= until:
                 draft = Draft(self.book, pays_at)
-                ca_id = applying.pay_next(draft, self._world)
+                ca_id = pay_next(draft, self._world)
                 self._note(draft, ca_id)
             else:
                 return
@@ -108,7 +108,7 @@ class Again:
         action = known.action
         before = self._present.actions.get(action.ca_id)
         prices = before.prices if before is not None else ()
-        plan = applying.plan_of(self.book, action, at, self._world, prices)
+        plan = plan_of(self.book, action, at, self._world, prices)
         if action.ca_id == self._ca_id:
             self.becomes = plan.becomes
         draft = Draft(self.book, at)

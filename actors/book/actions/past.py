@@ -38,6 +38,9 @@ def take_in(draft: Draft, known: e.CorporateActionAnnounced, world: World, profi
     rolls_at = roll_at(world.days, action.effective_date)
     since = min(rolls_at, old.effective_at) if old is not None and old.stage != "passed" else rolls_at
     past = _past(draft, since, world)
+    while past is not None and (earlier := _knew_less(past[0], book, action.ca_id, since)) < since:
+        since = earlier
+        past = _past(draft, since, world)
     happens = not action.withdrawn and rolls_at <= world.now
     again = Again(action.ca_id, book, past, world)
     told = again.run(known if happens else None)
@@ -72,6 +75,19 @@ def _past(draft: Draft, since: int, world: World) -> tuple[Book, list[tuple[int,
     book = draft.book
     found = world.past(book.account_no, since, book.n - len(draft.events))
     return (found[0], [*found[1], *((draft.at, event) for event in draft.events)]) if found is not None else None
+
+
+def _knew_less(past: Book, present: Book, ca_id: str, since: int) -> int:
+    """The instant of the oldest other action of which the account knew less, or otherwise, at that time."""
+    for other, record in present.actions.items():
+        if other == ca_id or record.stage == "passed":
+            continue
+        known = past.actions.get(other)
+        if known is None or known.stage == "passed":
+            since = min(since, record.effective_at) if record.stage != "withdrawn" else since
+        elif known.version != record.version:
+            since = min(since, record.effective_at, known.effective_at)
+    return since
 
 
 def _correct(draft: Draft, ca_id: str, told: Told, before: Book, world: World) -> None:
