@@ -77,6 +77,7 @@ class Acting:
                 if ca_id not in self._begun:
                     self._begin(known.action, at)
                 self._begun[ca_id] = known.version
+                world.actions.begun_at[ca_id] = world.now
                 self._wake_all(known)
 
     def _wake_all(self, known: CorporateActionAnnounced) -> None:
