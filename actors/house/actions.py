@@ -202,7 +202,7 @@ class _Reader:
         ]
         taken = {*action.roots_in_use, *(contract.root for contract in listed)}
         out = []
-        for root in sorted({contract.root for contract in listed if concerns(action, contract)}):
+        for root in sorted({contract.root for contract in listed if contract.active and concerns(action, contract)}):
             new = free_root(base_root(action, root), taken)
             taken.add(new)
             out.append((root, new))

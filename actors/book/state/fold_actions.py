@@ -13,7 +13,6 @@ from actors.book.state.book import Book, Position, Undo
 from actors.book.state.fold_account import Fold
 from actors.book.state.undo import drop, put
 
-
 _LIVE = ("entitled", "applied")
 
 

@@ -66,9 +66,16 @@ def adjusts_class(action: CorporateAction) -> bool:
 
 
 def adjust(action: CorporateAction, contract: Instrument) -> Adjusted | Settled | None:
-    """What one contract becomes; ``None`` when nothing happens to it."""
+    """What one contract becomes; ``None`` when nothing happens to it, or no symbol can say what it would be."""
     if contract.settlement == "cash" or not concerns(action, contract) or not adjusts_class(action):
         return None
+    try:
+        return _adjusted(action, contract)
+    except BadSymbol:
+        return None
+
+
+def _adjusted(action: CorporateAction, contract: Instrument) -> Adjusted | Settled | None:
     for terms in action.contracts:
         if terms.root == contract.root:
             return _by_terms(terms, contract)
