@@ -112,9 +112,12 @@ def accrued(money: Money | None) -> int:
 
 def set_aside(book: Book) -> int:
     """Money that new orders may not use: what open orders reserve, and what short positions owe of distributions."""
-    if not book.action_due:
-        return book.reserved_money
-    return book.reserved_money - sum(min(0, pay.money) for record in book.actions.values() for pay in record.pays)
+    return book.reserved_money + payable_money(book) if book.action_due else book.reserved_money
+
+
+def payable_money(book: Book) -> int:
+    """What short positions owe of distributions, before it is paid (rules §4.1)."""
+    return -sum(min(0, pay.money) for record in book.actions.values() for pay in record.pays)
 
 
 def trade_date(world: World) -> int:
@@ -289,7 +292,7 @@ def withdrawable(book: Book, world: World) -> int:
     settled = min(book.cash, settled_cash(book.cash, money, trade_date(world)))
     free = settled - f.accrued_money - set_aside(book)
     if book.type == "margin":
-        free = min(free, f.available_money, f.buying_power_money)
+        free = min(free, f.available_money - payable_money(book), f.buying_power_money)
     elif holds_options(book):
         free = min(free, f.buying_power_money)
     if book.type == "margin":
