@@ -212,7 +212,7 @@ def test_verify_and_the_rows_that_clients_read(life: tuple[Stage, int], tmp_path
     for row in taken_back:
         first = by_id[row["previous_id"]]
         assert float(first["net_amount"]) == -float(row["net_amount"])
-        assert (first["symbol"], first["corporate_action_id"]) == (row["symbol"], row["corporate_action_id"])
+        assert (first["symbol"], first["ca_id"]) == (row["symbol"], row["ca_id"])
     facts = stage.events(no)
     realized = [f.realized_money for f in facts if isinstance(f, e.PositionChanged | e.PositionAdjusted)]
     assert sum(profit) == sum(realized)

@@ -46,6 +46,8 @@ def words(what: str, symbol: str, ca_id: str, date: str) -> dict[str, Any]:
     return {
         "forward_split": given | {"new_rate": "3", "old_rate": "2"},
         "reverse_split": given | {"new_rate": "1", "old_rate": "7"},
+        "reverse_renamed": given | {"type": "reverse_split", "new_rate": "1", "old_rate": "7", "new_symbol": "AAAD"},
+        "name_change": {"id": ca_id, "type": what, "old_symbol": symbol, "new_symbol": "AAAD", "process_date": date},
         "cash_dividend": given | {"rate": "0.3333", "payable_date": date},
         "return_of_capital": given | {"type": "cash_dividend", "rate": "9", "sub_type": "return_of_capital"},
         "stock_dividend": given | {"rate": "0.05"},
@@ -159,7 +161,7 @@ def test_n_for_one_and_then_one_for_n_is_what_it_was(n: int, lots: list[tuple[in
 
 @settings(max_examples=60, deadline=None)
 @given(
-    st.sampled_from(["forward_split", "reverse_split", "stock_dividend"]), st.integers(1, 900),
+    st.sampled_from(["forward_split", "reverse_split", "reverse_renamed", "stock_dividend", "name_change"]), st.integers(1, 900),
     st.booleans(), st.integers(1_000, 300_000), st.sampled_from(["keep", "cil"]),
 )  # fmt: skip
 def test_an_action_that_changes_units_changes_no_equity(

@@ -56,7 +56,7 @@ def plan_of(
         else:
             _exchange(book, plan, action, before_at, world)
     for contract in contracts_of(book, action, world):
-        _adjust(book, plan, action, contract, before_at)
+        _adjust(book, plan, action, contract, before_at, world)
     return plan
 
 
@@ -114,7 +114,8 @@ def _exchange(book: Book, plan: Plan, action: CorporateAction, before_at: int, w
             plan.rows.append(Row(kind, sub_type, action.symbol, 0, done.cash_money))
     if not action.keeps_source:
         leg = action.legs[0] if len(action.legs) == 1 else None
-        plan.becomes[action.symbol] = (leg.symbol, fraction(leg.ratio)) if leg is not None else 0
+        paid = half_up(fraction(action.cash) * MONEY_PER_DOLLAR)
+        plan.becomes[action.symbol] = (leg.symbol, fraction(leg.ratio)) if leg is not None else paid
 
 
 def _price(plan: Plan, action: CorporateAction, symbol: str, world: World) -> int:
@@ -135,12 +136,15 @@ def _market(plan: Plan, key: str, symbol: str, world: World) -> int:
 def new_instruments(symbols: Iterable[str], action: CorporateAction, world: World) -> dict[str, Instrument]:
     """Records of securities that no source lists; a symbol change keeps the asset."""
     known, out = world.instruments.by_symbol, {}
-    source = known.get(action.symbol)
+    source, mark = known.get(action.symbol), world.mark(action.symbol)
     for symbol in symbols:
         if symbol in known:
             continue
         if action.type == "name_change" and source is not None and not action.new_asset:
-            out[symbol] = replace(source, symbol=symbol, active=True, tradable=True)
+            out[symbol] = replace(source, symbol=symbol, active=True, tradable=True, previous_close=mark)
+        elif action.type == "reverse_split" and source is not None:
+            close = half_up(mark / fraction(action.legs[0].ratio))
+            out[symbol] = replace(source, symbol=symbol, asset_id=named_asset_id(symbol), previous_close=close)
         else:
             price = action.price(symbol)
             worth = (price.cil or price.alloc) // _MONEY_PER_PRICE
@@ -148,7 +152,9 @@ def new_instruments(symbols: Iterable[str], action: CorporateAction, world: Worl
     return out
 
 
-def _adjust(book: Book, plan: Plan, action: CorporateAction, contract: Instrument, before_at: int) -> None:
+def _adjust(
+    book: Book, plan: Plan, action: CorporateAction, contract: Instrument, before_at: int, world: World
+) -> None:
     found = adjust(action, contract)
     lots = tuple(lot for lot in lots_of(book, contract.symbol) if lot.opened_at < before_at)
     if found is None or not lots:
@@ -177,6 +183,7 @@ def _adjust(book: Book, plan: Plan, action: CorporateAction, contract: Instrumen
     target = plan.holding(book, new.symbol)
     target.lots = (*scaled(lots, found.contracts), *target.lots)
     plan.instruments[new.symbol] = new
+    plan.instruments.update(new_instruments([leg.symbol for leg in action.legs], action, world))
     plan.becomes[contract.symbol] = (new.symbol, found.contracts)
 
 

@@ -53,7 +53,7 @@ ENDS: Final[dict[str, str]] = {
     "exit_filled": "The other exit of its group filled.",
     "group_ended": "Another order of its group was cancelled or ended, and the group ends together.",
     "nothing_to_close": "When the orders before it had ended, nothing was left to close.",
-    "corporate_action": "The stock's price changed by a corporate action, which leaves this order no price.",
+    "corporate_action": "A corporate action changed the security, and an order of this kind does not go on over it.",
     "buying_power": "The price ran away and the account could not pay for the rest.",
 }
 SENTENCES: Final[dict[str, str]] = FILLS | WAITS | ENDS
