@@ -7,7 +7,7 @@ again; an explanation of a waiting order names the market's numbers, never only 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 from actors.book.events import Evidence
 from actors.book.explain import AUCTION_KINDS, PRINT_REASONS, elsewhere, reproduces, why_waiting
@@ -30,6 +30,10 @@ from mbtd.records.projection import FillRecord
 from mbtd.service.waiting import end_numbers, wait_numbers
 
 Json = dict[str, Any]
+_OF_THE_MARKET: Final = frozenset(
+    {"near", "far", "near_size", "far_size", "last", "distance", "theta", "quote_class", "queue_ahead"}
+)
+"""What of an explanation tells where the market stands."""
 
 
 def _price(value: int) -> str | None:
@@ -207,9 +211,16 @@ def _would(verdict: Verdict) -> str:
 # ── orders ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def why_live(book: Book, order: Order, record: OrderRecord, world: World, profiles: Profiles) -> Json:
-    """Why a live order has not filled (completely)."""
+def why_live(
+    book: Book, order: Order, record: OrderRecord, world: World, profiles: Profiles, *, present: bool = True
+) -> Json:
+    """Why a live order has not filled (completely); without ``present`` nothing that would tell today's market."""
     found = why_waiting(book, order, world, profiles)
+    note = ""
+    if not present:
+        found = {name: value for name, value in found.items() if name not in _OF_THE_MARKET}
+        found |= {"trace": [], "near_misses": 0, "evaluations": 0}
+        note = " Quotes come late to this account, so the market's numbers are left out."
     prices = ("near", "far", "last", "limit", "distance", "stop", "collar")
     numbers: Json = {name: format_price(found[name]) for name in prices if name in found}
     numbers |= {name: found[name] for name in ("near_size", "far_size", "queue_ahead") if name in found}
@@ -220,12 +231,12 @@ def why_live(book: Book, order: Order, record: OrderRecord, world: World, profil
         "order": render_order(record),
         "state": "waiting",
         "reason": reason,
-        "explanation": f"{SENTENCES.get(reason, reason)} {wait_numbers(order, found, world.now)}".strip(),
+        "explanation": f"{SENTENCES.get(reason, reason)} {wait_numbers(order, found, world.now)}".strip() + note,
         "quote_class": found.get("quote_class"),
         "numbers": numbers,
         "stands": found.get("level"),
-        "near_misses": found["near_misses"],
-        "evaluations": found["evaluations"],
+        "near_misses": found["near_misses"] if present else None,
+        "evaluations": found["evaluations"] if present else None,
         "last_evaluations": _runs(found["trace"]),
         "reserved": format_money(order.reserved_money),
     }

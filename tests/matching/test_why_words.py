@@ -47,6 +47,27 @@ def test_a_waiting_order_names_its_distances(terms: dict[str, str], said: tuple[
         assert part in text
 
 
+@pytest.mark.parametrize("limit", ["99.40", "100.00", "100.01"])
+def test_who_sees_the_market_late_learns_nothing_of_it_from_an_order(limit: str) -> None:
+    """Two markets in which the order waits for the same reason are explained alike."""
+
+    def explained(ask: float, present: bool) -> object:
+        bench = Bench("2026-08-03 10:00")
+        bench.quote("AAA", 100.00, ask)
+        no = bench.account(profile="realistic")
+        bench.order(no, "buy", "10", type="limit", limit_price=limit)
+        bench.engine.run_timers_through(bench.now + SECOND)
+        book = bench.book(no)
+        (order,) = book.orders.values()
+        record = accepted_record(order.terms, bench.now)
+        return why_live(book, order, record, bench.engine.world, bench.engine.profiles, present=present)
+
+    assert explained(100.02, True) != explained(100.03, True)
+    late = explained(100.02, False)
+    assert late == explained(100.03, False)
+    assert limit.rstrip("0").rstrip(".") in str(late)
+
+
 def test_an_ended_order_says_what_it_did_and_when() -> None:
     bench = Bench("2026-08-03 10:00")
     bench.quote("AAA", 100.00, 100.02)
