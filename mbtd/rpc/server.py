@@ -8,6 +8,7 @@ roles come from the kernel's word on the peer (``SO_PEERCRED``), never from what
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import errno
 import os
 import socket
@@ -32,7 +33,10 @@ ALL_ROLES: Final[frozenset[Role]] = frozenset({"operator", "service", "trader", 
 _STRONGEST_FIRST: Final[tuple[Role, ...]] = ("operator", "service", "trader", "viewer")
 _CREDENTIALS: Final = struct.Struct("3i")
 _SO_PEERGROUPS: Final = 59
-_GROUPS_MAX_BYTES: Final = 4 * 4096
+_GROUPS_USUAL_BYTES: Final = 1024
+"""As much as Python's own ``getsockopt`` can take: 256 groups."""
+_GROUPS_MAX_BYTES: Final = 4 * 65_536
+"""As many groups as a process can be in."""
 _LISTEN_BACKLOG: Final = 512
 _NOBODY: Final[Mapping[int, Role]] = MappingProxyType({})
 _NOTHING: Final[Mapping[int, tuple[str, ...]]] = MappingProxyType({})
@@ -71,11 +75,20 @@ class Access(Struct, frozen=True, kw_only=True):
 def peer_credentials(peer: socket.socket) -> tuple[int, int, int, tuple[int, ...]]:
     """(uid, gid, pid, all gids) of the process that connected a Unix socket."""
     pid, uid, gid = _CREDENTIALS.unpack(peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
-    try:
-        raw = peer.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, _GROUPS_MAX_BYTES)
-    except OSError:
-        raw = b""
+    raw = _peer_groups(peer)
     return uid, gid, pid, (gid, *struct.unpack(f"{len(raw) // 4}I", raw))
+
+
+def _peer_groups(peer: socket.socket) -> bytes:
+    try:
+        return peer.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, _GROUPS_USUAL_BYTES)
+    except OSError as error:
+        if error.errno != errno.ERANGE:
+            return b""
+    room = ctypes.create_string_buffer(_GROUPS_MAX_BYTES)
+    length = ctypes.c_uint32(_GROUPS_MAX_BYTES)
+    asked = ctypes.CDLL(None).getsockopt(peer.fileno(), socket.SOL_SOCKET, _SO_PEERGROUPS, room, ctypes.byref(length))
+    return room.raw[: length.value] if asked == 0 else b""
 
 
 def bind_unix(path: Path, *, group: int | None = None) -> socket.socket:
