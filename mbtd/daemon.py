@@ -45,6 +45,7 @@ from mbtd.market.calendar import TradeDays
 from mbtd.market.reference import MetaStore, open_meta
 from mbtd.memory import MemoryWatch, give_back
 from mbtd.metrics import Metrics
+from mbtd.passing import LAG_MAX_NS, Passing
 from mbtd.pricing.inputs import PricingInputs
 from mbtd.rates import rates_of
 from mbtd.reload import Settings, raise_needs_restart
@@ -72,7 +73,6 @@ UPKEEP_S = 0.25
 ORPHAN_WAIT_S = 10.0
 LOCK_WAIT_S = 1.0
 BEAT_S = 0.25
-LAG_MAX_NS = 2_000_000_000
 STATUS_NS = 10_000_000_000
 
 
@@ -186,6 +186,7 @@ class Daemon:
         self._notifier = Notifier.from_environ(os.environ)
         self._stopping = anyio.Event()
         self._memory = MemoryWatch()
+        self._passing: Passing
         self._address = ""
         """Where clients connect."""
         self._servers: list[Server] = []
@@ -294,12 +295,15 @@ class Daemon:
             tasks.start_soon(work)
 
         def say_health() -> dict[str, Any]:
+            stopping, passing = self._stopping.is_set, self._passing
             return health_of.health(
-                core, feed, started_at, self._stopping.is_set, self._reference, self._switchboard, self._memory
-            )
+                core, feed, started_at, stopping, self._reference, self._switchboard, self._memory, passing,
+                lambda: app.stopping and not stopping(),
+            )  # fmt: skip
 
         self._say_health = say_health
-        self._metrics = Metrics(core, say_health, Marks(self._directory))
+        self._passing = Passing(core, self._servers, self._clock, self._directory)
+        self._metrics = Metrics(core, say_health, Marks(self._directory), self._passing)
         wanted = self._config.market.pricing
         pricing = PricingInputs(
             rates=((1.0, wanted.rate_ppm / 1e6),),
@@ -393,6 +397,7 @@ class Daemon:
             await anyio.sleep(interval)
             lag = max(0, monotonic() - due)
             self._metrics.lag.note(lag)
+            self._passing.look(lag)
             if lag < LAG_MAX_NS and self._core.failed is None and self._core.pump_moves():
                 self._notifier.watchdog()
             if self._memory.look():
@@ -404,6 +409,7 @@ class Daemon:
 
     def _one_line(self) -> str:
         health = self._say_health()
+        self._passing.tell(health["reasons"])
         why = f" ({', '.join(health['reasons'])})" if health["reasons"] else ""
         engine = health["engine"]
         return f"{health['status']}{why}; {engine['accounts']} accounts, {engine['live_orders']} live orders"

@@ -30,6 +30,11 @@ def status_text(health: dict[str, Any]) -> str:
     for name, switch in health.get("switches", {}).items():
         for source, held in switch["sources"].items():
             lines.append(f"  SWITCH     {name} by {source} ({held['by']}) since {held['since'][:19]}Z: {held['why']}")
+    passed = [
+        f"{name} {seen['times']}x, last {seen['last'][:19]}Z" for name, seen in health.get("lately", {}).items()
+    ]
+    if passed:
+        lines.append("  since then " + "; ".join(passed))
     for reason in health["reasons"]:
         lines.append(f"  reason     {reason}: {RUNBOOK}/{reason}.md")
     return "\n".join(output.plain(line) for line in lines)

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from actors.book.units import format_money
+from actors.book.units import format_money, format_qty
 from mbtd import limits as bounds
 from mbtd.config import Loaded, render
 from mbtd.core import Core
@@ -68,7 +68,7 @@ def account(core: Core, account_no: int) -> dict[str, Any]:
             }
             for no, order in sorted(book.orders.items())
         ],
-        "positions": [{"symbol": p.symbol, "qty": str(p.qty)} for _, p in sorted(book.positions.items())],
+        "positions": [{"symbol": p.symbol, "qty": format_qty(p.qty)} for _, p in sorted(book.positions.items())],
     }
 
 

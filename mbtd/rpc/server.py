@@ -170,6 +170,8 @@ class Server:
         self.connections: set[Connection] = set()
         self.refused = 0
         """Connections refused since the start, for metrics."""
+        self.slow_consumers = 0
+        """Connections cut off since the start because they did not read."""
 
     def configure(self, access: Access, limits: ServerLimits) -> None:
         """Use these for connections from now on; those that are open keep what they have."""
@@ -262,6 +264,7 @@ class Server:
 
     def _closed(self, connection: Connection) -> None:
         self.connections.discard(connection)
+        self.slow_consumers += connection.close_reason == "slow_consumer"
         uid = connection.peer.uid
         self._per_uid[uid] -= 1
         if not self._per_uid[uid]:
