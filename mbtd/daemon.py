@@ -14,6 +14,7 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -302,7 +303,7 @@ class Daemon:
             )  # fmt: skip
 
         self._say_health = say_health
-        self._passing = Passing(core, self._servers, self._clock, self._directory)
+        self._passing = Passing(core, self._servers, self._clock, self._directory, feed)
         self._metrics = Metrics(core, say_health, Marks(self._directory), self._passing)
         wanted = self._config.market.pricing
         pricing = PricingInputs(
@@ -342,12 +343,13 @@ class Daemon:
         settings = self._config.server
         access, limits = access_of(settings), limits_of(settings)
         handed = inherited_sockets(os.environ)
+        numbers = count(1)
         everybody, operators = ALL_ROLES, frozenset[Role](("operator",))
         for name, path, allowed in (
             ("rpc", settings.socket or str(self._directory / "mbtd.sock"), everybody),
             ("admin", settings.admin_socket or str(self._directory / "admin.sock"), operators),
         ):
-            server = Server(app, access, limits=limits, allowed=allowed)
+            server = Server(app, access, limits=limits, allowed=allowed, numbers=numbers)
             self._servers.append(server)
             if handed.get(name):
                 path = str(handed[name][0].getsockname())

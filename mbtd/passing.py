@@ -18,6 +18,7 @@ from mbtd.core import Core
 from mbtd.jobs.marks import Marks
 from mbtd.limits import BACKUP_MAX_AGE_S, DISK_FILLING_BYTES, DISK_FILLING_PERCENT, DRILL_MAX_AGE_S
 from mbtd.logs import get_logger
+from mbtd.market.feed import Feed
 from mbtd.rpc.server import Server
 from mbtd.seeds import SEED_FILE
 
@@ -48,8 +49,10 @@ class WallClock(Protocol):
 class Passing:
     """What one daemon has seen of these states."""
 
-    def __init__(self, core: Core, servers: Sequence[Server], clock: WallClock, directory: Path) -> None:
+    def __init__(self, core: Core, servers: Sequence[Server], clock: WallClock, directory: Path, feed: Feed) -> None:
         self._core = core
+        self._feed = feed
+        self._feed_state = ""
         self._servers = servers
         self._clock = clock
         self._directory = directory
@@ -75,8 +78,13 @@ class Passing:
         apart = self._between_clocks()
         if abs(apart - self._apart) >= JUMP_NS:
             self._note("clock_jumped")
-            log.warning("clock.jumped", by_ms=(apart - self._apart) // 1_000_000)
+            by_ms = (apart - self._apart) // 1_000_000
+            log.warning("clock.jumped", by_ms=by_ms, reason=f"the wall clock jumped by {by_ms} ms")
         self._apart = apart
+        status = self._feed.status()
+        if status.state != self._feed_state:
+            self._feed_state = status.state
+            log.info("feed.changed", feed=self._feed.name, state=status.state, reason=status.reason)
 
     def reasons(self, draining: bool) -> list[str]:
         """The states that hold now."""
@@ -102,7 +110,8 @@ class Passing:
         """Log what began and what ended since the last call."""
         now = frozenset(reasons)
         if now != self._told:
-            log.warning("health.changed", began=sorted(now - self._told), ended=sorted(self._told - now))
+            # Not a warning: those that repeat are held back, and each of these says something else.
+            log.info("health.changed", began=sorted(now - self._told), ended=sorted(self._told - now))
             self._told = now
 
     def _note(self, name: str, times: int = 1) -> None:

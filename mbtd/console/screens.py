@@ -24,6 +24,10 @@ def status_text(health: dict[str, Any]) -> str:
         f"  storage    {storage['state']}, event {storage['seq']}, on disk {storage['durable_seq']}, "
         f"longest commit {storage['commit_max_ms']:.1f} ms",
     ]
+    if feed.get("reason"):
+        lines.append(f"  feed       {feed['reason']}")
+    if problem := health.get("reference", {}).get("problem"):
+        lines.append(f"  reference  {problem}")
     marks = health.get("last", {})
     if marks:
         lines.append("  last good  " + ", ".join(f"{kind} {at[:16]}Z" for kind, at in marks.items()))

@@ -25,8 +25,10 @@ FRAMES_MAX = 32
 
 
 def accounts(core: Core, limit: int) -> Rows:
-    """Resident accounts, those with most live orders first."""
-    books = sorted(core.engine.books.values(), key=lambda book: (-len(book.orders), book.account_no))
+    """Resident accounts: those in quarantine, then those with most live orders."""
+    books = sorted(
+        core.engine.books.values(), key=lambda book: (not book.quarantined, -len(book.orders), book.account_no)
+    )
     names = {no: name for name, no in core.engine.house.names.items()}
     return [
         {

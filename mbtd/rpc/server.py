@@ -15,7 +15,8 @@ import socket
 import stat
 import struct
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import count
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
@@ -157,7 +158,9 @@ class Server:
         *,
         limits: ServerLimits | None = None,
         allowed: frozenset[Role] = ALL_ROLES,
+        numbers: Iterator[int] | None = None,
     ) -> None:
+        """``numbers``: of connections; servers of one process share it, so that a number means one connection."""
         self._application = application
         self._access = access or Access()
         self._limits = limits or ServerLimits()
@@ -165,7 +168,7 @@ class Server:
         self._per_uid: Counter[int] = Counter()
         self._servers: list[asyncio.Server] = []
         self._bound: list[tuple[Path, int, int]] = []
-        self._numbers = 0
+        self._numbers = count(1) if numbers is None else numbers
         self._emptied: asyncio.Event | None = None
         self.connections: set[Connection] = set()
         self.refused = 0
@@ -240,14 +243,13 @@ class Server:
         if refusal is not None or role is None:
             self.refused += 1
             return _refusal_line(refusal or make_error("not_permitted"))
-        self._numbers += 1
         self._per_uid[uid] += 1
         connection = Connection(
             self._application,
             Peer(uid, gid, pid, role, self._access.accounts_of(uid, gids) if role == "trader" else ()),
             asyncio.get_running_loop().time,
             self._limits.service if role == "service" else self._limits.client,
-            self._numbers,
+            next(self._numbers),
         )
         self.connections.add(connection)
         return connection

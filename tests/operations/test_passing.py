@@ -13,6 +13,7 @@ from actors.mailbox import Mailroom
 from mbtd.clock import SECOND_NS, ManualClock
 from mbtd.jobs.marks import Marks
 from mbtd.limits import BACKUP_MAX_AGE_S, DRILL_MAX_AGE_S
+from mbtd.market.feed import FeedStatus
 from mbtd.passing import HOLD_NS, LAG_MAX_NS, PASSING, Passing
 from mbtd.seeds import keep_seed
 from mbtd.spread import Spread
@@ -28,7 +29,9 @@ class Rig:
         self.clock = ManualClock()
         self.core = SimpleNamespace(commits=Spread(), overflows=0, mailroom=Mailroom(2, 0), storage_state="ok")
         self.server = SimpleNamespace(slow_consumers=0)
-        self.passing = Passing(cast("Any", self.core), cast("Any", [self.server]), self.clock, directory)
+        feed = SimpleNamespace(name="fake", status=lambda: FeedStatus("live", 0))
+        core, servers = cast("Any", self.core), cast("Any", [self.server])
+        self.passing = Passing(core, servers, self.clock, directory, cast("Any", feed))
 
     def look(self, lag_ns: int = 0) -> list[str]:
         self.passing.look(lag_ns)
