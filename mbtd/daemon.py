@@ -407,6 +407,8 @@ class Daemon:
             if monotonic() - said > STATUS_NS:
                 said = monotonic()
                 self._notifier.status(self._one_line())
+                if self._core.readers is not None:
+                    self._core.readers.retry()
                 self.say_overdue()
 
     def _one_line(self) -> str:

@@ -73,6 +73,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return exits.DONE
     except (RpcRefusal, ConnectionLost, ProtocolFault, TimeoutError, PermissionError) as error:
+        if isinstance(error, PermissionError) and hasattr(args, "on_files"):
+            output.say(
+                f"mbtd: not permitted to open {error.filename}; root may, and operators ask the daemon: "
+                "mbtd console backup, mbtd console verify"
+            )
+            return exits.NOT_PERMITTED
         if not hasattr(args, "socket"):
             raise  # the daemon's own; only a client's failures are told as such
         return _report(args, error)

@@ -190,6 +190,7 @@ def _add_files(commands: Any) -> None:
         "--after", metavar="COMMAND", help="run this with the backup's path: the copy to another host"
     )
     backup.add_argument("--list", action="store_true", help="show the backups there are")
+    backup.add_argument("--settled", action="store_true", help=argparse.SUPPRESS)
     backup.set_defaults(run=_backup)
     restore = commands.add_parser("restore", help="put a backup in place of the state; the daemon must be stopped")
     restore.add_argument("backup", nargs="?", type=Path, metavar="BACKUP", help="the newest if not given")
@@ -205,6 +206,7 @@ def _add_files(commands: Any) -> None:
     verify.set_defaults(run=_verify)
     for parser in (backup, restore, verify):
         places = f"$STATE_DIRECTORY, ./var, {SERVICE_STATE}"
+        parser.set_defaults(on_files=True)
         parser.add_argument("--state", metavar="DIR", help=f"the state directory ({places})")
         parser.add_argument(
             "--backups", metavar="DIR", help=f"the backups' place (${BACKUP_VARIABLE}, STATE/backups)"

@@ -10,8 +10,11 @@ from typing import Any, cast
 
 import pytest
 
+from actors.market.messages import Quote
 from mbtd.console.shell import Shell, complete
 from mbtd.rpc.client import Client
+from mbtd.tape import TapeReaders, open_files
+from storage.tape import read_tape
 from tests.service.conftest import make_account
 from tests.service.running import Daemon, refusal, until
 
@@ -114,3 +117,20 @@ def test_a_line_that_is_interrupted_leaves_a_conversation_that_goes_on() -> None
     far = Far()
     Shell(cast("Any", far), as_json=False).give_up()
     assert far.closed, "a late answer must not be taken for the next one's"
+
+
+def test_an_archive_that_cannot_be_written_stops_no_start_and_goes_on_by_itself(tmp_path: Path) -> None:
+    place = tmp_path / "tape"
+    place.write_text("in the way")
+    readers = TapeReaders(open_files(tmp_path, 1 << 20, 2), lambda: (), lambda symbols: None, lambda: 20261130)
+    quote = Quote("AAPL", 100_000, 10, 100_100, 10, 5, received_at=5)
+    readers([quote], 1)
+    assert readers.files_problem
+    place.unlink()
+    readers([quote], 2)
+    assert readers.files_problem, "not tried again at every message"
+    readers.retry()
+    readers([quote], 3)
+    assert not readers.files_problem
+    readers.close()
+    assert [seq for seq, _ in read_tape(tmp_path, 1)] == [3]
