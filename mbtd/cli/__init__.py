@@ -82,6 +82,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not hasattr(args, "socket"):
             raise  # the daemon's own; only a client's failures are told as such
         return _report(args, error)
+    except OSError as error:
+        if not hasattr(args, "socket") or error.filename is None:
+            raise
+        output.say(f"mbtd: cannot use {error.filename}: {error.strerror}")
+        return exits.USAGE
 
 
 def _who_may(path: str) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mbtd.cli import exits, output
-from mbtd.cli.base import UsageError, add_json, add_shared
+from mbtd.cli.base import UsageError, add_json, add_shared, seconds
 from mbtd.cli.users import add_set_tier
 from mbtd.rpc.client import Client
 
@@ -169,7 +169,7 @@ def _add_asking(commands: Any) -> None:
     console.add_argument("words", nargs="*", metavar="WORD", help="one command instead of a conversation")
     console.set_defaults(run=_console)
     top = commands.add_parser("top", help="rates, latencies, feed age and busiest accounts, live")
-    top.add_argument("--every", type=float, default=1.0, metavar="S", help="refresh this often")
+    top.add_argument("--every", type=seconds, default=1.0, metavar="S", help="refresh this often")
     top.add_argument("--once", action="store_true", help="print one sample and end")
     top.set_defaults(run=_top)
     metrics = commands.add_parser("metrics", help="the metrics as Prometheus text")
