@@ -295,8 +295,23 @@ def _why(args: argparse.Namespace) -> int:
     if args.json:
         output.put_json(answer)
     else:
+        output.put(_in_words(answer))
         output.put(output.block(answer))
     return exits.DONE
+
+
+def _in_words(answer: dict[str, Any]) -> str:
+    """The answer for somebody who asked a question: sentences first, every number below them."""
+    lines = []
+    if order := answer.get("order"):
+        words = ("side", "qty", "symbol", "type", "time_in_force")
+        lines.append(
+            " ".join(output.plain(order[word]) for word in words if order.get(word)) + f": {order['status']}"
+        )
+    lines.append(output.plain(answer.get("explanation")))
+    for fill in answer.get("fills", ()):
+        lines.append(f"* {output.plain(fill['transaction_time'])[:23]}Z {output.plain(fill['explanation'])}")
+    return "\n".join([*lines, ""])
 
 
 def _add_order_flags(parser: argparse.ArgumentParser) -> None:

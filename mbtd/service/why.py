@@ -123,8 +123,16 @@ def _fill_numbers(record: FillRecord) -> str:
         since = v.inside_since if fill.reason == "inside" else v.dwell_since
         waited = (record.at - since) // 1_000_000 if since else 0
         return f"{done} against {quote}, after the market had stood there for {waited} ms."
-    paid = _share(v.theta_ppm)
-    return f"{done} against {quote}; that is {paid} of the way from the near to the far side."
+    if terms.legs:
+        return f"{done} against {quote}; that is {_share(v.theta_ppm)} of the way from the near to the far side."
+    far, name = (v.ask, "ask") if terms.side == "buy" else (v.bid, "bid")
+    better = far - fill.price if terms.side == "buy" else fill.price - far
+    if better > 0:
+        gain = format_money(value_money(better, fill.qty, v.multiplier))
+        return f"{done} against {quote}: {format_price(better)} better than the {name}, {gain} dollars in all."
+    if better < 0:
+        return f"{done} against {quote}: {format_price(-better)} beyond the {name}, for more than it showed."
+    return f"{done} against {quote}: at the {name}."
 
 
 def _evidence(v: Evidence, at: int) -> Json:

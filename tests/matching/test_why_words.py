@@ -29,7 +29,7 @@ def waiting(bench: Bench, no: int) -> str:
         ),
         (
             {"type": "limit", "limit_price": "100.00"},
-            ("10000 stand before it at the best bid, which shows 10000.", "0 near misses"),
+            ("10000 stand before it at the best bid, which shows 10000.", "checked against the market 1 time"),
         ),
         (
             {"type": "stop_limit", "stop_price": "101.00", "limit_price": "101.50"},
