@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from actors.acting import Acting
 from actors.actor import Waits
 from actors.book import contingent
 from actors.book import events as e
@@ -30,9 +31,10 @@ class Turns:
         self.world = world
         self.profiles = profiles
         self.waits = Waits(world, profiles)
-        self.house = House()
         self.books: dict[int, Book] = {}
         """Resident accounts."""
+        self.acting = Acting(world, self.waits, lambda: self.books)
+        self.house = House()
         self.seq = 0
         """Number of the last event."""
         self.input_seq = 0
@@ -46,13 +48,15 @@ class Turns:
 
     @property
     def house(self) -> House:
-        """The house; its official values are what the world knows."""
+        """The house; its official values and corporate actions are what the world knows."""
         return self._house
 
     @house.setter
     def house(self, house: House) -> None:
         self._house = house
         self.world.officials = house.officials
+        self.world.actions = house.actions
+        self.acting.know_all()
 
     def turn(self, book: Book, run: Callable[[Draft], None], touched: Iterable[int] = ()) -> bool:
         """One account's part of a step, all or nothing; ``False`` when it failed and nothing of it stands."""
@@ -99,7 +103,7 @@ class Turns:
         moved_position = False
         for event in events:
             kind = type(event)
-            if kind is e.PositionChanged:
+            if kind is e.PositionChanged or kind is e.PositionAdjusted:
                 moved_position = True
                 continue
             order_no = getattr(event, "order_no", 0)

@@ -47,6 +47,7 @@ from mbtd.market.reference import MetaStore, open_meta
 from mbtd.memory import MemoryWatch, give_back
 from mbtd.metrics import Metrics
 from mbtd.passing import LAG_MAX_NS, Passing
+from mbtd.pasts import Pasts
 from mbtd.pricing.inputs import PricingInputs
 from mbtd.rates import rates_of
 from mbtd.reload import Settings, raise_needs_restart
@@ -207,6 +208,9 @@ class Daemon:
         started_at = self._clock.wall_ns()
         core = self._core
         stored = self._config.storage
+        pasts = Pasts(self._directory, lambda: core.engine.steps, lambda: core.outbox.durable_seq)
+        core.engine.world.past = pasts
+        core.followers.append(pasts.note)
         try:
             recovered = await core.start(
                 self._directory, self._lock, stored.snapshot_chunk_max_rows, stored.ballast_bytes

@@ -18,6 +18,7 @@ from mbtd.cli import exits, output
 from mbtd.cli.accounts import add_account_commands, add_position_commands
 from mbtd.cli.base import UsageError
 from mbtd.cli.chains import add_chain_commands
+from mbtd.cli.corporate import add_corporate_commands
 from mbtd.cli.market import add_market_commands
 from mbtd.cli.operations import add_operation_commands
 from mbtd.cli.orders import add_order_commands
@@ -41,6 +42,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_order_commands(commands)
     add_position_commands(commands)
     add_market_commands(commands)
+    add_corporate_commands(commands)
     add_chain_commands(commands)
     add_structure_commands(commands)
     add_operation_commands(commands)

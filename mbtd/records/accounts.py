@@ -184,6 +184,11 @@ def render_configuration(book: Book) -> dict[str, Any]:
         "unsettled_sales": rules.unsettled_sales,
         "lot_method": rules.lot_method,
         "fee_mode": rules.fee_mode,
+        "fraction_long": rules.fraction_long,
+        "action_orders": rules.action_orders,
+        "order_size_rounding": rules.order_size_rounding,
+        "drip": rules.drip,
+        "nra_ppm": rules.nra_ppm,
     }
 
 

@@ -317,7 +317,10 @@ def _replace_pending(book: Book, v: e.OrderReplacePending, at: int, undo: Undo |
 def _replaced(book: Book, v: e.OrderReplaced, at: int, undo: Undo | None) -> None:
     old = _end_order(book, v.order_no, "", undo)
     status = "partially_filled" if v.terms.filled_qty else "new"
-    _add_order(book, v.terms, "held" if old.resume_status == "held" else status, at, undo)
+    for waiting in ("held", "accepted"):
+        if waiting in (old.status, old.resume_status):
+            status = waiting
+    _add_order(book, v.terms, status, at, undo)
 
 
 def _replace_rejected(book: Book, v: e.OrderReplaceRejected, at: int, undo: Undo | None) -> None:
