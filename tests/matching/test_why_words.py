@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from actors.market.messages import FeedState
 from mbtd.records.orders import accepted_record, follow
 from mbtd.service.why import why_ended, why_live
 from tests.money.rig import SECOND, Bench
@@ -63,3 +64,42 @@ def test_an_ended_order_says_what_it_did_and_when() -> None:
     assert record is not None
     text = why_ended(record)["explanation"]
     assert "0 of 10 were filled, with a limit of 99; it ended at 2026-08-03T14:00:00" in text
+
+
+@pytest.mark.parametrize(
+    ("at", "terms", "said"),
+    [
+        (
+            "2026-08-03 08:00",
+            {"type": "market"},
+            "It is the session before the open; the order waits for the core session, which opens at 2026-08-03T13:30:00Z",
+        ),
+        (
+            "2026-08-03 10:00",
+            {"type": "trailing_stop", "trail_price": "1.50"},
+            "It trails the lowest price so far, 100.01, by 1.5.",
+        ),
+        (
+            "2026-08-03 10:00",
+            {"type": "market", "time_in_force": "cls"},
+            "That is the closing auction; without a print by 2026-08-03T20:05:00Z it ends.",
+        ),
+    ],
+)
+def test_a_waiting_order_names_what_it_waits_for(at: str, terms: dict[str, str], said: str) -> None:
+    bench = Bench(at)
+    bench.quote("AAA", 100.00, 100.02)
+    no = bench.account(profile="realistic")
+    bench.order(no, "buy", "10", **terms)
+    assert said in waiting(bench, no)
+
+
+def test_a_quote_of_before_is_not_told_as_one_of_now() -> None:
+    bench = Bench("2026-08-03 10:00")
+    bench.quote("AAA", 100.00, 100.02)
+    no = bench.account(profile="realistic")
+    bench.order(no, "buy", "10", type="limit", limit_price="99.40")
+    bench.engine.tape(FeedState("down", bench.now, "synthetic", (), "gone"))
+    text = waiting(bench, no)
+    assert text.startswith("The market data feed is down")
+    assert "The last ask was 100.02 x 10000" in text
