@@ -138,6 +138,8 @@ def _install(args: argparse.Namespace) -> int:
         for path in written:
             output.put(str(path))
         output.say("then: " + "; ".join(work.NEXT))
+        output.say("for programs that speak HTTP also: " + work.GATEWAY)
+        output.say("operators other than root: usermod -aG mbtd-operators NAME; clients: mbtd-clients")
     return exits.DONE
 
 
