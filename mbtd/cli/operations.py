@@ -64,6 +64,8 @@ def _metrics(args: argparse.Namespace) -> int:
     with connect_admin(args) as client:
         answer = client.call("admin.metrics")
     if args.textfile is not None:
+        if not args.textfile.name:
+            raise UsageError("--textfile FILE: that is no file's name")
         temporary = args.textfile.with_suffix(f".{os.getpid()}.tmp")
         temporary.write_text(answer["text"])
         temporary.chmod(0o644)
