@@ -151,5 +151,8 @@ def end_numbers(record: OrderRecord) -> str:
     if record.filled_qty and not terms.legs:
         done += f" at {format_price(average_price(record.filled_money, record.filled_qty))} on average"
     price = f", with a limit of {format_price(terms.limit_price)}" if terms.limit_price and not terms.legs else ""
+    if terms.stop_price:
+        stop = "that was elected" if record.triggered else "that was not reached"
+        price += f", with a stop of {format_price(terms.stop_price)} {stop}"
     lived = max(0, ended_at - terms.submitted_at)
     return f"{done}{price}; it ended at {format_time(ended_at)}, {lived / NS_PER_SECOND:.3f} s after it was placed."
