@@ -50,7 +50,7 @@ from mbtd.passing import LAG_MAX_NS, Passing
 from mbtd.pasts import Pasts
 from mbtd.pricing.inputs import PricingInputs
 from mbtd.rates import rates_of
-from mbtd.reload import Settings, raise_needs_restart
+from mbtd.reload import Settings
 from mbtd.rpc.errors import Refusal, make_error
 from mbtd.rpc.server import ALL_ROLES, Server
 from mbtd.rpc.session import Role
@@ -382,8 +382,6 @@ class Daemon:
     def _take_over(self, config: Config, changed: tuple[str, ...]) -> None:
         """Use the settings that a reload may change."""
         access, limits = access_of(config.server), limits_of(config.server)
-        if any(key.startswith("profiles") for key in changed):
-            raise_needs_restart("profiles")
         for server in self._servers:
             server.configure(access, limits)
         self._switchboard.reconcile(config.switches)

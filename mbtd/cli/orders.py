@@ -16,6 +16,7 @@ from mbtd.cli.base import (
     add_words,
     connect,
     flags,
+    seconds,
     show_list,
     show_one,
     take_words,
@@ -347,7 +348,7 @@ def add_order_commands(commands: Any) -> None:
         dest="verb", required=True, metavar="VERB"
     )
     place = verbs.add_parser("place", help="place an order: alice buy 10 SPY --limit 450.10")
-    place.add_argument("--wait", type=float, metavar="SECONDS", help="wait until the order has ended")
+    place.add_argument("--wait", type=seconds, metavar="SECONDS", help="wait until the order has ended")
     place.set_defaults(run=_place)
     preview = verbs.add_parser("preview", help="what an order would need and do, without placing it")
     preview.set_defaults(run=_preview)
