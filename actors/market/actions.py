@@ -44,11 +44,13 @@ def sequence_of(action: CorporateAction) -> tuple[int, str]:
 class Actions:
     """The table."""
 
-    __slots__ = ("by_id", "by_symbol", "late")
+    __slots__ = ("begun_at", "by_id", "by_symbol", "late")
 
     def __init__(self, known: Iterable[CorporateActionAnnounced] = ()) -> None:
         self.by_id: dict[str, CorporateActionAnnounced] = {}
         self.by_symbol: dict[str, dict[str, None]] = {}
+        self.begun_at: dict[str, int] = {}
+        """When the engine woke every account in memory for an action: later no order of before is left to look at."""
         self.late: dict[str, int] = {}
         """When actions became known that were announced, or changed, only after they had happened."""
         for each in known:

@@ -14,7 +14,7 @@ from actors.book.state.fold import fold
 from actors.book.view import figures
 from actors.commands import ConfigureAccount
 from actors.inputs import Step
-from tests.corporate.rig import CALENDAR, Stage
+from tests.corporate.rig import CALENDAR, Stage, past_of
 from tests.money.rig import DOLLAR, INSTRUMENTS
 from tests.money.test_ledger import act
 from tests.oracle.ledger import Ledger, check_ledger
@@ -66,7 +66,7 @@ class Life:
     def __init__(self, kind: str, **policy: Any) -> None:
         self.stage = Stage("2026-08-03 10:00", (), INSTRUMENTS)
         self.steps: list[Step] = []
-        self.stage.engine.world.past = self.past
+        self.stage.engine.world.past = lambda *asked: past_of([*self.steps, *self.stage.engine.steps], *asked)
         for name in NAMES:
             self.stage.quote(name, 100)
         self.no = self.stage.account("30000", kind)
@@ -74,18 +74,6 @@ class Life:
         self.day = 20260803
         self.announced: list[str] = []
         self.ledger, self.plain = Ledger(), Book(self.no)
-
-    def past(self, account_no: int, since: int, n: int) -> Any:
-        book, later = Book(account_no), []
-        for step in [*self.steps, *self.stage.engine.steps]:
-            for section in step.sections:
-                for event in section.events if section.account_no == account_no else ():
-                    if step.at < since and not later:
-                        fold(book, event, step.at)
-                    else:
-                        later.append((step.at, event))
-        assert book.n + len(later) >= n
-        return book, later[: n - book.n]
 
     def act(self, what: str, symbol: str, number: int) -> None:
         if what == "withdraw":

@@ -15,7 +15,7 @@ from actors.book.instruments import Instrument
 from actors.book.osi import is_option_symbol
 from actors.book.rules.actions.contracts import adjusts_class, concerns
 from actors.book.state.book import Book
-from actors.market.actions import roll_at
+from actors.market.actions import roll_at, sequence_of
 from actors.market.world import World
 
 
@@ -42,9 +42,8 @@ def _candidates(book: Book, world: World) -> Iterator[e.CorporateActionAnnounced
     names: dict[str, None] = {}
     for symbol in book.positions:
         names.update(dict.fromkeys(_names(symbol, world)))
-    for order in book.orders.values():
-        for leg in order.terms.legs or (order.terms,):
-            names.update(dict.fromkeys(_names(leg.symbol, world)))
+    for side in book.open_sides:
+        names.update(dict.fromkeys(_names(side[1:], world)))
     ids: dict[str, None] = dict.fromkeys(table.late)
     for name in names:
         ids.update(table.by_symbol.get(name, {}))
@@ -71,6 +70,9 @@ def due_of(book: Book, known: e.CorporateActionAnnounced, world: World) -> int:
         return known.announced_at if book.created_at < rolls_at else 0
     if rolls_at < book.actions_through:
         return 0
+    last = world.actions.by_id.get(book.action_last)
+    if rolls_at == book.actions_through and last is not None and sequence_of(action) <= sequence_of(last.action):
+        return 0
     return rolls_at if is_concerned(book, action, rolls_at, world) else 0
 
 
@@ -84,6 +86,8 @@ def is_concerned(book: Book, action: e.CorporateAction, before_at: int, world: W
         for contract in contracts_of(book, action, world):
             if any(lot.opened_at < before_at for lot in book.positions[contract.symbol].lots):
                 return True
+    if world.now > world.actions.begun_at.get(action.ca_id, world.now):
+        return False
     for order in book.orders.values():
         terms = order.terms
         if terms.submitted_at >= before_at or 0 < terms.expires_at <= before_at:

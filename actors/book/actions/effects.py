@@ -29,7 +29,7 @@ from actors.book.rules.actions.arithmetic import (
     scaled,
     split_off,
 )
-from actors.book.rules.actions.contracts import Settled, adjust
+from actors.book.rules.actions.contracts import Settled, adjust, adjusts_class
 from actors.book.rules.actions.exchange import Row, Terms, exchange, words_of
 from actors.book.state.book import Book
 from actors.book.units import MONEY_PER_CENT, MONEY_PER_DOLLAR, NS_PER_SECOND, PRICE_PER_DOLLAR, QTY_PER_SHARE
@@ -152,6 +152,8 @@ def _adjust(book: Book, plan: Plan, action: CorporateAction, contract: Instrumen
     found = adjust(action, contract)
     lots = tuple(lot for lot in lots_of(book, contract.symbol) if lot.opened_at < before_at)
     if found is None or not lots:
+        # Nobody derived what a class becomes that must change: an operator gives its terms.
+        plan.reconcile = plan.reconcile or (bool(lots) and adjusts_class(action) and action.type != "name_change")
         return
     kind, sub_type = words_of(action)
     words = sub_type if kind == "REORG" else f"{kind}.{sub_type}" if sub_type else kind
