@@ -90,13 +90,13 @@ class Desk:
         core._cutter = GroupCutter(engine, Head(1, 0, 0, 0, 0, b"", b"", ""))
         core.residency = Residency(engine, cast(Any, None), chunk=200)
         core.interest = Interest(engine, feed, tuple, time.monotonic_ns, max_symbols=10_000, max_contracts=10_000)
-        self._at = START
+        self._at, self._frame = START, 0
         engine.tape(calendar.session_at(START))
         engine.tape(FeedState("up", START, "bench", received_at=START))
-        decoder = StreamDecoder("stocks")
-        for frame in frames(symbols, START, symbols // 8 + 8):
-            for message in decoder.decode(frame, START)[0]:
-                engine.tape(message)
+        self._decoder = StreamDecoder("stocks")
+        self._frames = frames(symbols, START, symbols // 8 + 8)
+        for _ in self._frames:
+            self.quote()
         for quote in contract_quotes(feed.chain, START):
             engine.tape(quote)
         open_accounts(engine, 0, accounts, profile)
@@ -104,6 +104,13 @@ class Desk:
         self.app = App(core, cast(Any, None), lambda work: None)
         peer = Peer(0, 0, 0, "service")
         self.connections = [Connection(self.app, peer, time.monotonic, number=i) for i in range(clients)]
+
+    def quote(self) -> None:
+        """One more frame of stock quotes: prices move between the rounds, as they do in a market."""
+        frame = self._frames[self._frame % len(self._frames)]
+        self._frame += 1
+        for message in self._decoder.decode(frame, START)[0]:
+            self.engine.tape(message)
 
     def _now(self) -> int:
         self._at += 1_000
@@ -113,6 +120,7 @@ class Desk:
 def _round(desk: Desk, scripts: list[Script], request_id: int, spent: dict[str, list[float]]) -> None:
     """Every client sends one request and gets its answer."""
     clock = time.process_time_ns
+    desk.quote()
     requests = [script.next(request_id) for script in scripts]
     connections, pump, after = desk.connections, desk.core.pump, desk.core.hand_on
     begin = clock()
