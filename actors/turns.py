@@ -173,6 +173,7 @@ class Turns:
             book.quarantined = "erased"
             self._disarm(book)
             self.waits.disarm_account(account_no)
+            self.world.valued.pop(account_no, None)
             for side in book.consumed:
                 slot = self.world.board.slots.get(side[:-2])
                 if slot is not None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from msgspec import Struct
 
@@ -63,6 +64,7 @@ class World:
         "switches",
         "tape_seq",
         "traces",
+        "valued",
         "without_fees",
     )
 
@@ -102,6 +104,8 @@ class World:
         self._day: TradeDay | None = None
         self.describe: Callable[[str], Instrument | None] | None = None
         """A pure function that describes a standard contract by its symbol alone; null for none."""
+        self.valued: dict[int, Any] = {}
+        """What the margin rules last made of an account's positions: a cache of their own, never a fact."""
 
     def know(self, symbols: Iterable[str]) -> None:
         """Have the records of what is held, also of contracts that no reference data lists any more."""

@@ -84,9 +84,7 @@ class BenchFeed:
         self.sink: Any = None
         """The daemon's core, once it runs."""
         self._handlers = handlers or {}
-        self.chain: list[Instrument] = (
-            contracts(self.symbols, today or datetime.now(UTC).date()) if options else []
-        )
+        self.chain: list[Instrument] = contracts(self.symbols, today or datetime.now(UTC).date()) if options else []
         """Contracts on some of the symbols, their expiries counted from ``today``."""
 
     def reference(self) -> list[Instrument]:

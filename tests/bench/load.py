@@ -75,8 +75,7 @@ class Script:
 def _condors(accounts: list[str], client: int, symbols: int, today: date) -> list[bytes]:
     """Beginnings of market orders for condors: for every account its four structures, one after the other."""
     mine = [
-        structures(symbol_of((client + offset) % min(symbols, UNDERLYINGS)), today)
-        for offset in range(len(accounts))
+        structures(symbol_of((client + offset) % min(symbols, UNDERLYINGS)), today) for offset in range(len(accounts))
     ]
     return [
         (_UNIT % (account, json.dumps(four[number]))).encode()

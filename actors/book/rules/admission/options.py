@@ -21,6 +21,7 @@ from actors.book.rules.margin.orders import (
     Change,
     apply,
     cover,
+    covers_itself,
     level_needed,
     needed_alone,
     reservation,
@@ -213,6 +214,8 @@ def _level_refusal(
     book: Book, held: Holdings, with_others: Holdings, change: Change, legs: Sequence[OptionLeg]
 ) -> Refusal | None:
     """Why the option level does not allow an order; judged beside the account's open orders (§4.7)."""
+    if book.options_level >= _SPREAD_LEVEL and covers_itself(with_others, change) and covers_itself(held, change):
+        return None
     needed = level_needed(held, change)
     if with_others is not held:
         needed = max(needed, level_needed(with_others, change))

@@ -8,6 +8,8 @@ Known limits: concentration is looked at for stock alone.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 from msgspec import Struct
@@ -35,6 +37,12 @@ class Holdings(Struct, frozen=True):
     options: tuple[OptionPosition, ...]
     as_of_date: int
     """YYYYMMDD, for the nine months of long options."""
+    divided: tuple[Group, ...] | None = None
+    """The same positions as groups, where whoever made this knows them already."""
+
+    def groups(self) -> Sequence[Group]:
+        """The positions divided. KeyError when the price of an underlying is missing."""
+        return self.divided if self.divided is not None else groups(self.underlyings, self.stock, self.options)
 
 
 class Found(Struct, frozen=True):
@@ -110,15 +118,14 @@ class AccountRequirement(Struct, frozen=True):
 
 def months_beyond(as_of_date: int, expiry_date: int, months: int) -> bool:
     """Whether an expiry lies more than so many calendar months after a date."""
-    year, month = divmod(as_of_date // 10_000 * 12 + as_of_date // 100 % 100 - 1 + months, 12)
-    return expiry_date > year * 10_000 + (month + 1) * 100 + as_of_date % 100
+    return expiry_date > _loan_after(as_of_date, months)
 
 
 class _Seen(Struct, frozen=True, gc=False):
     """A book by identity (held, so that its identity stays its own), its groups, and what was answered."""
 
     held: Holdings
-    groups: list[Group]
+    groups: Sequence[Group]
     answers: list[tuple[MarginProfile, bool, AccountRequirement]]
 
 
@@ -177,7 +184,7 @@ class Requirements:
         if seen is None:
             if len(self._seen) >= SEEN_MAX:
                 del self._seen[next(iter(self._seen))]
-            seen = self._seen[id(held)] = _Seen(held, groups(held.underlyings, held.stock, held.options), [])
+            seen = self._seen[id(held)] = _Seen(held, held.groups(), [])
         if fresh:
             for asked, brief, answer in seen.answers:
                 if asked is profile and brief is quick:
@@ -185,21 +192,33 @@ class Requirements:
         found = [
             (group, self.group(profile, group, held.as_of_date, fresh=fresh, quick=quick)) for group in seen.groups
         ]
-        long_stock = sum(max(0, r.stock_money) for _, r in found)
-        collateral = held.cash_money + long_stock + sum(r.loan_options_money - r.haircut_money for _, r in found)
-        worth = held.cash_money + long_stock
-        equity = worth + sum(r.long_options_money - r.proceeds_money for _, r in found)
-        extra = _concentration(profile, held, found)
-        maintenance = sum(r.maintenance_money for _, r in found) + extra
-        initial = sum(r.held_initial_money for _, r in found)
-        exact = all(r.exact for _, r in found)
-        result = AccountRequirement(
-            held.cash_money, equity, collateral, max(initial, maintenance) if extra else initial, maintenance, exact,
-            any(r.uncovered for _, r in found),
-        )  # fmt: skip
+        result = _sum(profile, held, found)
         if fresh:
             seen.answers.append((profile, quick, result))
         return result
+
+
+def _sum(
+    profile: MarginProfile, held: Holdings, found: Sequence[tuple[Group, GroupRequirement]]
+) -> AccountRequirement:
+    """What the groups ask together, and what cash and values leave beside it."""
+    equity = collateral = held.cash_money
+    maintenance = initial = 0
+    exact, uncovered = True, False
+    for _, r in found:
+        stock = r.stock_money if r.stock_money > 0 else 0
+        collateral += stock + r.loan_options_money - r.haircut_money
+        equity += stock + r.long_options_money - r.proceeds_money
+        maintenance += r.maintenance_money
+        initial += r.initial_money - r.long_options_money + r.loan_options_money
+        exact = exact and r.exact
+        uncovered = uncovered or r.uncovered
+    extra = _concentration(profile, held, found)
+    maintenance += extra
+    return AccountRequirement(
+        held.cash_money, equity, collateral, max(initial, maintenance) if extra else initial, maintenance, exact,
+        uncovered,
+    )  # fmt: skip
 
 
 def _keep(cache: OrderedDict[object, Any], key: object, value: object, size: int) -> None:
@@ -212,8 +231,10 @@ def _requirement(
     profile: MarginProfile, group: Group, as_of_date: int, known: Found | None, nodes_max: int
 ) -> tuple[GroupRequirement, Found]:
     """Solve a group, or price the pairings known for its positions."""
+    if not group.stock_qty and not any(_has_loan(profile, leg, as_of_date) for leg in group.longs):
+        return _options_alone(profile, group, known, nodes_max)
     scale = group.multiplier * MONEY_PER_PRICE
-    lent = [_has_loan(profile, group, leg, as_of_date) for leg in group.longs]
+    lent = [_has_loan(profile, leg, as_of_date) for leg in group.longs]
     value = [leg.price * scale for leg in group.longs]
     asks = [
         divide_half_up(v * profile.loan_requirement_ppm, PPM) if has else 0
@@ -250,6 +271,25 @@ def _requirement(
     return answer, Found(by_payoff, main.pairing, first.pairing if first is not None else None)
 
 
+def _options_alone(
+    profile: MarginProfile, group: Group, known: Found | None, nodes_max: int
+) -> tuple[GroupRequirement, Found]:
+    """The same where there is no stock and no long option has loan value: what is long is paid, and no more."""
+    scale = group.multiplier * MONEY_PER_PRICE
+    main, by_payoff = _main(Problem(profile, group, (0,) * len(group.longs)), known, nodes_max)
+    asked = main.options_money
+    value = proceeds = 0
+    for leg in group.longs:
+        value += leg.price * leg.qty
+    for leg in group.shorts:
+        proceeds += leg.price * leg.qty
+    answer = GroupRequirement(
+        asked + value * scale, asked, 0, proceeds * scale, 0, value * scale, 0,
+        exact=known is None and main.pairing.exact, uncovered=_bare(main.pairing),
+    )  # fmt: skip
+    return answer, Found(by_payoff, main.pairing, None)
+
+
 def _bare(pairing: Pairing) -> bool:
     return bool(pairing.uncovered or pairing.strangles)
 
@@ -274,8 +314,15 @@ def _initial(problem: Problem, main: Priced, by_payoff: bool, known: Found | Non
     return solve(problem, nodes_max)
 
 
-def _has_loan(profile: MarginProfile, group: Group, leg: Leg, as_of_date: int) -> bool:
-    return profile.loan_months > 0 and months_beyond(as_of_date, leg.expiry // 2, profile.loan_months)
+def _has_loan(profile: MarginProfile, leg: Leg, as_of_date: int) -> bool:
+    return profile.loan_months > 0 and leg.expiry // 2 > _loan_after(as_of_date, profile.loan_months)
+
+
+@lru_cache(maxsize=16)
+def _loan_after(as_of_date: int, months: int) -> int:
+    """The last expiry that has no loan value, YYYYMMDD."""
+    year, month = divmod(as_of_date // 10_000 * 12 + as_of_date // 100 % 100 - 1 + months, 12)
+    return year * 10_000 + (month + 1) * 100 + as_of_date % 100
 
 
 def _used(pairing: Pairing, longs: int) -> list[int]:
@@ -302,7 +349,7 @@ def _stock_alone(profile: MarginProfile, group: Group) -> GroupRequirement:
     return GroupRequirement(found.initial_money, found.maintenance_money, 0, max(0, -value), value, 0, 0, exact=True)
 
 
-def _concentration(profile: MarginProfile, held: Holdings, found: list[tuple[Group, GroupRequirement]]) -> int:
+def _concentration(profile: MarginProfile, held: Holdings, found: Sequence[tuple[Group, GroupRequirement]]) -> int:
     """More maintenance for one stock that is most of what a large debit carries (§2.3)."""
     if not profile.concentration_ppm or held.cash_money > -CONCENTRATED_DEBIT_MONEY:
         return 0
