@@ -55,7 +55,7 @@ OPERATORS_ONLY = frozenset({"account.recall_borrow", "account.announce_dividend"
 class _PlacedReply(Struct, frozen=True, gc=False, omit_defaults=True):
     """The answer to ``order.place``."""
 
-    order: OrderView | dict[str, Any]
+    order: OrderView
     seq: int
     duplicate: bool
     structure_id: str | None = None
@@ -230,8 +230,9 @@ class App:
             replaced = derive_order_ids(book.seed, book.epoch, placed.terms.replaces)[0]
             body = _encode({**render_order(record, legs), "replaces": replaced})
         else:
-            order = render_order(record, legs) if placed.terms.legs else view_order(record, legs)
-            body = _encode(_PlacedReply(order, seq, placed.duplicate, **structure_words(book, placed)))
+            body = _encode(
+                _PlacedReply(view_order(record, legs), seq, placed.duplicate, **structure_words(book, placed))
+            )
         core.outbox.put(seq, partial(session.reply, request_id, body), partial(_tell_unknown, session, request_id))
 
     def _answer_old(self, session: Session, request_id: RequestId, account_no: int, order_no: int, seq: int) -> None:

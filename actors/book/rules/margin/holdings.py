@@ -7,9 +7,10 @@ underlying stock counts as an ordinary share (no broad funds), an index as a bro
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from actors.book.instruments import Instrument
 from actors.book.osi import is_option_symbol
@@ -41,31 +42,29 @@ def holds_options(book: Book) -> bool:
 
 def option_position(instrument: Instrument, contracts: int, price: int) -> OptionPosition | None:
     """So many contracts at a mark; None for a contract whose terms are not known."""
-    terms = _TERMS.get(instrument.symbol)
-    if terms is None or terms[0] is not instrument:
-        terms = _learn(instrument)
-    series = terms[1]
-    return OptionPosition(*series[:5], contracts, price, *series[5:]) if series else None
+    known = _TERMS.get(instrument.symbol)
+    if known is None or known[0] is not instrument:
+        known = _learn(instrument)
+    none = known[1]
+    return replace(none, qty=contracts, price=price) if none is not None else None
 
 
-_Series = tuple[Any, ...]
-"""What an :class:`OptionPosition` says of its contract; empty where its terms are not known."""
-_TERMS: Final[dict[str, tuple[Instrument, _Series]]] = {}
+_TERMS: Final[dict[str, tuple[Instrument, OptionPosition | None]]] = {}
+"""No contracts of each: what never changes about a contract, which is asked for at every look at every position."""
 _TERMS_MAX: Final = 8_192
 
 
-def _learn(instrument: Instrument) -> tuple[Instrument, _Series]:
-    """Remember what never changes about a contract: it is asked for at every look at every position."""
-    series: _Series = ()
+def _learn(instrument: Instrument) -> tuple[Instrument, OptionPosition | None]:
+    none = None
     if instrument.underlying and instrument.right and instrument.expiry_date:
-        series = (
+        none = OptionPosition(
             instrument.symbol, instrument.underlying, instrument.right, instrument.strike, instrument.expiry_date,
-            instrument.multiplier, instrument.style or "american", instrument.settlement or "physical",
+            0, 0, instrument.multiplier, instrument.style or "american", instrument.settlement or "physical",
             instrument.settles == "am", instrument.root if instrument.deliverables and instrument.is_adjusted else "",
         )  # fmt: skip
     if len(_TERMS) >= _TERMS_MAX:
         _TERMS.clear()
-    found = _TERMS[instrument.symbol] = (instrument, series)
+    found = _TERMS[instrument.symbol] = (instrument, none)
     return found
 
 
