@@ -41,6 +41,7 @@ class Turns:
         self.steps: list[Step] = []
         """Steps with events that the driver has not taken yet."""
         self._sections: list[Section] = []
+        self._turns = 0
         self._moved: dict[int, dict[int, None]] = {}
         self._moved_sides: dict[int, dict[str, None]] = {}
 
@@ -59,6 +60,8 @@ class Turns:
         first = book.n + 1
         draft = Draft(book, self.world.now)
         good = True
+        self._turns += 1
+        self.world.turn = self._turns
         try:
             run(draft)
             if book.groups or book.closing:
@@ -78,6 +81,8 @@ class Turns:
             draft.discard()
             draft = Draft(book, self.world.now)
             self._quarantine(draft, error)
+        finally:
+            self.world.turn = 0
         events: list[Any] = draft.events
         account_no = book.account_no
         for symbol in draft.consumers:

@@ -64,6 +64,7 @@ class World:
         "switches",
         "tape_seq",
         "traces",
+        "turn",
         "valued",
         "without_fees",
     )
@@ -104,6 +105,8 @@ class World:
         self._day: TradeDay | None = None
         self.describe: Callable[[str], Instrument | None] | None = None
         """A pure function that describes a standard contract by its symbol alone; null for none."""
+        self.turn = 0
+        """Number of the account's turn that is under way: until it ends nothing here moves. 0 outside of turns."""
         self.valued: dict[int, Any] = {}
         """What the margin rules last made of an account's positions: a cache of their own, never a fact."""
 

@@ -81,16 +81,21 @@ class _Part(Struct, frozen=True):
 class _Run:
     def __init__(self, draft: Draft, world: World) -> None:
         self.draft, self.book, self.world = draft, draft.book, world
-        self.legs: dict[int, dict[str, tuple[int, int]]] = {
-            no: {leg.symbol: (leg.qty, leg.basis_money) for leg in structure.legs}
-            for no, structure in self.book.structures.items()
-        }
+        self.legs: dict[int, dict[str, tuple[int, int]]] = {}
+        """Quantity and cost of each leg of the structures that this turn can concern."""
+        self.terms: dict[int, e.OrderAccepted] = {}
         self.loose: dict[str, int] = {}
         self.tallies: dict[int, _Tally] = {}
         self.openers: dict[int, e.OrderAccepted] = {}
         self.delivered: dict[tuple[int, str], tuple[int, int]] = {}
 
     def run(self) -> None:
+        changed = {event.symbol for event in self.draft.events if type(event) is e.PositionChanged}
+        for no, structure in self.book.structures.items():
+            for leg in structure.legs:
+                if leg.symbol in changed:
+                    self._load(no)
+                    break
         order_no, settled = 0, ""
         removed: list[_Part] = []
         for event in self.draft.events:
@@ -105,10 +110,13 @@ class _Run:
                 change: e.PositionChanged = event  # type: ignore[assignment]
                 qty, money = signed_change(change)
                 if change.symbol not in self.loose:
-                    owned = sum(legs[change.symbol][0] for legs in self.legs.values() if change.symbol in legs)
+                    owned = sum([legs[change.symbol][0] for legs in self.legs.values() if change.symbol in legs])
                     self.loose[change.symbol] = change.qty - qty - owned
                 if order_no:
-                    self._trade(change.symbol, qty, money, _terms(self.draft, order_no))
+                    terms = self.terms.get(order_no)
+                    if terms is None:
+                        terms = self.terms[order_no] = _terms(self.draft, order_no)
+                    self._trade(change.symbol, qty, money, terms)
                 elif settled and is_option_symbol(change.symbol):
                     removed = self._place(change.symbol, qty, money, 0, 0)
                     self._settle(removed, settled)
@@ -128,14 +136,26 @@ class _Run:
         for no in sorted(self.tallies):
             self._emit(no, self.tallies[no])
 
+    def _load(self, no: int) -> None:
+        self.legs[no] = {leg.symbol: (leg.qty, leg.basis_money) for leg in self.book.structures[no].legs}
+
+    def _is_open(self, no: int) -> bool:
+        """Whether a structure is there to be worked on."""
+        if no and no not in self.legs and no in self.book.structures:
+            self._load(no)
+        return no in self.legs
+
     def _tally(self, no: int) -> _Tally:
-        return self.tallies.setdefault(no, _Tally())
+        tally = self.tallies.get(no)
+        if tally is None:
+            tally = self.tallies[no] = _Tally()
+        return tally
 
     # ── one change of a position ────────────────────────────────────────────────────────────────────────
 
     def _trade(self, symbol: str, qty: int, money: int, terms: e.OrderAccepted) -> None:
         option = is_option_symbol(symbol)
-        target = terms.structure_no if terms.structure_no in self.legs else 0
+        target = terms.structure_no if self._is_open(terms.structure_no) else 0
         if not target and (option or terms.legs):
             target = terms.order_no
             self.openers[target] = terms
@@ -211,7 +231,8 @@ class _Run:
     def _holders(self, symbol: str, qty: int, own: int) -> list[int]:
         """Who holds the other side, in the order in which they are asked."""
         found = [no for no, legs in self.legs.items() if no != own and symbol in legs and legs[symbol][0] * qty < 0]
-        found.sort(key=lambda no: (len(self.legs[no]), no))
+        if len(found) > 1:
+            found.sort(key=lambda no: (len(self.legs[no]), no))
         if self.loose[symbol] * qty < 0:
             found.insert(0, 0)
         if own in self.legs and symbol in self.legs[own] and self.legs[own][symbol][0] * qty < 0:

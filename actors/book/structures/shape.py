@@ -129,8 +129,10 @@ def free_cover(book: Book, structure_no: int, underlying: str) -> int:
 
 def cover_needed(legs: Sequence[HeldLeg], instruments: Instruments) -> int:
     """Shares that would cover a lone short call; 0 for anything else."""
+    if len(legs) != 1:
+        return 0
     contracts = option_legs(legs, instruments)
-    if not contracts or len(legs) != 1:
+    if not contracts:
         return 0
     leg, contract = contracts[0]
     if leg.qty >= 0 or contract.right != "call" or contract.settlement != "physical":

@@ -16,14 +16,16 @@ from actors.book.instruments import Instrument
 from actors.book.osi import is_option_symbol
 from actors.book.rules.margin.legs import (
     MONEY_PER_PRICE,
+    Group,
     Kind,
     Leg,
     OptionPosition,
     Underlying,
     divide,
+    expiry_order,
     in_order,
     kind_of,
-    leg_of,
+    with_more,
 )
 from actors.book.rules.margin.profiles import PPM
 from actors.book.rules.margin.requirement import Holdings, Requirements
@@ -40,32 +42,42 @@ def holds_options(book: Book) -> bool:
     return bool(positions) and any(map(is_option_symbol, positions))
 
 
+class _Contract(Struct, frozen=True, gc=False):
+    """What never changes about a contract; it is asked for at every look at every position."""
+
+    instrument: Instrument
+    none: OptionPosition
+    """No contracts of it."""
+    kind: Kind
+    expiry: int
+
+
+_CONTRACTS: Final[dict[str, _Contract]] = {}
+_CONTRACTS_MAX: Final = 8_192
+
+
+def _contract(instrument: Instrument) -> _Contract | None:
+    """None for a contract whose terms are not known."""
+    known = _CONTRACTS.get(instrument.symbol)
+    if known is not None and known.instrument is instrument:
+        return known
+    if not instrument.underlying or not instrument.right or not instrument.expiry_date:
+        return None
+    none = OptionPosition(
+        instrument.symbol, instrument.underlying, instrument.right, instrument.strike, instrument.expiry_date,
+        0, 0, instrument.multiplier, instrument.style or "american", instrument.settlement or "physical",
+        instrument.settles == "am", instrument.root if instrument.deliverables and instrument.is_adjusted else "",
+    )  # fmt: skip
+    if len(_CONTRACTS) >= _CONTRACTS_MAX:
+        _CONTRACTS.clear()
+    found = _CONTRACTS[instrument.symbol] = _Contract(instrument, none, kind_of(none), expiry_order(none))
+    return found
+
+
 def option_position(instrument: Instrument, contracts: int, price: int) -> OptionPosition | None:
     """So many contracts at a mark; None for a contract whose terms are not known."""
-    known = _TERMS.get(instrument.symbol)
-    if known is None or known[0] is not instrument:
-        known = _learn(instrument)
-    none = known[1]
-    return replace(none, qty=contracts, price=price) if none is not None else None
-
-
-_TERMS: Final[dict[str, tuple[Instrument, OptionPosition | None]]] = {}
-"""No contracts of each: what never changes about a contract, which is asked for at every look at every position."""
-_TERMS_MAX: Final = 8_192
-
-
-def _learn(instrument: Instrument) -> tuple[Instrument, OptionPosition | None]:
-    none = None
-    if instrument.underlying and instrument.right and instrument.expiry_date:
-        none = OptionPosition(
-            instrument.symbol, instrument.underlying, instrument.right, instrument.strike, instrument.expiry_date,
-            0, 0, instrument.multiplier, instrument.style or "american", instrument.settlement or "physical",
-            instrument.settles == "am", instrument.root if instrument.deliverables and instrument.is_adjusted else "",
-        )  # fmt: skip
-    if len(_TERMS) >= _TERMS_MAX:
-        _TERMS.clear()
-    found = _TERMS[instrument.symbol] = (instrument, none)
-    return found
+    contract = _contract(instrument)
+    return replace(contract.none, qty=contracts, price=price) if contract is not None else None
 
 
 def underlying_of(symbol: str, world: World, price: int = 0) -> Underlying | None:
@@ -113,9 +125,11 @@ class _Kept(Struct, frozen=True):
 
     lines: dict[str, _Line]
     found: Valued
+    turn: int
+    """The turn in which it was seen: within one no mark moves."""
 
 
-KEPT_MAX: Final = 64
+KEPT_MAX: Final = 256
 """Accounts whose last valuation is remembered: within a turn a book is valued several times, mostly unchanged."""
 
 
@@ -125,11 +139,51 @@ def valued(book: Book, world: World, as_of_date: int, cash_money: int) -> Valued
     What was valued before and has not changed is taken over, so the result depends on the book and the marks alone.
     """
     kept: _Kept | None = world.valued.get(book.account_no)
-    old = kept.lines if kept is not None else {}
+    if kept is not None and kept.turn == world.turn:
+        positions, old = book.positions, kept.lines
+        new = [p for symbol, p in positions.items() if symbol not in old or old[symbol].position is not p]
+        if not new and len(positions) == len(old):
+            held = kept.found.held
+            if held.cash_money == cash_money and held.as_of_date == as_of_date:
+                return kept.found
+        grown = _grown(kept, new, world, as_of_date, cash_money) if len(positions) == len(old) + len(new) else None
+        if grown is not None:
+            return _keep(book, world, *grown)
     lines: dict[str, _Line] = {}
-    same = kept is not None and len(old) == len(book.positions)
+    underlyings: dict[str, Underlying] = {}
+    whole = _lines(book, world, kept, lines, underlyings)
+    if whole is None:
+        return None
+    if kept is not None and whole and kept.found.held.underlyings == underlyings:
+        held = kept.found.held
+        held = Holdings(cash_money, held.underlyings, held.stock, held.options, as_of_date, held.divided)
+        return _keep(book, world, lines, Valued(held, kept.found.long_money, kept.found.short_money))
     long_money = short_money = 0
+    for line in lines.values():
+        if line.value_money < 0:
+            short_money += line.value_money
+        else:
+            long_money += line.value_money
+    held = _holdings(lines, underlyings, as_of_date, cash_money)
+    return _keep(book, world, lines, Valued(held, long_money, short_money))
+
+
+def _keep(book: Book, world: World, lines: dict[str, _Line], found: Valued) -> Valued:
+    table = world.valued
+    if len(table) >= KEPT_MAX and book.account_no not in table:
+        del table[next(iter(table))]
+    table[book.account_no] = _Kept(lines, found, world.turn or -1)
+    return found
+
+
+def _lines(
+    book: Book, world: World, kept: _Kept | None, lines: dict[str, _Line], underlyings: dict[str, Underlying]
+) -> bool | None:
+    """Value each position and what is under it; whether nothing differs from what is kept, None without a price."""
+    old = kept.lines if kept is not None else {}
+    same = len(old) == len(book.positions)
     by_symbol, mark_of = world.instruments.by_symbol, world.mark
+    optional: list[str] = []
     for symbol, position in book.positions.items():
         instrument, mark = by_symbol.get(symbol), mark_of(symbol)
         line = old.get(symbol)
@@ -139,25 +193,52 @@ def valued(book: Book, world: World, as_of_date: int, cash_money: int) -> Valued
                 return None
             same = False
         lines[symbol] = line
-        if line.value_money < 0:
-            short_money += line.value_money
-        else:
-            long_money += line.value_money
-    underlyings = _underlyings(lines, world)
-    if underlyings is None:
-        return None
-    if kept is not None and same and kept.found.held.underlyings == underlyings:
-        held = kept.found.held
-        if held.cash_money == cash_money and held.as_of_date == as_of_date:
-            return kept.found
-        held = Holdings(cash_money, held.underlyings, held.stock, held.options, as_of_date, held.divided)
-    else:
-        held = _holdings(lines, underlyings, as_of_date, cash_money)
-    found = Valued(held, long_money, short_money)
-    if kept is None and len(world.valued) >= KEPT_MAX:
-        del world.valued[next(iter(world.valued))]
-    world.valued[book.account_no] = _Kept(lines, found)
-    return found
+        if line.option is not None:
+            optional.append(line.option.underlying)
+            continue
+        price = 0 if mark else average_price(abs(position.basis_money), abs(position.qty))
+        under = underlying_of(symbol, world, price)
+        if under is None:
+            return None
+        underlyings[symbol] = under
+    for symbol in optional:
+        if symbol not in underlyings:
+            under = underlying_of(symbol, world)
+            if under is None:
+                return None
+            underlyings[symbol] = under
+    return same
+
+
+def _grown(
+    kept: _Kept, new: list[Position], world: World, as_of_date: int, cash_money: int
+) -> tuple[dict[str, _Line], Valued] | None:
+    """A book that only got contracts on what it has contracts on already, in the same turn; None for any other."""
+    before = kept.found.held
+    lines, options = kept.lines, before.options
+    long_money, short_money = kept.found.long_money, kept.found.short_money
+    divided: tuple[Group, ...] | None = before.divided
+    if new:
+        lines = dict(lines)
+        more: list[OptionPosition] = []
+        for position in new:
+            symbol = position.symbol
+            line = _line(position, world.instruments.by_symbol.get(symbol), world.mark(symbol))
+            if line is None or line.option is None or line.option.underlying not in before.underlyings:
+                return None
+            lines[symbol] = line
+            more.append(line.option)
+            if line.value_money < 0:
+                short_money += line.value_money
+            else:
+                long_money += line.value_money
+        assert divided is not None
+        divided = with_more(divided, before.underlyings, before.stock, more)
+        if divided is None:
+            return None
+        options = (*options, *more)
+    held = Holdings(cash_money, before.underlyings, before.stock, options, as_of_date, divided)
+    return lines, Valued(held, long_money, short_money)
 
 
 def _line(position: Position, instrument: Instrument | None, mark: int) -> _Line | None:
@@ -165,37 +246,22 @@ def _line(position: Position, instrument: Instrument | None, mark: int) -> _Line
         multiplier = instrument.multiplier if instrument is not None else 1
         value = value_money(mark, position.qty, multiplier) if mark else position.basis_money
         return _Line(position, instrument, mark, value, None, None, None)
-    contracts = position.qty // QTY_PER_SHARE
+    contract = _contract(instrument)
+    if contract is None:
+        return None
+    qty = position.qty // QTY_PER_SHARE
     price = mark
     if mark:
-        value = mark * contracts * instrument.multiplier * MONEY_PER_PRICE
+        value = mark * qty * instrument.multiplier * MONEY_PER_PRICE
     else:
         value = position.basis_money
         price = average_price(abs(value), abs(position.qty)) // instrument.multiplier
-    option = option_position(instrument, contracts, price)
-    if option is None:
-        return None
-    return _Line(position, instrument, mark, value, option, kind_of(option), leg_of(option) if contracts else None)
-
-
-def _underlyings(lines: dict[str, _Line], world: World) -> dict[str, Underlying] | None:
-    """What is held or what contracts are written on, at its mark; None when something has no price."""
-    found: dict[str, Underlying] = {}
-    for symbol, line in lines.items():
-        if line.option is None:
-            position = line.position
-            price = 0 if line.mark else average_price(abs(position.basis_money), abs(position.qty))
-            under = underlying_of(symbol, world, price)
-            if under is None:
-                return None
-            found[symbol] = under
-    for line in lines.values():
-        if line.option is not None and (symbol := line.option.underlying) not in found:
-            under = underlying_of(symbol, world)
-            if under is None:
-                return None
-            found[symbol] = under
-    return found
+    none = contract.none
+    option = replace(none, qty=qty, price=price)
+    leg = None
+    if qty:
+        leg = Leg(none.symbol, none.right == "call", none.strike, contract.expiry, -qty if qty < 0 else qty, price)
+    return _Line(position, instrument, mark, value, option, contract.kind, leg)
 
 
 def _holdings(
