@@ -50,13 +50,17 @@ _NEW: Final = Expiring()
 
 
 def expiry_at(book: Book, world: World) -> int:
-    """When a held contract is reviewed or settled next; 0 for never."""
+    """When a held contract is reviewed or settled next; 0 for never.
+
+    While a trade date is open its end comes before whatever contracts of later days wait for: they are left out.
+    """
     seen: set[tuple[object, ...]] = set()
     known, expiring = world.instruments.by_symbol, book.expiring
+    open_date = book.ledger().open_date
     first = 0
     for symbol in book.positions:
         instrument = known.get(symbol)
-        if instrument is None or instrument.asset_class != "us_option":
+        if instrument is None or instrument.asset_class != "us_option" or instrument.expiry_date > open_date > 0:
             continue
         # Contracts of one day that nothing has been done about yet have the same instants.
         state = expiring.get(symbol) if expiring else None

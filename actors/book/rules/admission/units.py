@@ -114,8 +114,10 @@ def _check_leg(
         return refuse("no_market_price", f"{where}.symbol", symbol=symbol)
     qty = unit.qty * leg.ratio
     found = OptionLeg(instrument, leg.buying, qty, price, intent)
+    if not intent.endswith("_to_close"):
+        return found
     free = free_contracts(book, found) + freed_qty * leg.ratio
-    if intent.endswith("_to_close") and qty > free:
+    if qty > free:
         position = book.positions.get(symbol)
         return refuse(
             "insufficient_qty", f"{where}.ratio_qty", symbol=symbol, requested=format_qty(qty),

@@ -233,10 +233,11 @@ def _grown(
             else:
                 long_money += line.value_money
         assert divided is not None
-        divided = with_more(divided, before.underlyings, before.stock, more)
+        added = tuple(more)
+        divided = with_more(divided, before.underlyings, before.stock, added)
         if divided is None:
             return None
-        options = (*options, *more)
+        options += added
     held = Holdings(cash_money, before.underlyings, before.stock, options, as_of_date, divided)
     return lines, Valued(held, long_money, short_money)
 

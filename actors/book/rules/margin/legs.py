@@ -187,12 +187,33 @@ def with_more(
     known: Sequence[Group],
     underlyings: Mapping[str, Underlying],
     stock: Mapping[str, int],
-    more: Iterable[OptionPosition],
+    more: tuple[OptionPosition, ...],
 ) -> tuple[Group, ...] | None:
     """The groups of a book that gets contracts which it does not hold; None where it must be divided anew.
 
-    ``known`` are its groups before, at the prices of ``underlyings``.
+    ``known`` are its groups before, at the prices of ``underlyings``. The last answers are remembered: what an order
+    would do to a book is mostly what its fill then does.
     """
+    for before, priced, asked, answer in _MORE:
+        if before is known and asked == more and priced == underlyings:
+            return answer
+    answer = _with_more(known, underlyings, stock, more)
+    if len(_MORE) >= _MORE_MAX:
+        _MORE.pop(0)
+    _MORE.append((known, underlyings, more, answer))
+    return answer
+
+
+_MORE: Final[list[tuple[Sequence[Group], Mapping[str, Underlying], object, tuple[Group, ...] | None]]] = []
+_MORE_MAX: Final = 4
+
+
+def _with_more(
+    known: Sequence[Group],
+    underlyings: Mapping[str, Underlying],
+    stock: Mapping[str, int],
+    more: tuple[OptionPosition, ...],
+) -> tuple[Group, ...] | None:
     kinds: dict[Kind, list[OptionPosition]] = {}
     for option in more:
         kinds.setdefault(kind_of(option), []).append(option)

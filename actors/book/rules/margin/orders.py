@@ -239,10 +239,14 @@ def covers_itself(held: Holdings, change: Change) -> bool:
         if option.right == "call":
             kind = option.underlying, option.multiplier, option.style, option.settlement, option.deliverable
             calls.setdefault(kind, []).append(option)
-    if any(_unmatched(legs)[1] for legs in calls.values()):
-        return False
+    for legs in calls.values():
+        if _unmatched(legs)[1]:
+            return False
     signs = {option.symbol: option.qty for option in change.options}
-    return all(o.qty * signs[o.symbol] >= 0 for o in held.options if o.symbol in signs) and _distinct(change.options)
+    for option in held.options:
+        if option.symbol in signs and option.qty * signs[option.symbol] < 0:
+            return False
+    return len(signs) == len(change.options)
 
 
 def level_needed(held: Holdings, change: Change) -> int:

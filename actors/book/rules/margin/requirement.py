@@ -121,12 +121,23 @@ def months_beyond(as_of_date: int, expiry_date: int, months: int) -> bool:
     return expiry_date > _loan_after(as_of_date, months)
 
 
-class _Seen(Struct, frozen=True, gc=False):
-    """A book by identity (held, so that its identity stays its own), its groups, and what was answered."""
+class _Totals(Struct, frozen=True, gc=False):
+    """What some groups ask together, and what they are worth beside the cash of whoever holds them."""
 
-    held: Holdings
+    equity_money: int
+    collateral_money: int
+    initial_money: int
+    maintenance_money: int
+    exact: bool
+    uncovered: bool
+
+
+class _Seen(Struct, frozen=True, gc=False):
+    """Groups by identity (what has it is held, so that it stays its own), and what was answered."""
+
+    held: object
     groups: Sequence[Group]
-    answers: list[tuple[MarginProfile, bool, AccountRequirement]]
+    answers: list[tuple[MarginProfile, bool, int, _Totals]]
 
 
 SEEN_MAX: Final = 8
@@ -146,7 +157,7 @@ class Requirements:
         self._answers: OrderedDict[object, GroupRequirement] = OrderedDict()
         self._pairings: OrderedDict[object, Found] = OrderedDict()
         self._seen: dict[int, _Seen] = {}
-        """Books asked about just now, by identity: one decision asks about the same book many times."""
+        """Groups asked about just now, by identity: one decision asks about the same book many times."""
 
     def group(
         self, profile: MarginProfile, group: Group, as_of_date: int, *, fresh: bool = True, quick: bool = False
@@ -180,45 +191,47 @@ class Requirements:
 
         ``quick`` answers are upper bounds unless they say ``exact``; they too depend on the book alone.
         """
-        seen = self._seen.get(id(held))
+        known = held if held.divided is None else held.divided
+        seen = self._seen.get(id(known))
         if seen is None:
             if len(self._seen) >= SEEN_MAX:
                 del self._seen[next(iter(self._seen))]
-            seen = self._seen[id(held)] = _Seen(held, held.groups(), [])
-        if fresh:
-            for asked, brief, answer in seen.answers:
-                if asked is profile and brief is quick:
-                    return answer
-        found = [
-            (group, self.group(profile, group, held.as_of_date, fresh=fresh, quick=quick)) for group in seen.groups
-        ]
-        result = _sum(profile, held, found)
-        if fresh:
-            seen.answers.append((profile, quick, result))
-        return result
+            seen = self._seen[id(known)] = _Seen(known, held.groups(), [])
+        day = held.as_of_date
+        totals: _Totals | None = None
+        for asked, brief, asked_on, answer in seen.answers if fresh else ():
+            if asked is profile and brief is quick and asked_on == day:
+                totals = answer
+                break
+        if totals is None:
+            totals = _sum([self.group(profile, group, day, fresh=fresh, quick=quick) for group in seen.groups])
+            if fresh:
+                seen.answers.append((profile, quick, day, totals))
+        cash = held.cash_money
+        maintenance, initial = totals.maintenance_money, totals.initial_money
+        if profile.concentration_ppm and cash <= -CONCENTRATED_DEBIT_MONEY:
+            found = [self.group(profile, group, day, fresh=fresh, quick=quick) for group in seen.groups]
+            if extra := _concentration(profile, seen.groups, found):
+                maintenance += extra
+                initial = max(initial, maintenance)
+        return AccountRequirement(
+            cash, cash + totals.equity_money, cash + totals.collateral_money, initial, maintenance, totals.exact,
+            totals.uncovered,
+        )  # fmt: skip
 
 
-def _sum(
-    profile: MarginProfile, held: Holdings, found: Sequence[tuple[Group, GroupRequirement]]
-) -> AccountRequirement:
-    """What the groups ask together, and what cash and values leave beside it."""
-    equity = collateral = held.cash_money
-    maintenance = initial = 0
+def _sum(found: Sequence[GroupRequirement]) -> _Totals:
+    equity = collateral = initial = maintenance = 0
     exact, uncovered = True, False
-    for _, r in found:
+    for r in found:
         stock = r.stock_money if r.stock_money > 0 else 0
-        collateral += stock + r.loan_options_money - r.haircut_money
         equity += stock + r.long_options_money - r.proceeds_money
+        collateral += stock + r.loan_options_money - r.haircut_money
+        initial += r.held_initial_money
         maintenance += r.maintenance_money
-        initial += r.initial_money - r.long_options_money + r.loan_options_money
         exact = exact and r.exact
         uncovered = uncovered or r.uncovered
-    extra = _concentration(profile, held, found)
-    maintenance += extra
-    return AccountRequirement(
-        held.cash_money, equity, collateral, max(initial, maintenance) if extra else initial, maintenance, exact,
-        uncovered,
-    )  # fmt: skip
+    return _Totals(equity, collateral, initial, maintenance, exact, uncovered)
 
 
 def _keep(cache: OrderedDict[object, Any], key: object, value: object, size: int) -> None:
@@ -349,13 +362,11 @@ def _stock_alone(profile: MarginProfile, group: Group) -> GroupRequirement:
     return GroupRequirement(found.initial_money, found.maintenance_money, 0, max(0, -value), value, 0, 0, exact=True)
 
 
-def _concentration(profile: MarginProfile, held: Holdings, found: Sequence[tuple[Group, GroupRequirement]]) -> int:
+def _concentration(profile: MarginProfile, groups: Sequence[Group], found: Sequence[GroupRequirement]) -> int:
     """More maintenance for one stock that is most of what a large debit carries (§2.3)."""
-    if not profile.concentration_ppm or held.cash_money > -CONCENTRATED_DEBIT_MONEY:
-        return 0
-    whole = sum(abs(r.stock_money) for _, r in found)
+    whole = sum(abs(r.stock_money) for r in found)
     extra = 0
-    for group, r in found:
+    for group, r in zip(groups, found, strict=True):
         if r.stock_money > 0 and r.stock_money * PPM >= whole * CONCENTRATED_PPM:
             plain = stock_requirement(profile, group.underlying.terms(), group.stock_qty).maintenance_money
             extra += max(0, divide_half_up(r.stock_money * profile.concentration_ppm, PPM) - plain)

@@ -162,6 +162,8 @@ def allocate(legs: Sequence[LegQuote], net_cost: int, tick_price: int = NET_TICK
     widths = [leg.ask - leg.bid for leg in legs]
     if min(widths) < 0:
         raise ValueError("a leg is crossed")
+    if net_cost == quote.far:
+        return [LegLine(index, leg.ratio, leg.ask if leg.ratio > 0 else leg.bid) for index, leg in enumerate(legs)]
     give = net_cost - quote.near
     tick = gcd(tick_price, net_cost, *(leg.bid for leg in legs), *(leg.ask for leg in legs))
     steps, rest = _whole_steps(legs, widths, give, quote.width, tick)
