@@ -16,6 +16,7 @@ from actors.book.events import OrderAccepted
 from actors.book.instruments import CONTRACT_SHARES, Instrument
 from actors.book.osi import is_option_symbol
 from actors.book.rules.margin.holdings import REQUIREMENTS, holdings_of, option_position, underlying_of
+from actors.book.rules.margin.legs import Underlying
 from actors.book.rules.margin.orders import (
     UNCOVERED_LEVEL,
     Change,
@@ -26,7 +27,6 @@ from actors.book.rules.margin.orders import (
     needed_alone,
     reservation,
 )
-from actors.book.rules.margin.legs import Underlying
 from actors.book.rules.margin.profiles import profile_of
 from actors.book.rules.margin.requirement import Holdings
 from actors.book.rules.money.fees import ceil_cents, fees_of
