@@ -7,6 +7,7 @@ underlying stock counts as an ordinary share (no broad funds), an index as a bro
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from msgspec import Struct
@@ -149,23 +150,7 @@ def valued(book: Book, world: World, as_of_date: int, cash_money: int) -> Valued
         grown = _grown(kept, new, world, as_of_date, cash_money) if len(positions) == len(old) + len(new) else None
         if grown is not None:
             return _keep(book, world, *grown)
-    lines: dict[str, _Line] = {}
-    underlyings: dict[str, Underlying] = {}
-    whole = _lines(book, world, kept, lines, underlyings)
-    if whole is None:
-        return None
-    if kept is not None and whole and kept.found.held.underlyings == underlyings:
-        held = kept.found.held
-        held = Holdings(cash_money, held.underlyings, held.stock, held.options, as_of_date, held.divided)
-        return _keep(book, world, lines, Valued(held, kept.found.long_money, kept.found.short_money))
-    long_money = short_money = 0
-    for line in lines.values():
-        if line.value_money < 0:
-            short_money += line.value_money
-        else:
-            long_money += line.value_money
-    held = _holdings(lines, underlyings, as_of_date, cash_money)
-    return _keep(book, world, lines, Valued(held, long_money, short_money))
+    return _anew(book, world, kept, as_of_date, cash_money)
 
 
 def _keep(book: Book, world: World, lines: dict[str, _Line], found: Valued) -> Valued:
@@ -176,14 +161,16 @@ def _keep(book: Book, world: World, lines: dict[str, _Line], found: Valued) -> V
     return found
 
 
-def _lines(
-    book: Book, world: World, kept: _Kept | None, lines: dict[str, _Line], underlyings: dict[str, Underlying]
-) -> bool | None:
-    """Value each position and what is under it; whether nothing differs from what is kept, None without a price."""
+def _anew(book: Book, world: World, kept: _Kept | None, as_of_date: int, cash_money: int) -> Valued | None:
+    """Value each position and what is under it, and divide the book; lines that stand are taken over."""
     old = kept.lines if kept is not None else {}
     same = len(old) == len(book.positions)
     by_symbol, mark_of = world.instruments.by_symbol, world.mark
-    optional: list[str] = []
+    lines: dict[str, _Line] = {}
+    options: list[OptionPosition] = []
+    kinds: dict[Kind, tuple[list[Leg], list[Leg]]] = {}
+    stock: dict[str, int] = {}
+    long_money = short_money = 0
     for symbol, position in book.positions.items():
         instrument, mark = by_symbol.get(symbol), mark_of(symbol)
         line = old.get(symbol)
@@ -193,21 +180,56 @@ def _lines(
                 return None
             same = False
         lines[symbol] = line
-        if line.option is not None:
-            optional.append(line.option.underlying)
+        value = line.value_money
+        if value < 0:
+            short_money += value
+        else:
+            long_money += value
+        kind = line.kind
+        if kind is None:
+            stock[symbol] = position.qty
             continue
-        price = 0 if mark else average_price(abs(position.basis_money), abs(position.qty))
+        assert line.option is not None
+        options.append(line.option)
+        if line.leg is not None:
+            both = kinds.get(kind)
+            if both is None:
+                both = kinds[kind] = ([], [])
+            both[line.option.qty > 0].append(line.leg)
+    underlyings = _underlyings(lines, stock, kinds, world)
+    if underlyings is None:
+        return None
+    if kept is not None and same and kept.found.held.underlyings == underlyings:
+        held = kept.found.held
+        held = Holdings(cash_money, held.underlyings, held.stock, held.options, as_of_date, held.divided)
+    else:
+        sides = {kind: (in_order(shorts), in_order(longs)) for kind, (shorts, longs) in kinds.items()}
+        divided = tuple(divide(underlyings, stock, sides))
+        held = Holdings(cash_money, underlyings, stock, tuple(options), as_of_date, divided)
+    return _keep(book, world, lines, Valued(held, long_money, short_money))
+
+
+def _underlyings(
+    lines: Mapping[str, _Line], stock: Iterable[str], kinds: Iterable[Kind], world: World
+) -> dict[str, Underlying] | None:
+    """What is held or what contracts are written on, at its mark; None when something has no price."""
+    found: dict[str, Underlying] = {}
+    for symbol in stock:
+        line = lines[symbol]
+        position = line.position
+        price = 0 if line.mark else average_price(abs(position.basis_money), abs(position.qty))
         under = underlying_of(symbol, world, price)
         if under is None:
             return None
-        underlyings[symbol] = under
-    for symbol in optional:
-        if symbol not in underlyings:
+        found[symbol] = under
+    for kind in kinds:
+        symbol = kind[0]
+        if symbol not in found:
             under = underlying_of(symbol, world)
             if under is None:
                 return None
-            underlyings[symbol] = under
-    return same
+            found[symbol] = under
+    return found
 
 
 def _grown(
@@ -263,26 +285,3 @@ def _line(position: Position, instrument: Instrument | None, mark: int) -> _Line
     if qty:
         leg = Leg(none.symbol, none.right == "call", none.strike, contract.expiry, -qty if qty < 0 else qty, price)
     return _Line(position, instrument, mark, value, option, contract.kind, leg)
-
-
-def _holdings(
-    lines: dict[str, _Line], underlyings: dict[str, Underlying], as_of_date: int, cash_money: int
-) -> Holdings:
-    stock: dict[str, int] = {}
-    options: list[OptionPosition] = []
-    kinds: dict[Kind, tuple[list[Leg], list[Leg]]] = {}
-    for symbol, line in lines.items():
-        if line.option is None:
-            stock[symbol] = line.position.qty
-            continue
-        options.append(line.option)
-        if line.leg is not None:
-            assert line.kind is not None
-            both = kinds.get(line.kind)
-            if both is None:
-                both = kinds[line.kind] = ([], [])
-            both[line.option.qty > 0].append(line.leg)
-    divided = divide(
-        underlyings, stock, {kind: (in_order(shorts), in_order(longs)) for kind, (shorts, longs) in kinds.items()}
-    )
-    return Holdings(cash_money, underlyings, stock, tuple(options), as_of_date, tuple(divided))
