@@ -46,8 +46,10 @@ def follow_up(draft: Draft, world: World) -> None:
 
 def signed_change(change: e.PositionChanged) -> tuple[int, int]:
     """Signed quantity that came, and the cash that it was worth (positive: received)."""
-    qty = -sum(use.qty for use in change.closed)
-    money = sum(use.proceeds_money for use in change.closed)
+    qty = money = 0
+    for use in change.closed:
+        qty -= use.qty
+        money += use.proceeds_money
     if change.opened is not None:
         qty += change.opened.qty
         money -= change.opened.basis_money
@@ -159,7 +161,7 @@ class _Run:
         if not target and (option or terms.legs):
             target = terms.order_no
             self.openers[target] = terms
-        before = {no: len(legs) for no, legs in self.legs.items()}
+        before = {no: len(legs) for no, legs in self.legs.items()} if self.legs else {}
         for part in self._place(symbol, qty, money, target, target):
             no = part.structure_no
             if not no:
