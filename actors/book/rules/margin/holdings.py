@@ -165,6 +165,7 @@ def _anew(book: Book, world: World, kept: _Kept | None, as_of_date: int, cash_mo
     """Value each position and what is under it, and divide the book; lines that stand are taken over."""
     old = kept.lines if kept is not None else {}
     same = len(old) == len(book.positions)
+    still = kept is not None and kept.turn == world.turn
     by_symbol, mark_of = world.instruments.by_symbol, world.mark
     lines: dict[str, _Line] = {}
     options: list[OptionPosition] = []
@@ -172,10 +173,9 @@ def _anew(book: Book, world: World, kept: _Kept | None, as_of_date: int, cash_mo
     stock: dict[str, int] = {}
     long_money = short_money = 0
     for symbol, position in book.positions.items():
-        instrument, mark = by_symbol.get(symbol), mark_of(symbol)
         line = old.get(symbol)
-        if line is None or line.position is not position or line.mark != mark or line.instrument is not instrument:
-            line = _line(position, instrument, mark)
+        if line is None or line.position is not position or not (still or _stands(line, symbol, world)):
+            line = _line(position, by_symbol.get(symbol), mark_of(symbol))
             if line is None:
                 return None
             same = False
@@ -207,6 +207,10 @@ def _anew(book: Book, world: World, kept: _Kept | None, as_of_date: int, cash_mo
         divided = tuple(divide(underlyings, stock, sides))
         held = Holdings(cash_money, underlyings, stock, tuple(options), as_of_date, divided)
     return _keep(book, world, lines, Valued(held, long_money, short_money))
+
+
+def _stands(line: _Line, symbol: str, world: World) -> bool:
+    return line.mark == world.mark(symbol) and line.instrument is world.instruments.by_symbol.get(symbol)
 
 
 def _underlyings(
