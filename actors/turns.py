@@ -12,7 +12,7 @@ from typing import Any
 from actors.actor import Waits
 from actors.book import contingent
 from actors.book import events as e
-from actors.book.aftermath import follow_up
+from actors.book.aftermath import book_trades, look_at_margin
 from actors.book.draft import Draft
 from actors.book.rules.matching.profiles import Profiles
 from actors.book.state.book import Book
@@ -67,8 +67,10 @@ class Turns:
             if book.groups or book.closing:
                 contingent.follow_up(draft, self.world, self.profiles)
             if draft.events:
+                reduced = book_trades(draft, self.world, self.profiles)
                 follow.follow_up(draft, self.world)
-                follow_up(draft, self.world, self.profiles)
+                if reduced is not None:
+                    look_at_margin(draft, self.world, self.profiles, reduced)
             if book.groups or book.closing:
                 contingent.follow_up(draft, self.world, self.profiles)
             draft.check()

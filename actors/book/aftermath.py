@@ -1,7 +1,9 @@
 """What a turn's events bring after them: settlement, fees, day trades, violations, and the look at margin.
 
-Invariants: runs once at the end of every turn that led to events, inside the same draft, so a fill and its
-consequences are one step; a fill is followed by exactly one ``TradeBooked``. Without a calendar nothing happens here.
+Invariants: both halves run once at the end of every turn that led to events, inside the same draft, so a fill and
+its consequences are one step; a fill is followed by exactly one ``TradeBooked``, in the order of the fills.
+Structures are followed between the halves: they carry the fees, and the look at margin needs to know them. Without
+a calendar nothing happens here.
 """
 
 from __future__ import annotations
@@ -37,14 +39,17 @@ def charges_fees(profile: Profile | None) -> bool:
     return profile is not None and profile.fees != "none"
 
 
-def follow_up(draft: Draft, world: World, profiles: Profiles) -> None:
-    """Emit what follows from the events of this turn."""
+def book_trades(draft: Draft, world: World, profiles: Profiles) -> bool | None:
+    """Emit what the fills of this turn mean for the account's money.
+
+    Returns whether the intraday level went down; null when no money moved, so that there is nothing to look at.
+    """
     events = draft.events
     if _MONEY_MOVED.isdisjoint(map(type, events)) or world.days is None:
-        return
+        return None
     day = world.day
     if day is None:
-        return
+        return None
     reduced = False
     counted = _counts_day_trades(draft.book, day)
     before: object = None
@@ -57,7 +62,13 @@ def follow_up(draft: Draft, world: World, profiles: Profiles) -> None:
         elif kind is e.ActivityBooked and event.activity_type == "CSW":  # type: ignore[union-attr]
             reduced = True
         before = event
-    if draft.book.type == "margin":
+    return reduced
+
+
+def look_at_margin(draft: Draft, world: World, profiles: Profiles, reduced: bool) -> None:
+    """Note the day's worst level if this turn reached it, and look where the account stands."""
+    day = world.day
+    if draft.book.type == "margin" and day is not None:
         found = _note_level(draft, day, world) if reduced else None
         margin_call.look(draft, world, profiles, found)
 

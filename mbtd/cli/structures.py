@@ -23,7 +23,7 @@ _STRUCTURES: Final = [
     ("days", "days_in_trade"),
     ("opened for", "entry"),
     ("closes for", "close"),
-    ("P/L", "total_pl"),
+    ("P/L", "net_pl"),
     ("max loss", "max_loss"),
     ("rolls", "rolls"),
     ("state", "state"),
@@ -110,6 +110,12 @@ def _show(args: argparse.Namespace) -> int:
     return exits.DONE
 
 
+def _net_words(item: Mapping[str, Any]) -> str:
+    """Profit with its fees: ``$58.21 = $60.00 - $1.79 fees``."""
+    gross, fees = output.money(item["gross_pl"]), output.money(item["fees"])
+    return f"{output.money(item['net_pl'])} = {gross} - {fees} fees"
+
+
 def card(item: Mapping[str, Any]) -> str:
     """Everything about one structure, for reading."""
     units = f"{item['qty']} × " if item.get("qty") else ""
@@ -118,7 +124,7 @@ def card(item: Mapping[str, Any]) -> str:
     if item["status"] != "open":
         days = _count(item["days_in_trade"], "day")
         lines.append(f"  closed    {item['closed_at']} by {_ENDED_BY[item['closed_by']]}, after {days}")
-        lines.append(f"  result    {output.money(item['total_pl'])} before fees, {rolls}")
+        lines.append(f"  result    {_net_words(item)}, {rolls}")
         return "\n".join([*lines, *_story(item), f"  id        {item['id']}"])
     if item["broken"]:
         lines.append("  warning   one of its legs was traded alone; what is left is not what was opened")
@@ -133,7 +139,7 @@ def card(item: Mapping[str, Any]) -> str:
         f"  opened    for {net_words(item['entry_net'])} a share; closing stands at {net_words(item['close_net'])}"
     )
     lines.append(
-        f"  P/L       {output.money(item['total_pl'])} before fees: {output.money(item['unrealized_pl'])} open, "
+        f"  P/L       {_net_words(item)}; before fees {output.money(item['unrealized_pl'])} open, "
         f"{output.money(item['realized_pl'])} realised"
     )
     if item.get("bounded") is not None:
