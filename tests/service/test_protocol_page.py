@@ -7,8 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from actors.commands import PlaceOrder
-from mbtd.methods import COMMANDS
+from mbtd.methods import COMMANDS, PREVIEWS
 from mbtd.rpc.errors import KINDS
 from mbtd.service.reads import READS
 
@@ -25,7 +24,7 @@ def parameters(kind: type[msgspec.Struct]) -> list[tuple[str, bool]]:
 
 
 def test_the_page_lists_the_methods() -> None:
-    methods = {**COMMANDS, **READS, "order.preview": PlaceOrder}
+    methods = {**COMMANDS, **READS, **PREVIEWS}
     rows = re.findall(r"^\| `([a-z_]+\.[a-z_]+)` \| (.*) \|$", PAGE, re.MULTILINE)
     listed = {
         name: [(found[0], bool(found[1])) for found in re.findall(r"`([a-z_]+)`(\??)", text)] for name, text in rows
