@@ -97,6 +97,8 @@ class OrderView(Struct, frozen=True, gc=False):
     status: str
     reason: str | None
     profile: str
+    structure_id: str | None
+    """The structure that it names or opens."""
 
 
 class LegView(OrderView, frozen=True, gc=False):
@@ -266,6 +268,7 @@ def _view_leg(record: OrderRecord, parent: OrderView, leg_id: str, index: int) -
         parent.status,
         parent.reason,
         parent.profile,
+        parent.structure_id,
         str(leg.ratio),
     )
 
@@ -325,6 +328,7 @@ def view_order(record: OrderRecord, legs: list[OrderRecord] | None) -> OrderView
         record.status,
         record.reason or None,
         terms.profile,
+        terms.structure_id or None,
     )
     if not unit:
         return view

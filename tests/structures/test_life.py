@@ -7,6 +7,7 @@ from decimal import Decimal
 from msgspec import structs
 
 from actors.book import events as e
+from actors.book.ids import derive_structure_id
 from actors.book.outcome import Closed, Placed
 from actors.book.rules.money.fees import fees_of
 from actors.book.state.structures import Structure
@@ -39,6 +40,25 @@ def test_a_unit_order_opens_one_structure() -> None:
     assert structure.underlying == "XYZ"
     assert structure.net_money == structure.premium_money == -sum(leg.basis_money for leg in structure.legs)
     assert floor.changes() == ["opened"]
+    check(floor)
+
+
+def test_an_order_says_which_structure_it_opens_or_works_on() -> None:
+    floor = Floor()
+    first = placed(floor.unit(CONDOR, qty="2"))
+    assert first.terms is not None
+    assert first.terms.structure_id == floor.only.structure_id
+    close = placed(floor.command(CloseStructure(structure_id="1", qty="1", limit_price="0.01")))
+    unnamed = placed(floor.unit("+C105 -C110", "0.01"))
+    single = placed(floor.single("C100", "buy", limit="0.01"))
+    stock = placed(floor.single("XYZ", "buy", limit="1.00"))
+    ids = [order.terms.structure_id for order in (close, unnamed, stock) if order.terms is not None]
+    assert ids == [first.terms.structure_id, first.terms.structure_id, ""]
+    assert single.terms is not None
+    assert single.terms.structure_id == derive_structure_id(single.terms.order_id), "it would open one of its own"
+    floor.command(ReplaceOrder(order_id=single.terms.order_id, limit_price="0.02"))
+    (changed,) = [o.terms for o in floor.own.orders.values() if o.terms.symbol == single.terms.symbol]
+    assert changed.structure_id == derive_structure_id(changed.order_id)
     check(floor)
 
 

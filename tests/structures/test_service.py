@@ -104,6 +104,11 @@ def test_a_condor_from_order_to_close(client: Client, account: str, months: tupl
     assert gone["id"] == listed["id"]
     assert gone["realized_pl"] == past["realized_pl"]
     assert client.call("structure.list", account=account, status="all")["items"] == [gone]
+    orders = client.call("order.list", account=account, status="all")["items"]
+    assert [order["structure_id"] for order in orders] == [listed["id"]] * 3
+    assert [leg["structure_id"] for leg in orders[0]["legs"]] == [listed["id"]] * 4
+    bought = client.call("order.place", account=account, symbol="AAPL", side="buy", qty="1", type="market")
+    assert bought["order"]["structure_id"] is None
 
 
 def test_a_roll_keeps_the_campaign(client: Client, account: str, months: tuple[str, str]) -> None:
