@@ -170,7 +170,7 @@ def test_what_a_roll_may_not_say() -> None:
     assert refused(roll(legs=floor.legs("+P95"), close=(BY_WORD["P95"].symbol,))) == "roll_opens_nothing"
     assert refused(roll(legs=floor.legs("+P95'"), close=(BY_WORD["P100"].symbol,))) == "roll_leg_not_held"
     assert refused(roll(legs=floor.legs("+P95' -P90' -C100' +C105' +C110'"))) == "leg_count"
-    assert refused(roll(expiration_date="2027-01-16")) == "asset_not_found"
+    assert refused(roll(expiration_date="2027-01-16")) == "contract_unknown"
     assert refused(roll(expiration_date="2027-01-15", qty="3")) == "structure_qty"
     assert refused(roll(expiration_date="2027-01-15", qty="0.5")) == "structure_qty"
     assert refused(floor.command(RollStructure(structure_id="2", expiration_date="2027-01-15"))) == (
