@@ -4,8 +4,8 @@ Invariants: what happens here follows from the house's facts and the calendar al
 so an engine that starts later comes to the same; prices of before an instant are read in new units after it, and none
 of them is a live quote any more. Accounts are woken in ``account_no`` order, each for a turn of its own.
 
-Known limits: contracts are listed by reference data alone, so until it comes new an adjusted one is known to its holders
-only; a spin-off or a dividend changes no shown price before the first one after it; when reference data says
+Known limits: contracts are listed by reference data alone, so until it comes new an adjusted one is known to its
+holders only; a spin-off or a dividend changes no shown price before the first one after it; when reference data says
 nothing about the date of a previous close, it counts as of before the action.
 """
 

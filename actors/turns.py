@@ -13,7 +13,7 @@ from actors.acting import Acting
 from actors.actor import Waits
 from actors.book import contingent
 from actors.book import events as e
-from actors.book.aftermath import follow_up
+from actors.book.aftermath import book_trades, look_at_margin
 from actors.book.draft import Draft
 from actors.book.rules.matching.profiles import Profiles
 from actors.book.state.book import Book
@@ -43,6 +43,7 @@ class Turns:
         self.steps: list[Step] = []
         """Steps with events that the driver has not taken yet."""
         self._sections: list[Section] = []
+        self._turns = 0
         self._moved: dict[int, dict[int, None]] = {}
         self._moved_sides: dict[int, dict[str, None]] = {}
 
@@ -63,13 +64,17 @@ class Turns:
         first = book.n + 1
         draft = Draft(book, self.world.now)
         good = True
+        self._turns += 1
+        self.world.turn = self._turns
         try:
             run(draft)
             if book.groups or book.closing:
                 contingent.follow_up(draft, self.world, self.profiles)
             if draft.events:
+                reduced = book_trades(draft, self.world, self.profiles)
                 follow.follow_up(draft, self.world)
-                follow_up(draft, self.world, self.profiles)
+                if reduced is not None:
+                    look_at_margin(draft, self.world, self.profiles, reduced)
             if book.groups or book.closing:
                 contingent.follow_up(draft, self.world, self.profiles)
             draft.check()
@@ -82,6 +87,8 @@ class Turns:
             draft.discard()
             draft = Draft(book, self.world.now)
             self._quarantine(draft, error)
+        finally:
+            self.world.turn = 0
         events: list[Any] = draft.events
         account_no = book.account_no
         for symbol in draft.consumers:
@@ -177,6 +184,7 @@ class Turns:
             book.quarantined = "erased"
             self._disarm(book)
             self.waits.disarm_account(account_no)
+            self.world.valued.pop(account_no, None)
             for side in book.consumed:
                 slot = self.world.board.slots.get(side[:-2])
                 if slot is not None:

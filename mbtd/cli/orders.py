@@ -162,9 +162,7 @@ def _ends(message: StreamMessage, order_id: str) -> bool:
 
 
 def warn(answer: dict[str, Any]) -> None:
-    """Say which structure an order is part of, and what it does to others."""
-    if answer.get("structure_id"):
-        output.put(f"  structure        {output.plain(answer['structure_id'])}")
+    """Say what an order does to structures that it is no part of."""
     for warning in answer.get("warnings") or ():
         output.say(f"{output.paint('warning', 'yellow', sys.stderr)}: {output.plain(warning['message'])}")
 
@@ -204,6 +202,8 @@ def describe(order: dict[str, Any], *, duplicate: bool = False) -> str:
         )
     if order.get("reason"):
         lines.append(f"  reason           {output.plain(order['reason'])}")
+    if order.get("structure_id"):
+        lines.append(f"  structure        {output.plain(order['structure_id'])}")
     lines.append(f"  order_id         {output.plain(order.get('id'))}")
     lines.append(f"  client_order_id  {output.plain(order.get('client_order_id'))}")
     return "\n".join(lines)
