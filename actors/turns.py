@@ -128,6 +128,18 @@ class Turns:
         self.failures.append((draft.book.account_no, reason))
         self._disarm(draft.book)
 
+    def set_aside(self, account_no: int, reason: str) -> None:
+        """Stop all work on a book that was damaged in memory, until a start has put it together from its events.
+
+        No event says so: nothing happened to the account, and what its events make of it is whole.
+        """
+        book = self.books[account_no]
+        if not book.quarantined:
+            book.quarantined = reason
+            self.failures.append((account_no, reason))
+            self._disarm(book)
+            self.waits.disarm_account(account_no)
+
     def _disarm(self, book: Book) -> None:
         """Have nothing of a book that is out of work wait for anything."""
         for order_no in sorted((*book.orders, *(-no for no in book.exits))):
