@@ -60,6 +60,13 @@ COMMANDS: dict[str, type[Any]] = {
 }
 """Method name to the typed parameters."""
 
+PREVIEWS: dict[str, type[Any]] = {
+    "order.preview": PlaceOrder,
+    "structure.close_preview": CloseStructure,
+    "structure.roll_preview": RollStructure,
+}
+"""Methods that say what a command would do, with its parameters."""
+
 DECODERS: dict[str, msgspec.json.Decoder[Any]] = {name: msgspec.json.Decoder(kind) for name, kind in COMMANDS.items()}
 
 

@@ -37,7 +37,7 @@ def assignment_at(book: Book, world: World) -> int:
         return 0
     try:
         day = _next_date(book, shorts, world.days)
-        if all(short.settlement_date <= day for short in shorts):
+        if max([short.settlement_date for short in shorts]) <= day:
             return 0
         return decision_ends_at(world.days.day(day).core_closes_at, closeout=False)
     except ValueError:
@@ -68,7 +68,8 @@ def _shorts(book: Book, world: World) -> Iterator[Instrument]:
 
 def _next_date(book: Book, shorts: list[Instrument], days: Days) -> int:
     """The date after the last draw, but none before the shorts were opened."""
-    opened_at = min(lot.opened_at for short in shorts for lot in book.positions[short.symbol].lots)
+    positions = book.positions
+    opened_at = min([lot.opened_at for short in shorts for lot in positions[short.symbol].lots])
     day = days.at(opened_at).trade_date
     if opened_at > decision_ends_at(days.day(day).core_closes_at, closeout=False):
         day = days.day(day).following

@@ -18,6 +18,10 @@ class BrokenInvariant(Exception):
     """A book that a decision produced cannot be right."""
 
 
+Savepoint = tuple[int, int, int, int, Book]
+"""How many events, undo entries, moved orders and consumers there were, and the book's scalars."""
+
+
 class Draft:
     """One step's changes to one book."""
 
@@ -58,6 +62,20 @@ class Draft:
         for name in SCALARS:
             setattr(self.book, name, getattr(self._before, name))
         self.events = []
+
+    def savepoint(self) -> Savepoint:
+        """Where the work stands now: :meth:`back_to` takes back what follows."""
+        copy = self.book.__copy__()  # type: ignore[attr-defined]
+        return len(self.events), len(self.undo), len(self.moved), len(self.consumers), copy
+
+    def back_to(self, point: Savepoint) -> None:
+        """Put book and draft back as they were at a savepoint: what was tried is nothing that happened."""
+        events, undo, moved, consumers, copy = point
+        take_back(self.undo, undo)
+        for name in SCALARS:
+            setattr(self.book, name, getattr(copy, name))
+        del self.events[events:], self.moved[moved:], self.consumers[consumers:]
+        self.followed = min(self.followed, undo)
 
     def check(self) -> None:
         """Raise :class:`BrokenInvariant` if the changed book cannot be right."""
