@@ -303,3 +303,44 @@ def test_a_reset_account_is_owed_nothing_of_before() -> None:
     stage.go("2026-08-11 11:00")
     assert stage.engine.failures == []
     assert stage.book(no).cash == 500 * DOLLAR
+
+
+# ── calls before an ex-date ──────────────────────────────────────────────────────────────────────────────
+
+
+def short_call(rate: str, *, special: bool = False) -> tuple[Stage, int]:
+    stage, no = begun("1000000")
+    for symbol, cents in ((CALL, 1_010), (HIGHER, 100)):
+        stage.now += 1
+        stage.engine.tape(Quote(symbol, cents * 100, 900, cents * 100 + 100, 900, stage.now))
+    stage.hold(no, CALL, -20 * SHARE, -20_000 * DOLLAR)
+    stage.announce(id="d", type="cash_dividend", symbol="AAA", rate=rate, special=special, ex_date="2026-08-07")
+    return stage, no
+
+
+def test_short_calls_are_warned_of_a_dividend_and_assigned_for_it_the_evening_before() -> None:
+    stage, no = short_call("2")
+    stage.go("2026-08-05 19:00")
+    (warned,) = stage.events(no, e.OptionWarned)
+    assert (warned.kind, warned.symbols, warned.numbers["ex_date"]) == (
+        "dividend_assignment_risk", (CALL,), "2026-08-07"
+    )  # fmt: skip
+    assert not stage.events(no, e.OptionAssigned)
+    stage.go("2026-08-06 19:00")
+    (assigned,) = stage.events(no, e.OptionAssigned)
+    assert assigned.rule == "dividend"
+    count = assigned.qty // SHARE
+    assert 10 <= count <= 20  # of 0.93 each
+    stage.go("2026-08-07 05:00")
+    assert stage.engine.failures == []
+    # The shares left before the ex-date: whoever was assigned is short of them and owes the dividend.
+    paid = [event.net_money for event in stage.events(no, e.ActivityBooked) if event.activity_type == "DIV"]
+    assert paid == [-200 * count * DOLLAR]
+
+
+@pytest.mark.parametrize(("rate", "special"), [("0.05", False), ("2", True)])
+def test_small_and_special_dividends_call_nobody(rate: str, special: bool) -> None:
+    stage, no = short_call(rate, special=special)
+    stage.go("2026-08-06 19:00")
+    assert not stage.events(no, e.OptionWarned)
+    assert not stage.events(no, e.OptionAssigned)
