@@ -48,6 +48,7 @@ from mbtd.memory import MemoryWatch, give_back
 from mbtd.metrics import Metrics
 from mbtd.passing import LAG_MAX_NS, Passing
 from mbtd.pasts import Pasts
+from mbtd.pricing.announced import with_dividends
 from mbtd.pricing.inputs import PricingInputs
 from mbtd.rates import rates_of
 from mbtd.reload import Settings
@@ -314,7 +315,7 @@ class Daemon:
             rates=((1.0, wanted.rate_ppm / 1e6),),
             yields={symbol: ppm / 1e6 for symbol, ppm in wanted.yields_ppm.items()},
         )
-        queries = Queries(core, history, spawn, feed, say_health, lambda: pricing)
+        queries = Queries(core, history, spawn, feed, say_health, lambda: with_dividends(pricing, core.engine.world))
         names = {"core": core, "engine": core.engine, "house": core.engine.house, "feed": feed, "daemon": self}
         running = Running(
             core,

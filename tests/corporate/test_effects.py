@@ -21,10 +21,12 @@ from actors.commands import (
     TakeProfit,
 )
 from actors.market.messages import Quote
+from mbtd.pricing.announced import with_dividends
+from mbtd.pricing.inputs import PricingInputs
 from mbtd.records.accounts import render_account
 from mbtd.records.trade_updates import trade_update
 from tests.corporate.rig import Stage
-from tests.money.rig import DOLLAR
+from tests.money.rig import DOLLAR, when
 
 SHARE = 10**9
 CALL, HIGHER = "AAA260918C00090000", "AAA260918C00110000"
@@ -344,3 +346,22 @@ def test_small_and_special_dividends_call_nobody(rate: str, special: bool) -> No
     stage.go("2026-08-06 19:00")
     assert not stage.events(no, e.OptionWarned)
     assert not stage.events(no, e.OptionAssigned)
+
+
+def test_models_know_announced_dividends() -> None:
+    stage, _ = begun()
+    world = stage.engine.world
+    assert with_dividends(PricingInputs(), world) == PricingInputs()
+    for name, more in (
+        ("a", {"rate": "0.25"}), ("b", {"rate": "0.5", "ex_date": "2026-08-20"}), ("c", {"rate": "3", "special": True}),
+        ("d", {"rate": "7", "ex_date": "2026-08-13"}),
+    ):  # fmt: skip
+        words = {"id": name, "type": "cash_dividend", "symbol": "AAA", "ex_date": "2026-08-07", **more}
+        assert stage.announce(**words) is None
+    stage.withdraw("d")
+    coming = with_dividends(PricingInputs(), world).dividends["AAA"]
+    assert [(known.ex_at, known.amount) for known in coming] == [
+        (when("2026-08-07 09:30"), 0.25), (when("2026-08-20 09:30"), 0.5)
+    ]  # fmt: skip
+    stage.go("2026-08-07 10:00")
+    assert [known.amount for known in with_dividends(PricingInputs(), world).dividends["AAA"]] == [0.5]
