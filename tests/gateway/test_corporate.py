@@ -164,3 +164,35 @@ def test_the_wire_refuses_what_cannot_be(served: Served, day: str, more: dict[st
     assert refused.value.reason == "invalid_corporate_action"
     with pytest.raises(RpcRefusal):
         served.call("corporate_action.announce", **words, colour="red")
+
+
+def test_an_answer_of_alpaca_is_imported_as_it_is_and_again_changes_nothing(
+    served: Served, day: str, tmp_path: Path
+) -> None:
+    answer = {
+        "corporate_actions": {
+            "forward_splits": [
+                {"id": "i-1", "symbol": "ZQG", "cusip": "1", "new_rate": 3, "old_rate": 2, "ex_date": day,
+                 "process_date": day, "isin": "US1", "currency": "USD"}
+            ],
+            "cash_dividends": [
+                {"id": "i-2", "symbol": "ZQG", "rate": 0.806971, "special": False, "foreign": True, "ex_date": day,
+                 "process_date": day}
+            ],
+            "partial_calls": [{"id": "i-3", "symbol": "ZQG", "process_date": day}],
+        },
+        "next_page_token": None,
+    }  # fmt: skip
+    path = tmp_path / "answer.json"
+    path.write_text(json.dumps(answer))
+    for _ in range(2):
+        done = served.cli("corporate-action", "import", str(path), "--json")
+        assert done.returncode == 1  # a partial call is not taken
+        items = {row["id"]: row for row in json.loads(done.stdout)["items"]}
+        assert items["i-1"]["version"] == items["i-2"]["version"] == 1
+        assert items["i-3"]["status"].startswith("refused")
+    (row,) = served.call("corporate_action.list", ids=["i-2"])["items"]
+    assert row["terms"]["rate"] == "0.806971"
+    assert "i-1" in served.cli("corporate-action", "import", str(path)).stdout
+    path.write_text("[1]")
+    assert served.cli("corporate-action", "import", str(path)).returncode == 2

@@ -66,6 +66,10 @@ class Ledger:
         match event:
             case e.PositionAdjusted():
                 self._adjusted(event)
+            case e.CorporateActionApplied():
+                name = f"receivable {event.record.ca_id}"
+                due = sum(pay.money for pay in event.record.pays if pay.kind == "cash")
+                self.post(name, "action", due - self.balance.get(name, 0))
             case e.ActivityBooked():
                 self._booked(event)
             case e.TradeBooked():
