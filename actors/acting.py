@@ -58,7 +58,7 @@ class Acting:
             return
         at = roll_at(self._world.days, known.action.effective_date)
         if known.announced_at > at or known.version > 1:
-            self._world.actions.late[known.action.ca_id] = known.announced_at
+            self._world.actions.note_late(known)
         self._waits.timers.add(at, HOUSE_ENTRY)
 
     def announce(self, known: CorporateActionAnnounced) -> None:

@@ -23,31 +23,37 @@ def action_at(book: Book, world: World) -> int:
     """When an action is applied, or pays something, next; 0 for none."""
     if world.days is None:
         return 0
-    found = book.action_due
-    if world.actions:
-        for known in _candidates(book, world):
-            at = due_of(book, known, world)
-            if at and (not found or at < found):
-                found = at
-    return found
+    found, table = book.action_due, world.actions
+    if not table:
+        return found
+    instants = [at for known in _held(book, world) if (at := due_of(book, known, world))]
+    if table.late and table.looked.get(book.account_no) != table.late_n:
+        late = [at for ca_id in table.late if (at := due_of(book, table.by_id[ca_id], world))]
+        if not late:
+            table.looked[book.account_no] = table.late_n
+        instants += late
+    return min([found, *instants] if found else instants, default=0)
 
 
 def pending(book: Book, at: int, world: World) -> list[e.CorporateActionAnnounced]:
     """The actions that are due at an instant."""
-    return [known for known in _candidates(book, world) if due_of(book, known, world) == at]
+    table = world.actions
+    ids = {known.action.ca_id for known in _held(book, world)} | table.late.keys()
+    return [known for ca_id in sorted(ids) if due_of(book, known := table.by_id[ca_id], world) == at]
 
 
-def _candidates(book: Book, world: World) -> Iterator[e.CorporateActionAnnounced]:
+def _held(book: Book, world: World) -> Iterator[e.CorporateActionAnnounced]:
+    """The actions of everything that an account holds or has orders in."""
     table = world.actions
     names: dict[str, None] = {}
     for symbol in book.positions:
         names.update(dict.fromkeys(_names(symbol, world)))
     for side in book.open_sides:
         names.update(dict.fromkeys(_names(side[1:], world)))
-    ids: dict[str, None] = dict.fromkeys(table.late)
+    ids: dict[str, None] = {}
     for name in names:
         ids.update(table.by_symbol.get(name, {}))
-    return (table.by_id[ca_id] for ca_id in sorted(ids))
+    return (table.by_id[ca_id] for ca_id in ids)
 
 
 def _names(symbol: str, world: World) -> tuple[str, ...]:
@@ -67,7 +73,8 @@ def due_of(book: Book, known: e.CorporateActionAnnounced, world: World) -> int:
     if action.withdrawn:
         return 0
     if known.announced_at > rolls_at:
-        return known.announced_at if book.created_at < rolls_at else 0
+        never = book.next_lot_no == 1 and not book.orders
+        return known.announced_at if book.created_at < rolls_at and not never else 0
     if rolls_at < book.actions_through:
         return 0
     last = world.actions.by_id.get(book.action_last)

@@ -221,9 +221,9 @@ def _pay_dividend(draft: Draft, plan: Plan, pay: ActionPay, action: CorporateAct
     rules = book.rules()
     plan.rows.append(Row(pay.type, pay.sub_type, pay.symbol, 0, pay.money, 0, pay.rate))
     if pay.type == "DIVROC":
-        if lots := lots_of(book, pay.symbol):
-            holding = plan.holding(book, pay.symbol)
-            holding.lots, holding.realized_money = give_back(lots, pay.money)
+        holding = plan.holding(book, pay.symbol)
+        lots = lots_of(book, pay.symbol)
+        holding.lots, holding.realized_money = give_back(lots, pay.money) if lots else ((), pay.money)
         return
     if pay.money <= 0:
         return
