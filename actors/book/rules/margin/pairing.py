@@ -27,8 +27,8 @@ from actors.book.rules.margin.spreads import spreads_alone
 NODES_MAX: Final = 300
 SMALL_LEGS: Final = 9
 SMALL_NODES_MAX: Final = 3_000
-"""Groups of few legs are searched longer: their nodes cost little, and at 300 one random book in a thousand with stock
-was not proved, and asked up to two percent too much."""
+"""Groups of few legs are searched longer: their nodes cost little, and at 300 one random book in a thousand beside
+stock was not proved and asked up to 135 dollars too much."""
 QUICK_SHORT_LEGS: Final = 6
 """Groups with more short legs are bounded first, and searched only where the bound is not enough (§3.9)."""
 
