@@ -56,6 +56,16 @@ class ConfigureAccount(Action, tag="account.configure", frozen=True, kw_only=Tru
     """Which tax lots closing orders take that do not say so themselves."""
     fee_mode: Literal["daily_aggregate", "per_order"] | None = None
     """Whether a kind of fee is rounded up to the cent once a day, or for each order; for what trades from now on."""
+    fraction_long: Literal["keep", "cil"] | None = None
+    """What a fraction of a share becomes in a corporate action: kept, or cash in lieu."""
+    action_orders: Literal["finra_5330", "cancel_all"] | None = None
+    """What resting orders become in a corporate action: adjusted by FINRA 5330, or all cancelled."""
+    order_size_rounding: Literal["whole", "round_lot"] | None = None
+    """What an order's quantity is rounded down to after a split."""
+    drip: Literal["off", "on"] | None = None
+    """Whether cash dividends buy more shares of their payer."""
+    nra_ppm: Annotated[int, Meta(ge=0, le=1_000_000)] | None = None
+    """Withheld from dividends, parts per million."""
     max_options_trading_level: Whole | None = None
     """At most the approved level; an other name of ``options_level`` that may only lower it (alpaca-api §4.6)."""
     trade_confirm_email: Literal["all", "none"] | None = None
@@ -162,6 +172,8 @@ class PlaceOrder(Action, tag="order.place", frozen=True, kw_only=True):
     """Tax lots that a closing order takes, in place of the account's method."""
     lots: tuple[LotPick, ...] | None = None
     """These very lots, in this order; what they lack by the time of a fill goes first in, first out."""
+    do_not_reduce: bool = False
+    """Its prices stay what they are when a cash dividend is paid (FINRA 5330)."""
 
 
 class ReplaceOrder(Action, tag="order.replace", frozen=True, kw_only=True):

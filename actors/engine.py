@@ -131,11 +131,14 @@ class Engine(Market):
         """Tell the house about keys, sessions, tiers or lists; a refusal changes nothing."""
         self.run_timers_through(at)
         self.input_seq += 1
-        outcome = decide_house(self.house, command, self.world.now)
+        outcome = decide_house(self.house, command, self.world.now, self.world)
         if isinstance(outcome, Refusal):
             self.house_events((e.CommandRefused(command.__struct_config__.tag, outcome.reason, outcome.numbers),))  # type: ignore[arg-type]
         elif outcome:
             self.house_events(outcome)
+            for event in outcome:
+                if type(event) is e.CorporateActionAnnounced:
+                    self.acting.announce(event)
         self.close_step(HouseInput(command, envelope))
         return outcome if isinstance(outcome, Refusal) else None
 
@@ -180,6 +183,8 @@ class Engine(Market):
                     self.house.fold(event)
                     if type(event) is e.UserErased:
                         self.drop_books(event.account_nos)
+                    elif type(event) is e.CorporateActionAnnounced:
+                        self.acting.know(event)
                 else:
                     fold(target, event, step.at)
         self.seq = step.seq_last

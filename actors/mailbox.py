@@ -16,7 +16,7 @@ Mail = Callable[[], None]
 class Mailroom:
     """Mail by account, first in, first out within an account, round robin between accounts."""
 
-    __slots__ = ("_boxes", "_ready", "capacity", "reserved", "waiting", "waiting_max")
+    __slots__ = ("_boxes", "_ready", "capacity", "refused", "reserved", "waiting", "waiting_max")
 
     def __init__(self, capacity: int = 256, reserved: int = 32) -> None:
         self.capacity = capacity
@@ -28,6 +28,8 @@ class Mailroom:
         """Mail in all boxes."""
         self.waiting_max = 0
         """The most there ever was, for operators."""
+        self.refused = 0
+        """Mail that found its box full, for operators."""
 
     def put(self, account_no: int, mail: Mail, privileged: bool = False) -> bool:
         """Queue mail; ``False`` when the box is full. ``privileged`` mail may use the reserved places."""
@@ -37,6 +39,7 @@ class Mailroom:
             self._ready.append(account_no)
         else:
             if len(box) >= (self.capacity if privileged else self.capacity - self.reserved):
+                self.refused += 1
                 return False
             box.append(mail)
         self.waiting += 1

@@ -26,7 +26,7 @@ from actors.inputs import TapeInput, TimerInput
 from actors.market.bands import forget, note_print, note_told
 from actors.market.board import Slot
 from actors.market.messages import Auction, FeedState, Quote, Session, Status, TapeMessage, Trade
-from actors.timers import MARGIN
+from actors.timers import ACTION, MARGIN
 from actors.turns import Turns
 
 _TAPE = TapeInput()
@@ -344,6 +344,9 @@ class Market(Turns):
         self.waits.sweep_margin(self.waits.timers.next_due)
         _, entries = self.waits.timers.take(most)
         for account_no, order_no, purpose in entries:
+            if purpose == ACTION:
+                self.acting.fall_due()
+                continue
             book = self.books.get(account_no)
             if book is None or book.quarantined:
                 continue

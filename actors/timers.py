@@ -11,8 +11,9 @@ from heapq import heappop, heappush
 
 LIVE, DWELL, CANCEL, REPLACE, EXPIRE = range(5)
 """What a timer is for; equal instants run in this order for one order."""
-DUE, MARGIN = 32, 33
-"""Timers of an account, with ``order_no`` 0: what is due for it, and the paced look at its margin."""
+DUE, MARGIN, ACTION = 32, 33, 34
+"""Timers of an account, with ``order_no`` 0: what is due for it, and the paced look at its margin; of account 0: a
+corporate action's instant."""
 
 Entry = tuple[int, int, int]
 """``(account_no, order_no, purpose)``"""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from actors.acting import Acting
 from actors.actor import Waits
 from actors.book import contingent
 from actors.book import events as e
@@ -30,9 +31,10 @@ class Turns:
         self.world = world
         self.profiles = profiles
         self.waits = Waits(world, profiles)
-        self.house = House()
         self.books: dict[int, Book] = {}
         """Resident accounts."""
+        self.acting = Acting(world, self.waits, lambda: self.books)
+        self.house = House()
         self.seq = 0
         """Number of the last event."""
         self.input_seq = 0
@@ -47,13 +49,15 @@ class Turns:
 
     @property
     def house(self) -> House:
-        """The house; its official values are what the world knows."""
+        """The house; its official values and corporate actions are what the world knows."""
         return self._house
 
     @house.setter
     def house(self, house: House) -> None:
         self._house = house
         self.world.officials = house.officials
+        self.world.actions = house.actions
+        self.acting.know_all()
 
     def turn(self, book: Book, run: Callable[[Draft], None], touched: Iterable[int] = ()) -> bool:
         """One account's part of a step, all or nothing; ``False`` when it failed and nothing of it stands."""
@@ -106,7 +110,7 @@ class Turns:
         moved_position = False
         for event in events:
             kind = type(event)
-            if kind is e.PositionChanged:
+            if kind is e.PositionChanged or kind is e.PositionAdjusted:
                 moved_position = True
                 continue
             order_no = getattr(event, "order_no", 0)
@@ -125,6 +129,18 @@ class Turns:
         draft.emit(e.AccountQuarantined(reason))
         self.failures.append((draft.book.account_no, reason))
         self._disarm(draft.book)
+
+    def set_aside(self, account_no: int, reason: str) -> None:
+        """Stop all work on a book that was damaged in memory, until a start has put it together from its events.
+
+        No event says so: nothing happened to the account, and what its events make of it is whole.
+        """
+        book = self.books[account_no]
+        if not book.quarantined:
+            book.quarantined = reason
+            self.failures.append((account_no, reason))
+            self._disarm(book)
+            self.waits.disarm_account(account_no)
 
     def _disarm(self, book: Book) -> None:
         """Have nothing of a book that is out of work wait for anything."""

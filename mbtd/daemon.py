@@ -14,6 +14,7 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,9 +46,11 @@ from mbtd.market.calendar import TradeDays
 from mbtd.market.reference import MetaStore, open_meta
 from mbtd.memory import MemoryWatch, give_back
 from mbtd.metrics import Metrics
+from mbtd.passing import LAG_MAX_NS, Passing
+from mbtd.pasts import Pasts
 from mbtd.pricing.inputs import PricingInputs
 from mbtd.rates import rates_of
-from mbtd.reload import Settings, raise_needs_restart
+from mbtd.reload import Settings
 from mbtd.rpc.errors import Refusal, make_error
 from mbtd.rpc.server import ALL_ROLES, Server
 from mbtd.rpc.session import Role
@@ -72,7 +75,6 @@ UPKEEP_S = 0.25
 ORPHAN_WAIT_S = 10.0
 LOCK_WAIT_S = 1.0
 BEAT_S = 0.25
-LAG_MAX_NS = 2_000_000_000
 STATUS_NS = 10_000_000_000
 
 
@@ -186,6 +188,7 @@ class Daemon:
         self._notifier = Notifier.from_environ(os.environ)
         self._stopping = anyio.Event()
         self._memory = MemoryWatch()
+        self._passing: Passing
         self._address = ""
         """Where clients connect."""
         self._servers: list[Server] = []
@@ -205,6 +208,9 @@ class Daemon:
         started_at = self._clock.wall_ns()
         core = self._core
         stored = self._config.storage
+        pasts = Pasts(self._directory, lambda: core.engine.steps, lambda: core.outbox.durable_seq)
+        core.engine.world.past = pasts
+        core.followers.append(pasts.note)
         try:
             recovered = await core.start(
                 self._directory, self._lock, stored.snapshot_chunk_max_rows, stored.ballast_bytes
@@ -294,12 +300,15 @@ class Daemon:
             tasks.start_soon(work)
 
         def say_health() -> dict[str, Any]:
+            stopping, passing = self._stopping.is_set, self._passing
             return health_of.health(
-                core, feed, started_at, self._stopping.is_set, self._reference, self._switchboard, self._memory
-            )
+                core, feed, started_at, stopping, self._reference, self._switchboard, self._memory, passing,
+                lambda: app.stopping and not stopping(),
+            )  # fmt: skip
 
         self._say_health = say_health
-        self._metrics = Metrics(core, say_health, Marks(self._directory))
+        self._passing = Passing(core, self._servers, self._clock, self._directory, feed)
+        self._metrics = Metrics(core, say_health, Marks(self._directory), self._passing)
         wanted = self._config.market.pricing
         pricing = PricingInputs(
             rates=((1.0, wanted.rate_ppm / 1e6),),
@@ -338,12 +347,13 @@ class Daemon:
         settings = self._config.server
         access, limits = access_of(settings), limits_of(settings)
         handed = inherited_sockets(os.environ)
+        numbers = count(1)
         everybody, operators = ALL_ROLES, frozenset[Role](("operator",))
         for name, path, allowed in (
             ("rpc", settings.socket or str(self._directory / "mbtd.sock"), everybody),
             ("admin", settings.admin_socket or str(self._directory / "admin.sock"), operators),
         ):
-            server = Server(app, access, limits=limits, allowed=allowed)
+            server = Server(app, access, limits=limits, allowed=allowed, numbers=numbers)
             self._servers.append(server)
             if handed.get(name):
                 path = str(handed[name][0].getsockname())
@@ -372,8 +382,6 @@ class Daemon:
     def _take_over(self, config: Config, changed: tuple[str, ...]) -> None:
         """Use the settings that a reload may change."""
         access, limits = access_of(config.server), limits_of(config.server)
-        if any(key.startswith("profiles") for key in changed):
-            raise_needs_restart("profiles")
         for server in self._servers:
             server.configure(access, limits)
         self._switchboard.reconcile(config.switches)
@@ -393,6 +401,7 @@ class Daemon:
             await anyio.sleep(interval)
             lag = max(0, monotonic() - due)
             self._metrics.lag.note(lag)
+            self._passing.look(lag)
             if lag < LAG_MAX_NS and self._core.failed is None and self._core.pump_moves():
                 self._notifier.watchdog()
             if self._memory.look():
@@ -400,10 +409,13 @@ class Daemon:
             if monotonic() - said > STATUS_NS:
                 said = monotonic()
                 self._notifier.status(self._one_line())
+                if self._core.readers is not None:
+                    self._core.readers.retry()
                 self.say_overdue()
 
     def _one_line(self) -> str:
         health = self._say_health()
+        self._passing.tell(health["reasons"])
         why = f" ({', '.join(health['reasons'])})" if health["reasons"] else ""
         engine = health["engine"]
         return f"{health['status']}{why}; {engine['accounts']} accounts, {engine['live_orders']} live orders"

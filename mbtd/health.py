@@ -12,6 +12,7 @@ from mbtd.jobs.marks import Marks
 from mbtd.market.feed import STATE_SENTENCES, Feed, FeedStatus
 from mbtd.market.reference import ReferenceKeeper
 from mbtd.memory import MemoryWatch, resident_bytes
+from mbtd.passing import Passing
 from mbtd.switchboard import Switchboard
 
 
@@ -23,6 +24,8 @@ def health(
     reference: ReferenceKeeper | None = None,
     switchboard: Switchboard | None = None,
     memory: MemoryWatch | None = None,
+    passing: Passing | None = None,
+    draining: Callable[[], bool] = lambda: False,
 ) -> dict[str, Any]:
     """The state of everything an operator asks about first."""
     reasons = []
@@ -52,6 +55,8 @@ def health(
     quarantined = sum(1 for book in core.engine.books.values() if book.quarantined)
     if quarantined:
         reasons.append("accounts_quarantined")
+    if passing is not None:
+        reasons += passing.reasons(draining())
     state = "stopping" if stopping() else "degraded" if reasons else "ok"
     now = core.now()
     age = status.message_age_ns(feed.now())
@@ -102,6 +107,7 @@ def health(
             "quarantined": quarantined,
         },
         "last": {kind: format_time(round(at * 1e9)) for kind, at in Marks(core.directory).read().items()},
+        "lately": passing.lately() if passing is not None else {},
         "limits": {"mailbox": core.mailroom.capacity},
         "memory": {
             "resident_bytes": resident_bytes(),

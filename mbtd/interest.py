@@ -18,7 +18,7 @@ from typing import Any, Final
 import anyio
 import anyio.lowlevel
 
-from actors.book.events import OrderAccepted, OrderRejected, PositionChanged
+from actors.book.events import OrderAccepted, OrderRejected, OrderReplaced, PositionAdjusted, PositionChanged
 from actors.book.state.book import Book
 from actors.engine import Engine
 from actors.inputs import Step
@@ -27,7 +27,7 @@ from mbtd.market.feed import Feed
 SWEEP_EVERY_S: Final = 5.0
 RELEASE_AFTER_NS: Final = 60_000_000_000
 _ACCOUNTS_PER_SLICE: Final = 500
-_NAMES_A_SYMBOL: Final = frozenset({OrderAccepted, PositionChanged})
+_NAMES_A_SYMBOL: Final = frozenset({OrderAccepted, PositionAdjusted, PositionChanged})
 
 
 class Interest:
@@ -68,6 +68,8 @@ class Interest:
                     kind = type(event)
                     if kind is OrderAccepted and event.legs:
                         fresh.update(leg.symbol for leg in event.legs)
+                    elif kind is OrderReplaced:
+                        fresh.update(leg.symbol for leg in event.terms.legs or (event.terms,))
                     elif kind in _NAMES_A_SYMBOL:
                         fresh.add(event.symbol)
                     elif kind is OrderRejected and event.reason == "no_market_price":

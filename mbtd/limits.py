@@ -74,6 +74,12 @@ TAPE_MAX_DAYS: Final = 7
 MEMORY_LOW_PERCENT: Final = 85
 MEMORY_OK_PERCENT: Final = 75
 
+# What is said before it hurts: age of the last good backup and restore drill, and free space (the smaller of both).
+BACKUP_MAX_AGE_S: Final = 26 * 3_600
+DRILL_MAX_AGE_S: Final = 8 * 86_400
+DISK_FILLING_BYTES: Final = 2 * GIB
+DISK_FILLING_PERCENT: Final = 10
+
 # Stopping (operations §6).
 DRAIN_MAX_MS: Final = 1_000
 RECONNECT_AFTER_MS: Final = 1_000

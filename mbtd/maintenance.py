@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from actors.book.events import Event
+from actors.book.events import CorporateActionAnnounced, Event
 from actors.book.state.book import Book
 from actors.book.state.fold import fold
 from mbtd.records.projection import project
@@ -49,6 +49,8 @@ def decode_event(body: bytes) -> Any:
 
 def names_somebody(event: Any, account_nos: Iterable[int], names: Iterable[str]) -> bool:
     """Whether an event of the house is about one of these accounts or texts."""
+    if isinstance(event, CorporateActionAnnounced):
+        return False
     if getattr(event, "account_no", None) in set(account_nos):
         return True
     wanted = set(names)

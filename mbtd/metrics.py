@@ -23,6 +23,7 @@ from mbtd import __version__
 from mbtd.core import Core
 from mbtd.jobs.marks import Marks
 from mbtd.memory import limit_bytes, resident_bytes
+from mbtd.passing import Passing
 from mbtd.spread import Spread
 
 SLO_COMMIT_NS: Final = 10_000_000
@@ -34,10 +35,11 @@ SLO_LAG_NS: Final = 50_000_000
 class Metrics(Collector):
     """Collects one daemon's figures on request."""
 
-    def __init__(self, core: Core, health: Any, marks: Marks) -> None:
+    def __init__(self, core: Core, health: Any, marks: Marks, passing: Passing) -> None:
         self._core = core
         self._health = health
         self._marks = marks
+        self._passing = passing
         self.lag = Spread()
         self.registry = CollectorRegistry(auto_describe=False)
         self.registry.register(self)
@@ -67,6 +69,10 @@ class Metrics(Collector):
         for reason in health["reasons"]:
             reasons.add_metric([reason], 1)
         yield reasons
+        passed = CounterMetricFamily("mbtd_state_seen", "How often each passing state was seen.", labels=["state"])
+        for name, times in self._passing.counts.items():
+            passed.add_metric([name], times)
+        yield passed
         switches = GaugeMetricFamily("mbtd_kill_switch", "1 while it is thrown.", labels=["switch"])
         for name in SWITCHES:
             switches.add_metric([name], float(name in core.engine.world.switches))

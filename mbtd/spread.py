@@ -30,6 +30,10 @@ class Spread:
             return 1.0
         return sum(self.counts[: bisect_left(BUCKETS_NS, limit_ns) + 1]) / self.total
 
+    def over(self, limit_ns: int) -> int:
+        """How many were longer than a limit that is one of the buckets' bounds."""
+        return sum(self.counts[bisect_left(BUCKETS_NS, limit_ns) + 1 :])
+
     def buckets(self) -> list[tuple[str, float]]:
         """Cumulative, as Prometheus wants them."""
         rows, so_far = [], 0

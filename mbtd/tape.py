@@ -38,6 +38,7 @@ class TapeReaders:
         self.more: list[Callable[[Sequence[TapeMessage], int], None]] = []
         """Whoever else reads the tape here."""
         self._files = files
+        self._resting = False
         self._quote_symbols = quote_symbols
         self._publish_quotes = publish_quotes
         self._trade_date = trade_date
@@ -49,13 +50,25 @@ class TapeReaders:
             self._publish_quotes({m.symbol for m in messages if isinstance(m, Quote | Trade)})
         for reader in self.more:
             reader(messages, first_seq)
-        if self._files is not None:
-            try:
-                self._files.append(self._trade_date(), first_seq, [_encode(message) for message in messages])
-            except (OSError, OutOfSequence) as error:
-                self.files_problem = str(error)
+        if self._files is not None and not self._resting:
+            self._write(self._files, messages, first_seq)
+
+    def _write(self, files: TapeWriter, messages: Sequence[TapeMessage], first_seq: int) -> None:
+        try:
+            files.append(self._trade_date(), first_seq, [_encode(message) for message in messages])
+        except (OSError, OutOfSequence) as error:
+            self.files_problem, self._resting = str(error), True
+            if isinstance(error, OutOfSequence):
                 self._files = None
-                log.error("tape.files_stopped", error=str(error))
+            log.error("tape.files_stopped", error=str(error))
+            return
+        if self.files_problem:
+            self.files_problem = ""
+            log.info("tape.files_resumed", first_seq=first_seq)
+
+    def retry(self) -> None:
+        """Let the next messages be written again, where writing had failed; called now and then."""
+        self._resting = False
 
     def close(self) -> None:
         """End the current file."""

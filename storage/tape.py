@@ -45,7 +45,6 @@ class TapeWriter:
         max_total_bytes: int = MAX_TOTAL_BYTES,
     ) -> None:
         self._directory = Path(directory) / DIRECTORY_NAME
-        self._directory.mkdir(mode=0o700, exist_ok=True)
         self._max_file_bytes = max_file_bytes
         self._max_total_bytes = max_total_bytes
         self._file: BinaryIO | None = None
@@ -80,6 +79,7 @@ class TapeWriter:
 
     def _begin_file(self, day: int) -> None:
         self.close()
+        self._directory.mkdir(mode=0o700, exist_ok=True)
         parts = [part for file_day, part, _ in tape_files(self._directory) if file_day == day]
         part = max(parts, default=0) + 1
         name = f"{day:08d}.tape" if part == 1 else f"{day:08d}-{part}.tape"

@@ -115,7 +115,17 @@ def _place(draft: Draft, action: PlaceOrder, world: World, profiles: Profiles) -
         choice = read_choice(book, order.instrument.symbol, intent, order.qty, action.lot_method, action.lots)
     if isinstance(choice, Refusal):
         return choice
-    return accept(draft, order, need, action.client_order_id, key, world, profiles, lot_choice=choice)
+    return accept(
+        draft,
+        order,
+        need,
+        action.client_order_id,
+        key,
+        world,
+        profiles,
+        lot_choice=choice,
+        do_not_reduce=action.do_not_reduce,
+    )
 
 
 def first_of(book: Book, client_order_id: str, key: int, fingerprint: int) -> Placed | Refusal | None:
@@ -236,6 +246,7 @@ def accept(
     waits_for: tuple[int, ...] = (),
     structure_no: int = 0,
     lot_choice: LotChoice | None = None,
+    do_not_reduce: bool = False,
 ) -> Placed:
     """The order exists from now on, and so do the exits of its group."""
     book = draft.book
@@ -265,7 +276,7 @@ def accept(
         order.order_class, draft.at, draft.at + wait,
         time_in_force_ends_at(order, world), need.money, need.qty, need.check_price, need.collar_price, book.profile,
         0, 0, 0, 0, order.trail_price, order.trail_ppm, order.high_water_mark, order_no if leg else 0, leg, waits_for,
-        unit_legs, structure_no, lot_choice, structure_id,
+        unit_legs, structure_no, lot_choice, do_not_reduce, structure_id,
     )  # fmt: skip
     draft.emit(terms)
     legs = accept_exits(draft, order, terms) if leg else ()

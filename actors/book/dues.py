@@ -15,6 +15,8 @@ from typing import Final
 from msgspec import Struct
 
 from actors.book import assignments, days, dividends, expiries, margin_call, recalls
+from actors.book.actions.apply import run_actions
+from actors.book.actions.due import action_at
 from actors.book.draft import BrokenInvariant, Draft
 from actors.book.rules.margin.holdings import holds_options
 from actors.book.rules.matching.profiles import Profiles
@@ -42,6 +44,7 @@ DUES: Final[tuple[Due, ...]] = (
     Due("expiry", expiries.expiry_at, expiries.run_expiry, of_options=True),
     Due("assignment", assignments.assignment_at, assignments.draw_assignments, of_options=True),
     Due("end_of_day", days.end_of_day_at, days.end_day),
+    Due("corporate_action", action_at, run_actions),
     Due("dividend", dividends.dividend_at, dividends.run_dividends),
 )
 """In the order in which they happen at one instant."""
@@ -50,7 +53,8 @@ _WITHOUT_OPTIONS: Final = tuple(due for due in DUES if not due.of_options)
 
 def next_due(book: Book, world: World) -> int:
     """The earliest instant at which something is due; :data:`NEVER` for none."""
-    if (book.money is None and not book.positions) or world.days is None or book.quarantined:
+    idle = book.money is None and not book.positions and not book.orders
+    if idle or world.days is None or book.quarantined:
         return NEVER
     found = NEVER
     for due in DUES if holds_options(book) else _WITHOUT_OPTIONS:

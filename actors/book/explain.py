@@ -30,7 +30,7 @@ from actors.book.rules.matching.model import (
 from actors.book.rules.matching.multileg import evaluate_unit
 from actors.book.rules.matching.profiles import Numbers, Profiles
 from actors.book.rules.matching.words import SENTENCES
-from actors.book.rules.trailing import stop_now
+from actors.book.rules.trailing import high_water_mark, stop_now, trails
 from actors.book.state.book import Book, Order, Watch
 from actors.book.units import QTY_PER_SHARE, qty_for_money
 from actors.market.board import Slot
@@ -168,11 +168,19 @@ def why_waiting(book: Book, order: Order, world: World, profiles: Profiles) -> d
         found["quote_class"] = None
         return found | {"reason": reason or "not_marketable"}
     if reason == "awaiting_print":
-        return found | {"reason": reason, "until": watch.due_at if watch is not None else 0}
+        return found | {"reason": reason, "print_by": watch.due_at if watch is not None else 0}
     if terms.stop_price and not order.triggered:
+        if trails(terms):
+            found["mark"] = high_water_mark(order, watch)
         return found | {"reason": "stop", "stop": stop_now(order, watch)}
+    if state == "session" and world.session is not None:
+        session = world.session
+        ahead = (session.core_opens_at, session.next_core_opens_at)
+        found |= {"phase": world.phase, "opens_at": next((at for at in ahead if at > world.now), 0)}
     if state not in ("valid", "locked", "wide"):
         return found | {"reason": state}
+    if reason == "max_slices":
+        found["max_slices"] = numbers.max_slices
     if reason == "dwell" and watch is not None:
         found["until"] = watch.due_at
         found["since"] = watch.cond_since or watch.inside_since

@@ -8,7 +8,9 @@ data and never derived from its symbol (margin-and-options §5.1, corporate-acti
 from __future__ import annotations
 
 from collections.abc import Iterable
+from hashlib import blake2b
 from typing import Final, Literal
+from uuid import UUID
 
 from msgspec import Struct
 
@@ -127,6 +129,12 @@ class Instrument(Struct, frozen=True, array_like=True):
         """Money units that the exercise of one contract costs (call) or brings (put)."""
         per_share = self.strike * (MONEY_PER_DOLLAR // PRICE_PER_DOLLAR)
         return per_share * (self.strike_multiplier or self.multiplier)
+
+
+def named_asset_id(symbol: str) -> str:
+    """The deterministic UUID text of a symbol that no source has given an id."""
+    digest = blake2b(symbol.encode(), digest_size=16, person=b"mbtd asset id").digest()
+    return str(UUID(bytes=digest, version=5))
 
 
 def price_step(instrument: Instrument, price: int) -> int:

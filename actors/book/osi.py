@@ -99,6 +99,16 @@ def format_osi(root: str, day: int, right: Right, strike: int, *, padded: bool =
     return text if not padded else root.ljust(ROOT_LENGTH_MAX) + text[len(root) :]
 
 
+_MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+def contract_name(underlying: str, option: OptionSymbol) -> str:
+    """Alpaca's name of a contract: ``AAPL Jun 20 2025 100 Call``."""
+    month, day = option.date // 100 % 100, option.date % 100
+    strike = f"{option.strike // 10_000}.{option.strike % 10_000:04d}".rstrip("0").rstrip(".")
+    return f"{underlying} {_MONTHS[month - 1]} {day:02d} {option.date // 10_000} {strike} {option.right.title()}"
+
+
 def next_root(base_root: str, in_use: frozenset[str]) -> str:
     """The root of a newly adjusted contract: the smallest digit not in use (corporate-actions §6.9)."""
     for digit in range(1, 10):

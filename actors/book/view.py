@@ -110,6 +110,13 @@ def accrued(money: Money | None) -> int:
     return accrued_money(money.fees) + money.margin_interest - money.cash_interest
 
 
+def set_aside(book: Book) -> int:
+    """Money that new orders may not use: what open orders reserve, and what short positions owe of distributions."""
+    if not book.action_due:
+        return book.reserved_money
+    return book.reserved_money - sum(min(0, pay.money) for record in book.actions.values() for pay in record.pays)
+
+
 def trade_date(world: World) -> int:
     """The trade date at present; 0 when the engine knows none."""
     day = world.day
@@ -195,7 +202,7 @@ def _stock_figures(book: Book, world: World) -> Figures:
         free, day_trading = _leveraged(book, multiplier, available, intraday, book.cash - owed, world)
     return Figures(
         long_money, short_money, owed, equity, initial, maintenance, legal, multiplier,
-        max(0, free - book.reserved_money), day_trading,
+        max(0, free - set_aside(book)), day_trading,
     )  # fmt: skip
 
 
@@ -226,7 +233,7 @@ def _paired(book: Book, world: World, owed: int, found: Valued, quick: bool) -> 
         free, day_trading = _leveraged(book, multiplier, need.available_money, intraday, held.cash_money, world)
     return Figures(
         long_money, short_money, owed, equity, initial, maintenance, worth - legal.excess_money, multiplier,
-        max(0, free - book.reserved_money), day_trading, not quick or (need.exact and legal.exact),
+        max(0, free - set_aside(book)), day_trading, not quick or (need.exact and legal.exact),
     )  # fmt: skip
 
 
@@ -267,11 +274,11 @@ def _spendable(book: Book, world: World) -> int:
 def buying_power(book: Book, world: World) -> int:
     """Money units that new orders may use; the quick way where there is nothing to mark."""
     if book.type == "cash" and not holds_options(book):
-        return max(0, _spendable(book, world) - accrued(book.money) - book.reserved_money)
+        return max(0, _spendable(book, world) - accrued(book.money) - set_aside(book))
     if not book.positions:
         equity = book.cash - accrued(book.money)
         free, _ = _leveraged(book, multiplier_of(book, world, equity), equity, equity, equity, world)
-        return max(0, free - book.reserved_money)
+        return max(0, free - set_aside(book))
     return figures(book, world).buying_power_money
 
 
@@ -280,7 +287,7 @@ def withdrawable(book: Book, world: World) -> int:
     f = figures(book, world)
     money = book.ledger()
     settled = min(book.cash, settled_cash(book.cash, money, trade_date(world)))
-    free = settled - f.accrued_money - book.reserved_money
+    free = settled - f.accrued_money - set_aside(book)
     if book.type == "margin":
         free = min(free, f.available_money, f.buying_power_money)
     elif holds_options(book):

@@ -89,6 +89,117 @@ class DeleteWatchlist(House, tag="watchlist.delete", frozen=True, kw_only=True):
     watchlist_id: str
 
 
+class PriceWords(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What a security is worth in an action, dollars a share."""
+
+    cil_price: str | None = None
+    """At which fractions are settled in cash, in units after it."""
+    alloc_price: str | None = None
+    """By which the cost basis is split."""
+    drip_price: str | None = None
+    """At which dividends are reinvested."""
+    prev_close: str | None = None
+
+
+class PartWords(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Shares that a contract delivers, or a fraction of one paid in cash."""
+
+    symbol: str
+    qty: str
+
+
+class DeliverableWords(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What a contract delivers."""
+
+    shares: tuple[PartWords, ...] = ()
+    cash: str = "0"
+    cash_in_lieu: tuple[PartWords, ...] = ()
+
+
+class OccWords(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The items of an OCC memo for one root (rules §6.1)."""
+
+    root: str
+    new_root: str
+    contract_multiplier: str = "1"
+    strike_divisor: str = "1"
+    strike_reduction: str = "0"
+    new_premium_multiplier: str | None = None
+    new_strike_multiplier: str | None = None
+    deliverable: DeliverableWords | None = None
+
+
+class MovementWords(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Shares that a reorganization gives."""
+
+    symbol: str
+    new_rate: str
+    source_rate: str = "1"
+
+
+class AnnounceAction(House, tag="corporate_action.announce", frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A corporate action in Alpaca's words; the same id again changes or confirms it (rules §2)."""
+
+    id: str
+    type: str
+    symbol: str | None = None
+    old_symbol: str | None = None
+    new_symbol: str | None = None
+    source_symbol: str | None = None
+    acquirer_symbol: str | None = None
+    acquiree_symbol: str | None = None
+    alternate_symbol: str | None = None
+    cusip: str | None = None
+    old_cusip: str | None = None
+    new_cusip: str | None = None
+    rate: str | None = None
+    new_rate: str | None = None
+    old_rate: str | None = None
+    source_rate: str | None = None
+    acquirer_rate: str | None = None
+    acquiree_rate: str | None = None
+    alternate_rate: str | None = None
+    cash_rate: str | None = None
+    long_term_rate: str | None = None
+    short_term_rate: str | None = None
+    special: bool = False
+    foreign: bool = False
+    sub_type: str | None = None
+    ex_date: str | None = None
+    effective_date: str | None = None
+    process_date: str | None = None
+    record_date: str | None = None
+    payable_date: str | None = None
+    declaration_date: str | None = None
+    due_bill_on_date: str | None = None
+    due_bill_off_date: str | None = None
+    due_bill_redemption_date: str | None = None
+    expiration_date: str | None = None
+    stock_movements: tuple[MovementWords, ...] = ()
+    prices: dict[str, PriceWords] = {}
+    occ_adjustments: tuple[OccWords, ...] = ()
+    existing_option_roots: tuple[str, ...] = ()
+    fraction: Literal["", "round_up", "drop"] = ""
+    """What everybody's fractions become; empty: by each account's setting."""
+    confirmed: bool = False
+    """Terms that look wrong are meant: a stock dividend of a whole share or more."""
+
+
+class WithdrawAction(House, tag="corporate_action.withdraw", frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An action does not happen; where it did it is taken back."""
+
+    id: str
+
+
 HouseCommand = (
-    IssueKey | RevokeKey | OpenSession | RotateSession | CloseSessions | SetTier | SaveWatchlist | DeleteWatchlist
+    IssueKey
+    | RevokeKey
+    | OpenSession
+    | RotateSession
+    | CloseSessions
+    | SetTier
+    | SaveWatchlist
+    | DeleteWatchlist
+    | AnnounceAction
+    | WithdrawAction
 )

@@ -11,7 +11,9 @@ from typing import Any
 
 from actors.book import events as e
 from actors.book.rules.reasons import Refusal, refuse
+from actors.house.actions import announce, withdraw
 from actors.house.commands import (
+    AnnounceAction,
     CloseSessions,
     DeleteWatchlist,
     HouseCommand,
@@ -21,8 +23,10 @@ from actors.house.commands import (
     RotateSession,
     SaveWatchlist,
     SetTier,
+    WithdrawAction,
 )
 from actors.house.state import House
+from actors.market.world import World
 
 KEYS_MAX = 20
 """Live keys of one account."""
@@ -36,7 +40,7 @@ LABEL_MAX = 64
 Decided = tuple[Any, ...] | Refusal
 
 
-def decide(house: House, command: HouseCommand, now: int) -> Decided:
+def decide(house: House, command: HouseCommand, now: int, world: World | None = None) -> Decided:
     """The events of a command, none when nothing changes, or the refusal."""
     match command:
         case IssueKey():
@@ -60,6 +64,10 @@ def decide(house: House, command: HouseCommand, now: int) -> Decided:
             if command.watchlist_id not in house.watchlists.get(command.account_no, {}):
                 return refuse("watchlist_not_found")
             return (e.WatchlistDeleted(command.account_no, command.watchlist_id),)
+        case AnnounceAction():
+            return announce(house, command, now, world)
+        case WithdrawAction():
+            return withdraw(house, command, now)
 
 
 def _missing() -> Refusal:

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from actors.book import events as e
 from actors.house.compact import Numbers, User, Users, pack, pack_map
+from actors.market.actions import Actions
 from actors.market.days import plus_days
 from actors.market.world import official_key
 
@@ -77,12 +78,14 @@ class HouseImage(Struct, array_like=True):
     sessions: dict[str, WebSession] = {}
     watchlists: dict[int, dict[str, Watchlist]] = {}
     officials: dict[str, int] = {}
+    actions: tuple[e.CorporateActionAnnounced, ...] = ()
 
 
 class House:
     """The house's state, changed only by :meth:`fold`."""
 
     __slots__ = (
+        "actions",
         "by_id",
         "keys",
         "keys_of",
@@ -116,6 +119,8 @@ class House:
         """Kill switches and the sources that hold them."""
         self.officials: dict[str, int] = {}
         """Official values of the last :data:`OFFICIAL_DAYS` days, by :func:`official_key`; price units."""
+        self.actions = Actions()
+        """Corporate actions, each in its newest version."""
 
     def fold(self, event: Any) -> None:
         """Apply one house event."""
@@ -171,6 +176,8 @@ class House:
         match event:
             case e.OfficialPriced():
                 self._price(event)
+            case e.CorporateActionAnnounced():
+                self.actions.put(event)
             case e.ApiKeyIssued():
                 self._put_key(
                     event.key_id,
@@ -247,6 +254,7 @@ class House:
         pack_map(image, len(self.sessions), self.sessions.items())
         pack(image, self.watchlists)
         pack_map(image, len(self.officials), self.officials.items())
+        pack(image, list(self.actions))
         return bytes(image)
 
     @staticmethod
@@ -268,6 +276,7 @@ class House:
             house._put_session(session_id, session)
         house.watchlists = image.watchlists
         house.officials = image.officials
+        house.actions = Actions(image.actions)
         return house
 
 

@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from actors.book.instruments import Instrument, Instruments
 from actors.book.rules.money.interest import Rates
+from actors.market.actions import Actions
 from actors.market.board import Board, Key, Slot
 from actors.market.days import Days, TradeDay
 from actors.market.messages import Session
@@ -25,6 +26,10 @@ BAR_FEEDS = ("replay",)
 def official_key(symbol: str, trade_date: int, kind: str) -> str:
     """The name of one official value; names sort by date."""
     return f"{trade_date}/{kind}/{symbol}"
+
+
+Past = tuple[Any, list[tuple[int, Any]]]
+"""A book, and instants and events after it."""
 
 
 class Trace(Struct, frozen=True, gc=False):
@@ -46,6 +51,7 @@ class World:
 
     __slots__ = (
         "_day",
+        "actions",
         "any_sign",
         "board",
         "closeouts",
@@ -57,6 +63,7 @@ class World:
         "instruments",
         "now",
         "officials",
+        "past",
         "phase",
         "profile_hashes",
         "rates",
@@ -102,11 +109,16 @@ class World:
         self.rates = rates or Rates()
         self.officials: dict[str, int] = {}
         """The house's table of official values, by :func:`official_key`."""
+        self.actions = Actions()
+        """The house's corporate actions."""
+        self.past: Callable[[int, int, int], Past | None] | None = None
+        """An account as it was before an instant, with its events since up to so many in all; null where no history
+        is kept, and for an account of which it was forgotten."""
         self._day: TradeDay | None = None
         self.describe: Callable[[str], Instrument | None] | None = None
         """A pure function that describes a standard contract by its symbol alone; null for none."""
         self.turn = 0
-        """Number of the account's turn that is under way: until it ends nothing here moves. 0 outside of turns."""
+        """Number of the account's turn that is under way: until it ends no price moves. 0 outside of turns."""
         self.valued: dict[int, Any] = {}
         """What the margin rules last made of an account's positions: a cache of their own, never a fact."""
 

@@ -96,6 +96,11 @@ def _configure(args: argparse.Namespace) -> int:
         "unsettled_sales",
         "lot_method",
         "fee_mode",
+        "fraction_long",
+        "action_orders",
+        "order_size_rounding",
+        "drip",
+        "nra_ppm",
     )
     if not settings:
         raise UsageError("give at least one setting; see mbtd account configure --help")
@@ -205,6 +210,11 @@ def add_account_commands(commands: Any) -> None:
     configure.add_argument("--intraday-mode", choices=["real_time_block", "eod_only"])
     configure.add_argument("--unsettled-sales", choices=["record", "refuse"])
     configure.add_argument("--fee-mode", choices=["daily_aggregate", "per_order"])
+    configure.add_argument("--fraction-long", choices=["keep", "cil"], help="fractions in corporate actions")
+    configure.add_argument("--action-orders", choices=["finra_5330", "cancel_all"])
+    configure.add_argument("--order-size-rounding", choices=["whole", "round_lot"])
+    configure.add_argument("--drip", choices=["off", "on"], help="cash dividends buy more shares")
+    configure.add_argument("--nra-ppm", type=int, metavar="PPM", help="withheld from dividends, parts per million")
     configure.add_argument("--lot-method", choices=["fifo", "lifo", "highest_cost", "lowest_cost"])
     configure.set_defaults(run=_configure)
     reset = verbs.add_parser("reset", help="begin again: no orders, no positions, this much cash; the history stays")

@@ -7,14 +7,16 @@ Invariant: a command gets its words (positional arguments) by name; the account 
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from mbtd.cli import output
-from mbtd.rpc.client import Client
+from mbtd.rpc.client import Client, find_socket
 
 PAGE_DEFAULT_ITEMS: Final = 100
 _PAGE_MAX_ITEMS: Final = 500
+_WAIT_MAX_S: Final = 86_400
 
 Run = Callable[[argparse.Namespace], int]
 
@@ -24,8 +26,12 @@ class UsageError(Exception):
 
 
 def connect(args: argparse.Namespace) -> Client:
-    """The client for a command."""
-    return Client(args.socket, timeout_s=args.timeout)
+    """The client for a command; an operator who may open only the operators' socket is served there."""
+    path = find_socket(args.socket)
+    operators = path.with_name("admin.sock")
+    if not os.access(path, os.W_OK) and os.access(operators, os.W_OK):
+        path = operators
+    return Client(path, timeout_s=args.timeout)
 
 
 def account_topic(client: Client, account: str) -> str:
@@ -38,7 +44,15 @@ def add_shared(parser: argparse.ArgumentParser) -> None:
     """Flags of every command that speaks with the daemon."""
     add_json(parser)
     parser.add_argument("--socket", metavar="PATH", help="the daemon's socket (else MBTD_SOCKET, ./var, /run)")
-    parser.add_argument("--timeout", type=float, default=30.0, metavar="S", help=argparse.SUPPRESS)
+    parser.add_argument("--timeout", type=seconds, default=30.0, metavar="S", help=argparse.SUPPRESS)
+
+
+def seconds(text: str) -> float:
+    """A time to wait: up to a day."""
+    value = float(text)
+    if not 0 < value <= _WAIT_MAX_S:
+        raise argparse.ArgumentTypeError(f"must be a number of seconds above 0 and up to {_WAIT_MAX_S}")
+    return value
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mbtd.cli import exits, output
-from mbtd.cli.base import UsageError, add_json, add_shared
+from mbtd.cli.base import UsageError, add_json, add_shared, seconds
 from mbtd.cli.users import add_set_tier
 from mbtd.rpc.client import Client
 
@@ -64,6 +64,8 @@ def _metrics(args: argparse.Namespace) -> int:
     with connect_admin(args) as client:
         answer = client.call("admin.metrics")
     if args.textfile is not None:
+        if not args.textfile.name:
+            raise UsageError("--textfile FILE: that is no file's name")
         temporary = args.textfile.with_suffix(f".{os.getpid()}.tmp")
         temporary.write_text(answer["text"])
         temporary.chmod(0o644)
@@ -138,6 +140,8 @@ def _install(args: argparse.Namespace) -> int:
         for path in written:
             output.put(str(path))
         output.say("then: " + "; ".join(work.NEXT))
+        output.say("for programs that speak HTTP also: " + work.GATEWAY)
+        output.say("operators other than root: usermod -aG mbtd-operators NAME; clients: mbtd-clients")
     return exits.DONE
 
 
@@ -169,7 +173,7 @@ def _add_asking(commands: Any) -> None:
     console.add_argument("words", nargs="*", metavar="WORD", help="one command instead of a conversation")
     console.set_defaults(run=_console)
     top = commands.add_parser("top", help="rates, latencies, feed age and busiest accounts, live")
-    top.add_argument("--every", type=float, default=1.0, metavar="S", help="refresh this often")
+    top.add_argument("--every", type=seconds, default=1.0, metavar="S", help="refresh this often")
     top.add_argument("--once", action="store_true", help="print one sample and end")
     top.set_defaults(run=_top)
     metrics = commands.add_parser("metrics", help="the metrics as Prometheus text")
@@ -190,6 +194,7 @@ def _add_files(commands: Any) -> None:
         "--after", metavar="COMMAND", help="run this with the backup's path: the copy to another host"
     )
     backup.add_argument("--list", action="store_true", help="show the backups there are")
+    backup.add_argument("--settled", action="store_true", help=argparse.SUPPRESS)
     backup.set_defaults(run=_backup)
     restore = commands.add_parser("restore", help="put a backup in place of the state; the daemon must be stopped")
     restore.add_argument("backup", nargs="?", type=Path, metavar="BACKUP", help="the newest if not given")
@@ -205,6 +210,7 @@ def _add_files(commands: Any) -> None:
     verify.set_defaults(run=_verify)
     for parser in (backup, restore, verify):
         places = f"$STATE_DIRECTORY, ./var, {SERVICE_STATE}"
+        parser.set_defaults(on_files=True)
         parser.add_argument("--state", metavar="DIR", help=f"the state directory ({places})")
         parser.add_argument(
             "--backups", metavar="DIR", help=f"the backups' place (${BACKUP_VARIABLE}, STATE/backups)"

@@ -16,6 +16,7 @@ from mbtd.cli.base import (
     add_words,
     connect,
     flags,
+    seconds,
     show_list,
     show_one,
     take_words,
@@ -295,8 +296,23 @@ def _why(args: argparse.Namespace) -> int:
     if args.json:
         output.put_json(answer)
     else:
+        output.put(_in_words(answer))
         output.put(output.block(answer))
     return exits.DONE
+
+
+def _in_words(answer: dict[str, Any]) -> str:
+    """The answer for somebody who asked a question: sentences first, every number below them."""
+    lines = []
+    if order := answer.get("order"):
+        words = ("side", "qty", "symbol", "type", "time_in_force")
+        lines.append(
+            " ".join(output.plain(order[word]) for word in words if order.get(word)) + f": {order['status']}"
+        )
+    lines.append(output.plain(answer.get("explanation")))
+    for fill in answer.get("fills", ()):
+        lines.append(f"* {output.plain(fill['transaction_time'])[:23]}Z {output.plain(fill['explanation'])}")
+    return "\n".join([*lines, ""])
 
 
 def _add_order_flags(parser: argparse.ArgumentParser) -> None:
@@ -332,7 +348,7 @@ def add_order_commands(commands: Any) -> None:
         dest="verb", required=True, metavar="VERB"
     )
     place = verbs.add_parser("place", help="place an order: alice buy 10 SPY --limit 450.10")
-    place.add_argument("--wait", type=float, metavar="SECONDS", help="wait until the order has ended")
+    place.add_argument("--wait", type=seconds, metavar="SECONDS", help="wait until the order has ended")
     place.set_defaults(run=_place)
     preview = verbs.add_parser("preview", help="what an order would need and do, without placing it")
     preview.set_defaults(run=_preview)

@@ -148,13 +148,20 @@ def explain_refusal(error: RpcError) -> None:
 FINDING_COLUMNS = [("check", "check"), ("looked at", "looked_at"), ("result", "result")]
 
 
+def _shortened(lines: list[str], most: int = 3) -> str:
+    more = f" (and {len(lines) - most} more)" if len(lines) > most else ""
+    return "; ".join(lines[:most]) + more
+
+
 def findings(found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """The checks of ``mbtd verify`` as rows of a table."""
     return [
         {
             "check": each["check"],
             "looked_at": each["looked_at"],
-            "result": "ok" if each["ok"] else "; ".join(each["wrong"][:3]),
+            "result": "ok"
+            if each["ok"]
+            else _shortened([line for text in each["wrong"] for line in text.split("\n")]),
         }
         for each in found
     ]

@@ -84,7 +84,7 @@ class Admin:
             "admin.drain": self._drain,
             "admin.checkpoint": self._checkpoint,
             "admin.barrier": self._barrier,
-            "admin.backup": lambda session, asked: running.command(["backup"]),
+            "admin.backup": self._backup,
             "admin.verify": lambda session, asked: running.command(["verify"]),
             "admin.purge": lambda session, asked: retention.purge(running.core, dry_run=asked.dry_run),
             "user.erase": self._erase,
@@ -203,6 +203,11 @@ class Admin:
 
     async def _barrier(self, session: Session, asked: Any) -> Any:
         return {"seq": await barrier(self._on.core), "state": str(self._on.directory.absolute())}
+
+    async def _backup(self, session: Session, asked: Any) -> Any:
+        # Done here, since the command cannot open sockets that belong to systemd.
+        await barrier(self._on.core)
+        return await self._on.command(["backup", "--settled"])
 
     def _shutdown(self, session: Session, asked: Any) -> Any:
         self._on.shutdown()

@@ -6,7 +6,6 @@ Invariant: they read the state directory only, so the daemon goes on; one at a t
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 from typing import Any
 
@@ -26,7 +25,6 @@ async def run_beside(words: list[str], directory: str) -> dict[str, Any]:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "mbtd.cli", *words, "--state", directory, "--json",
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, stdin=asyncio.subprocess.DEVNULL,
-            env={**os.environ, "MBTD_SOCKET": os.path.join(directory, "mbtd.sock")},
         )  # fmt: skip
         out, err = await process.communicate()
     try:

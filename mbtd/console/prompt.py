@@ -45,7 +45,13 @@ class Prompt:
         out = io.StringIO()
         started = time.monotonic()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
-            more = self._interpreter.runsource(line, "<console>")
+            try:
+                more = self._interpreter.runsource(line, "<console>")
+            except SystemExit:
+                more = False
+                out.write("The prompt does not end the daemon; `shutdown` does\n")
+        if more:
+            out.write("The statement is not complete; it must stand on one line\n")
         text = out.getvalue()[:OUTPUT_MAX_CHARACTERS]
         return {"output": text, "more": more, "took_ms": round((time.monotonic() - started) * 1e3, 3)}
 

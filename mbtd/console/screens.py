@@ -24,12 +24,21 @@ def status_text(health: dict[str, Any]) -> str:
         f"  storage    {storage['state']}, event {storage['seq']}, on disk {storage['durable_seq']}, "
         f"longest commit {storage['commit_max_ms']:.1f} ms",
     ]
+    if feed.get("reason"):
+        lines.append(f"  feed       {feed['reason']}")
+    if problem := health.get("reference", {}).get("problem"):
+        lines.append(f"  reference  {problem}")
     marks = health.get("last", {})
     if marks:
         lines.append("  last good  " + ", ".join(f"{kind} {at[:16]}Z" for kind, at in marks.items()))
     for name, switch in health.get("switches", {}).items():
         for source, held in switch["sources"].items():
             lines.append(f"  SWITCH     {name} by {source} ({held['by']}) since {held['since'][:19]}Z: {held['why']}")
+    passed = [
+        f"{name} {seen['times']}x, last {seen['last'][:19]}Z" for name, seen in health.get("lately", {}).items()
+    ]
+    if passed:
+        lines.append("  since then " + "; ".join(passed))
     for reason in health["reasons"]:
         lines.append(f"  reason     {reason}: {RUNBOOK}/{reason}.md")
     return "\n".join(output.plain(line) for line in lines)

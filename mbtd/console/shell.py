@@ -54,17 +54,18 @@ class Shell:
         self._commands: dict[str, Callable[[list[str]], Any]] = {
             **{word: self._simple(method) for word, (method, _) in _SIMPLE.items()},
             "show": self._show,
-            "status": lambda words: client.call("health.get"),
+            "status": self._status,
             "switch": self._switch,
             "log-level": self._log_level,
             "kill": self._kill,
-            "checkpoint": lambda words: client.call("admin.checkpoint", truncate="truncate" in words),
-            "help": lambda words: None,
+            "checkpoint": self._checkpoint,
         }
 
     def run(self, line: str) -> int:
         """One line; the exit status of it."""
         try:
+            if any("\udc80" <= letter <= "\udcff" for letter in line):
+                raise Misspoken("the line is not valid UTF-8")
             if line.startswith("!"):
                 answer = self._client.call("admin.prompt", line=line[1:].strip())
                 output.put_json(answer) if self._json else output.put(answer["output"].rstrip("\n"))
@@ -72,8 +73,9 @@ class Shell:
             words = shlex.split(line)
             if not words:
                 return exits.DONE
-            if words[0] == "help":
-                output.put(help_text())
+            if words[0] in ("help", "quit", "exit"):
+                if words[0] == "help":
+                    output.put(help_text())
                 return exits.DONE
             command = self._commands.get(words[0])
             if command is None:
@@ -91,6 +93,11 @@ class Shell:
         except (ConnectionLost, TimeoutError) as error:
             output.say(f"mbtd: {error}")
             return exits.status_of(error) or exits.TRY_AGAIN
+
+    def give_up(self) -> None:
+        """Stop waiting for an answer that was interrupted; the daemon may still do what was asked."""
+        self._client.close()
+        output.say("interrupted")
 
     def _simple(self, method: str) -> Callable[[list[str]], Any]:
         def call(words: list[str]) -> Any:
@@ -111,7 +118,19 @@ class Shell:
             if len(words) != 2:
                 raise Misspoken("show account NAME")
             return self._client.call("admin.show", what="account", account=words[1])
+        if len(words) != 1:
+            raise Misspoken(f"show {words[0]} takes no more words")
         return self._client.call("admin.show", what=words[0])
+
+    def _status(self, words: list[str]) -> Any:
+        if words:
+            raise Misspoken("this command takes no words")
+        return self._client.call("health.get")
+
+    def _checkpoint(self, words: list[str]) -> Any:
+        if words not in ([], ["truncate"]):
+            raise Misspoken("checkpoint [truncate]")
+        return self._client.call("admin.checkpoint", truncate=bool(words))
 
     def _switch(self, words: list[str]) -> Any:
         if len(words) < 2 or words[0] not in SWITCHES or words[1] not in ("on", "off"):
@@ -190,14 +209,24 @@ def complete(line: str) -> list[str]:
             "quit",
         )
     else:
-        choices = {
-            "show": WHAT if len(before) == 1 else (),
-            "switch": SWITCHES if len(before) == 1 else ("on", "off") if len(before) == 2 else (),
-            "log-level": LEVELS,
-            "kill": ("client",),
-            "checkpoint": ("truncate",),
-        }.get(before[0], ())
+        following: dict[str, tuple[tuple[str, ...], ...]] = {
+            "show": (WHAT,),
+            "switch": (SWITCHES, ("on", "off")),
+            "log-level": (LEVELS,),
+            "kill": (("client",),),
+            "checkpoint": (("truncate",),),
+        }
+        places = following.get(before[0], ())
+        choices = places[len(before) - 1] if len(before) <= len(places) else ()
     return [choice for choice in choices if choice.startswith(start)]
+
+
+def _nth_choice(line: str, n: int) -> str | None:
+    """For readline: the ``n``-th choice; the only one with the space that a next word needs."""
+    choices = complete(line)
+    if len(choices) == 1 and complete(f"{line.rpartition(' ')[0]} {choices[0]} ".lstrip()):
+        choices = [choices[0] + " "]
+    return choices[n] if n < len(choices) else None
 
 
 def main(client: Client, words: list[str], as_json: bool) -> int:
@@ -218,20 +247,26 @@ def _converse(shell: Shell) -> int:
             history.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             readline.read_history_file(history)
         readline.set_completer_delims(" ")
-        readline.set_completer(lambda text, n: [*complete(readline.get_line_buffer()), None][n])
+        readline.set_completer(lambda text, n: _nth_choice(readline.get_line_buffer(), n))
         readline.parse_and_bind("tab: complete")
         output.say("mbtd console; help lists the commands, end with quit or Ctrl-D")
     status = exits.DONE
-    try:
-        while True:
+    while True:
+        try:
             line = input("mbtd> " if interactive else "").strip()
             if line in ("quit", "exit"):
                 break
             status = shell.run(line)
-    except EOFError:
-        pass
-    except KeyboardInterrupt:
-        status = exits.INTERRUPTED
+        except EOFError:
+            break
+        except KeyboardInterrupt:
+            # Ctrl-C drops a line, or stops waiting for an answer; it does not end the conversation.
+            status = exits.INTERRUPTED
+            if interactive:
+                output.say("")
+            shell.give_up()
+            if not interactive:
+                break
     if interactive:
         with contextlib.suppress(OSError):
             readline.set_history_length(HISTORY_LINES)

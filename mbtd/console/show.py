@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from actors.book.units import format_money
+from actors.book.units import format_money, format_qty
 from mbtd import limits as bounds
 from mbtd.config import Loaded, render
 from mbtd.core import Core
@@ -25,8 +25,10 @@ FRAMES_MAX = 32
 
 
 def accounts(core: Core, limit: int) -> Rows:
-    """Resident accounts, those with most live orders first."""
-    books = sorted(core.engine.books.values(), key=lambda book: (-len(book.orders), book.account_no))
+    """Resident accounts: those in quarantine, then those with most live orders."""
+    books = sorted(
+        core.engine.books.values(), key=lambda book: (not book.quarantined, -len(book.orders), book.account_no)
+    )
     names = {no: name for name, no in core.engine.house.names.items()}
     return [
         {
@@ -68,7 +70,7 @@ def account(core: Core, account_no: int) -> dict[str, Any]:
             }
             for no, order in sorted(book.orders.items())
         ],
-        "positions": [{"symbol": p.symbol, "qty": str(p.qty)} for _, p in sorted(book.positions.items())],
+        "positions": [{"symbol": p.symbol, "qty": format_qty(p.qty)} for _, p in sorted(book.positions.items())],
     }
 
 

@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from mbtd.gateway import account, data, events, orders, reference, sessions
+from mbtd.gateway import account, corporate, data, events, orders, reference, sessions
 from mbtd.gateway.endpoint import Answer, Daemon, Endpoint, Request
 from mbtd.gateway.errors import ApiError, malformed, unauthorized, unknown_outcome
 from mbtd.gateway.http import Exchange, Reply
@@ -32,6 +32,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     *account.ENDPOINTS,
     *reference.ENDPOINTS,
     *data.ENDPOINTS,
+    *corporate.ENDPOINTS,
     *events.ENDPOINTS,
     *sessions.ENDPOINTS,
 )

@@ -77,20 +77,6 @@ class Chain(Query, frozen=True, kw_only=True):
     page_token: Token | None = None
 
 
-class CorporateQuery(Query, frozen=True, kw_only=True):
-    """Which corporate actions."""
-
-    symbols: str | None = None
-    cusips: str | None = None
-    types: str | None = None
-    start: str | None = None
-    end: str | None = None
-    ids: str | None = None
-    limit: Annotated[int, Meta(ge=1, le=1_000)] = 100
-    page_token: Token | None = None
-    sort: Literal["asc", "desc"] = "asc"
-
-
 _STOCK_FEEDS: Final = frozenset({"iex", "sip", "delayed_sip", "otc", "boats", "overnight"})
 _OPTION_FEEDS: Final = frozenset({"indicative", "opra"})
 
@@ -269,41 +255,6 @@ async def exchanges(request: Request) -> Any:
     return EXCHANGES
 
 
-PLURALS: Final = {
-    "forward_split": "forward_splits", "reverse_split": "reverse_splits", "unit_split": "unit_splits",
-    "cash_dividend": "cash_dividends", "stock_dividend": "stock_dividends", "spin_off": "spin_offs",
-    "cash_merger": "cash_mergers", "stock_merger": "stock_mergers",
-    "stock_and_cash_merger": "stock_and_cash_mergers", "redemption": "redemptions", "name_change": "name_changes",
-    "worthless_removal": "worthless_removals", "rights_distribution": "rights_distributions",
-}  # fmt: skip
-
-
-async def corporate_actions(request: Request) -> Any:
-    """GET /v1/corporate-actions."""
-    given: CorporateQuery = request.query
-    types = words(given.types)
-    if types is not None and not PLURALS.keys() >= set(types):
-        raise invalid("types is invalid")
-    params: dict[str, Any] = {
-        "symbols": words(given.symbols),
-        "kinds": types,
-        "ids": words(given.ids),
-        "start": day(given.start, "start"),
-        "end": day(given.end, "end"),
-        "limit": given.limit,
-        "page_token": given.page_token,
-    }
-    params = {k: v if isinstance(v, list | int | str) else v.isoformat() for k, v in params.items() if v is not None}
-    try:
-        found = await request.ask("corporate_action.history", **params)
-    except ApiError as error:
-        if error.message != "endpoint not found":
-            raise
-        found = {"items": {}, "next_page_token": None}
-    page = {"corporate_actions": found["items"], "next_page_token": found["next_page_token"]}
-    return shape(s.CorporateActions, page)
-
-
 def _stock(path: str, handler: Any, query: type[Query], answer: Any, summary: str) -> Endpoint:
     return Endpoint(
         method="GET", path=f"/v2/stocks/{path}", handler=handler, query=query, answer=answer, summary=summary
@@ -336,6 +287,4 @@ ENDPOINTS: Final = (
     _option("bars", history("market.bars", "bars", s.BarPage, _OP), BarHistory, s.BarPage, "Past bars"),
     _option("snapshots", option_snapshots, SnapshotPage, s.OptionSnapshots, "Snapshots"),
     _option("snapshots/{underlying}", chain, Chain, s.OptionSnapshots, "A chain with its market"),
-    Endpoint(method="GET", path="/v1/corporate-actions", handler=corporate_actions, query=CorporateQuery,
-             answer=s.CorporateActions, summary="Corporate actions"),
 )  # fmt: skip

@@ -1,8 +1,4 @@
-"""Assets, contracts, calendar, clock, watchlists and announcements (alpaca-api §4.7–4.9).
-
-Known limit: announcements and corporate actions are those that the daemon knows; it is asked by
-``corporate_action.list``, and one without that method has none.
-"""
+"""Assets, contracts, calendar, clock and watchlists (alpaca-api §4.7–4.9)."""
 
 from __future__ import annotations
 
@@ -22,8 +18,6 @@ from mbtd.gateway.values import day as day_of
 NEW_YORK: Final = ZoneInfo("America/New_York")
 FIRST_DAY: Final = date(2000, 1, 1)
 LAST_DAY: Final = date(2035, 12, 31)
-WINDOW_MAX_DAYS: Final = 90
-_KINDS: Final = frozenset({"dividend", "merger", "spinoff", "split"})
 
 
 class AssetsQuery(Query, frozen=True, kw_only=True):
@@ -79,17 +73,6 @@ class SymbolBody(Body, frozen=True, kw_only=True):
     """One symbol."""
 
     symbol: str | None = None
-
-
-class AnnouncementsQuery(Query, frozen=True, kw_only=True):
-    """Which announcements."""
-
-    ca_types: str | None = None
-    since: str | None = None
-    until: str | None = None
-    symbol: str | None = None
-    cusip: str | None = None
-    date_type: Literal["declaration_date", "ex_date", "record_date", "payable_date"] | None = None
 
 
 # ── assets and contracts ─────────────────────────────────────────────────────────────────────────────────
@@ -307,50 +290,6 @@ async def delete_watchlist(request: Request) -> Any:
     await request.call("watchlist.delete", **_which(request))
 
 
-# ── announcements ────────────────────────────────────────────────────────────────────────────────────────
-
-
-async def announcements(request: Request) -> Any:
-    """GET /corporate_actions/announcements."""
-    given: AnnouncementsQuery = request.query
-    kinds = words(given.ca_types)
-    if kinds is None or not _KINDS.issuperset(kinds):
-        raise invalid("ca_types is invalid, it lists dividend, merger, spinoff or split")
-    since, until = day_of(given.since, "since"), day_of(given.until, "until")
-    if since is None or until is None:
-        raise invalid("invalid param: both since & until required")
-    if not timedelta(0) <= until - since <= timedelta(days=WINDOW_MAX_DAYS):
-        raise invalid("the window from since to until must be from 0 to 90 days")
-    params = {
-        "types": kinds,
-        "since": since.isoformat(),
-        "until": until.isoformat(),
-        "symbol": given.symbol,
-        "cusip": given.cusip,
-        "date_type": given.date_type,
-    }
-    found = await _known(request, "corporate_action.list", {k: v for k, v in params.items() if v is not None})
-    return shape(list[s.Announcement], found)
-
-
-async def announcement(request: Request) -> Any:
-    """GET /corporate_actions/announcements/{announcement_id}."""
-    found = await _known(request, "corporate_action.list", {"ids": [request.path["announcement_id"]]})
-    if not found:
-        raise not_found("announcement not found")
-    return shape(s.Announcement, found[0])
-
-
-async def _known(request: Request, method: str, params: dict[str, Any]) -> list[Any]:
-    try:
-        found = await request.ask(method, **params)
-    except ApiError as error:
-        if error.message == "endpoint not found":
-            return []
-        raise
-    return list(found["items"])
-
-
 _BY_ID, _BY_NAME = "/v2/watchlists/{watchlist_id}", "/v2/watchlists:by_name"
 ENDPOINTS: Final = (
     Endpoint(method="GET", path="/v2/assets", handler=assets, query=AssetsQuery, answer=list[s.Asset],
@@ -382,8 +321,4 @@ ENDPOINTS: Final = (
     ),
     Endpoint(method="DELETE", path=_BY_ID + "/{symbol}", handler=remove_from_watchlist, answer=s.Watchlist,
              summary="Remove a symbol"),
-    Endpoint(method="GET", path="/v2/corporate_actions/announcements", handler=announcements,
-             query=AnnouncementsQuery, answer=list[s.Announcement], summary="Announced corporate actions"),
-    Endpoint(method="GET", path="/v2/corporate_actions/announcements/{announcement_id}", handler=announcement,
-             answer=s.Announcement, summary="An announced corporate action"),
 )  # fmt: skip

@@ -21,7 +21,7 @@ from mbtd.jobs.marks import Marks
 from mbtd.jobs.verify import Report, verify
 from mbtd.journal import catch_up, open_front
 from mbtd.rpc.client import Client
-from mbtd.rpc.wire import ConnectionLost
+from mbtd.rpc.wire import DEFAULT_SOCKETS, SOCKET_VARIABLE, ConnectionLost, RpcRefusal
 from storage import backup as backups_of
 from storage.backup import BadBackup
 from storage.database import FILE_NAME
@@ -53,16 +53,15 @@ def _tell(args: argparse.Namespace, values: dict[str, Any]) -> None:
 
 def _settle(state: Path) -> str:
     """Have the store hold everything that was acknowledged: ask the daemon, or do it where none runs."""
-    socket = Path(os.environ.get("MBTD_SOCKET") or state / "mbtd.sock")
-    admin = socket.with_name("admin.sock")
-    for path in (admin, socket):
-        if path.exists():
+    named = (os.environ.get(SOCKET_VARIABLE), state / "mbtd.sock", *DEFAULT_SOCKETS)
+    for socket in (Path(each) for each in named if each):
+        for path in (socket.with_name("admin.sock"), socket):
             try:
                 with Client(path, timeout_s=BARRIER_S) as client:
                     answer = client.call("admin.barrier")
                 if os.path.realpath(answer["state"]) == os.path.realpath(state):
                     return "running"
-            except (ConnectionLost, OSError):
+            except (ConnectionLost, RpcRefusal, OSError):
                 continue
     with StateLock.acquire(state, wait_s=2.0):
         store = SqliteStore.open(state, take_epoch=False, ballast_bytes=0)
@@ -76,6 +75,17 @@ def _settle(state: Path) -> str:
         finally:
             store.close()
     return "stopped"
+
+
+def hand_over(*directories: Path) -> None:
+    """What root has made in a directory of another user belongs to that user, or the service could not use it."""
+    for directory in directories:
+        if os.geteuid() != 0 or not directory.is_dir():
+            continue
+        owner = directory.stat()
+        for path in directory.rglob("*"):
+            if owner.st_uid and path.lstat().st_uid == 0:
+                os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
 
 
 def backup(state: Path, backups: Path, args: argparse.Namespace) -> int:
@@ -92,7 +102,7 @@ def backup(state: Path, backups: Path, args: argparse.Namespace) -> int:
     if not (state / FILE_NAME).exists():
         return _fail(args, f"there is no state in {state}; name it with --state", exits.USAGE)
     try:
-        daemon = _settle(state)
+        daemon = "running" if args.settled else _settle(state)
         path, manifest = backups_of.make(
             state, backups, lambda copy: verify(copy).wrong, now=_now(), release=__version__
         )
@@ -105,6 +115,7 @@ def backup(state: Path, backups: Path, args: argparse.Namespace) -> int:
     gone = backups_of.prune(backups, args.keep, args.keep_weekly)
     hook = _run_hook(args.after, path) if args.after else ""
     Marks(state).set("backup", time.time())
+    hand_over(state, backups)
     _tell(
         args,
         {
@@ -151,6 +162,7 @@ def restore(state: Path, backups: Path, args: argparse.Namespace) -> int:
         return _fail(args, str(error), exits.DATA)
     except (StorageError, OSError) as error:
         return _fail(args, str(error), exits.STORAGE)
+    hand_over(state, backups)
     _tell(args, {"ok": report.ok, **msgspec.to_builtins(done), "wrong": report.wrong})
     return exits.DONE if report.ok else exits.DATA
 
@@ -165,6 +177,7 @@ def drill(state: Path, backups: Path, args: argparse.Namespace) -> int:
         return _fail(args, str(error), exits.STORAGE)
     if report.ok and state.is_dir():
         Marks(state).set("drill", time.time())
+        hand_over(state)
     _tell(args, {"ok": report.ok, **msgspec.to_builtins(done), "wrong": report.wrong})
     return exits.DONE if report.ok else exits.DATA
 
@@ -190,6 +203,7 @@ def verify_state(directory: Path, args: argparse.Namespace) -> int:
 def _mark(directory: Path) -> None:
     if (directory / "mbtd.lock").exists() and os.access(directory, os.W_OK):
         Marks(directory).set("verify", time.time())
+        hand_over(directory)
 
 
 def _show(report: Report, args: argparse.Namespace) -> None:

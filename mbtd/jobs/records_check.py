@@ -64,7 +64,7 @@ class _Told(Struct):
             self._fill(event, at)
         elif isinstance(event, e.ActivityBooked):
             self.activities[event.activity_no] = (at, event)
-        elif isinstance(event, e.PositionChanged):
+        elif isinstance(event, e.PositionChanged | e.PositionAdjusted):
             for use in event.closed:
                 self.lots[n, use.lot_no] = (seq, at, event.symbol, use)
         elif isinstance(event, e.DayEnded):

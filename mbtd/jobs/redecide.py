@@ -27,6 +27,7 @@ from actors.house.decide import Defaults
 from actors.inputs import (
     CommandInput,
     EraseInput,
+    HouseInput,
     ReferenceInput,
     Step,
     SwitchInput,
@@ -44,6 +45,7 @@ from mbtd.jobs.verify import _open as open_database
 from mbtd.journal import DIRECTORY
 from mbtd.market.assets import contracts_by_symbol
 from mbtd.market.calendar import TradeDays
+from mbtd.pasts import Pasts
 from mbtd.rates import rates_of
 from mbtd.seeds import partition_seed
 from storage.database import FILE_NAME
@@ -87,6 +89,7 @@ def redecide(directory: Path, recordings: tuple[Path, ...] = ()) -> Finding:
         return Finding(f"{NAME} ({note})", True, 0)
     engine, tape = _recorded(directory, recordings) if recordings else _served(directory)
     runner = _Again(engine, tape)
+    runner.know(Pasts(directory))
     try:
         for step in steps:
             runner.match(step)
@@ -150,6 +153,10 @@ class _Again:
         self._ready: list[Step] = []
         self.compared = 0
 
+    def know(self, pasts: Pasts) -> None:
+        """Where accounts' histories are read."""
+        self._engine.world.past = pasts
+
     def match(self, wanted: Step) -> None:
         """Bring the engine to this step and compare. Raises :class:`Differs`."""
         what = wanted.input
@@ -201,10 +208,13 @@ class _Again:
     def _restart(self) -> None:
         """What a start of the daemon does: a new board, the books as they are, the watches from the books."""
         old = self._engine
-        engine = Engine(old.seed, old.profiles, old.defaults, old.world.instruments.by_symbol.values())
+        world = old.world
+        known = world.instruments.by_symbol.values()
+        engine = Engine(old.seed, old.profiles, old.defaults, known, world.days, world.rates)
         engine.house, engine.seq, engine.input_seq = old.house, old.seq, old.input_seq
         engine.world.feed, engine.world.data_class = old.world.feed, old.world.data_class
-        engine.world.now, engine.world.describe = old.world.now, old.world.describe
+        engine.world.now, engine.world.describe = world.now, world.describe
+        engine.world.past = world.past
         engine.books = old.books
         show(engine)
         for account_no in sorted(engine.books):
@@ -223,6 +233,8 @@ class _Again:
                 switch(engine, what, wanted.at)
             case EraseInput():
                 erase_user(engine, what, wanted.at)
+            case HouseInput():
+                engine.house_command(what.command, wanted.at, what.envelope)
             case ReferenceInput():
                 engine.reference(what.instruments, wanted.at)
             case TimerInput():

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from hashlib import blake2b
-from uuid import UUID
 
 from msgspec import structs
 
-from actors.book.instruments import Instrument
+from actors.book.instruments import Instrument, named_asset_id
 from actors.book.osi import OptionSymbol, osi_fault, parse_osi
 from mbtd.market.calendar import Calendar, CalendarError
 from mbtd.market.contracts import contract_of
@@ -24,8 +22,7 @@ _STOCK = re.compile(r"[A-Z][A-Z0-9]{0,9}(?:[./-][A-Z0-9]{1,4})?\Z")
 
 def asset_id(symbol: str) -> str:
     """The deterministic UUID text of a symbol."""
-    digest = blake2b(symbol.encode(), digest_size=16, person=b"mbtd asset id").digest()
-    return str(UUID(bytes=digest, version=5))
+    return named_asset_id(symbol)
 
 
 def instrument_of(symbol: str, calendar: Calendar) -> Instrument:

@@ -15,7 +15,7 @@ from typing import Final, Literal
 from msgspec import Struct
 
 from actors.book.instruments import CONTRACT_SHARES, Deliverable, Instrument
-from actors.book.osi import OptionSymbol, format_osi
+from actors.book.osi import OptionSymbol, contract_name, format_osi
 from actors.book.units import QTY_PER_SHARE
 
 TickClass = Literal["cent", "penny", "standard"]
@@ -118,13 +118,3 @@ def contract_of(
         osi_date=option.date,
         trades_late=kind.trades_late,
     )
-
-
-_MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-
-
-def contract_name(underlying: str, option: OptionSymbol) -> str:
-    """Alpaca's name of a contract: ``AAPL Jun 20 2025 100 Call``."""
-    month, day = option.date // 100 % 100, option.date % 100
-    strike = f"{option.strike // 10_000}.{option.strike % 10_000:04d}".rstrip("0").rstrip(".")
-    return f"{underlying} {_MONTHS[month - 1]} {day:02d} {option.date // 10_000} {strike} {option.right.title()}"

@@ -32,6 +32,7 @@ from actors.book.view import (
 )
 from actors.market.days import window_start
 from actors.market.world import World
+from mbtd.records.action_lines import action_dues, coming_actions
 from mbtd.records.money_lines import date_text
 
 
@@ -160,7 +161,10 @@ def _own(book: Book, f: Figures, world: World, today: int) -> dict[str, Any]:
                 "receivable": format_money(x.money) if x.entitled else None,
             }
             for x in ledger.dividends
-        ],
+        ]
+        + [row for record in book.actions.values() for row in action_dues(record, world)],
+        "corporate_actions_to_come": coming_actions(book, world),
+        "reconcile_required": [record.ca_id for record in book.actions.values() if record.reconcile],
         "configuration": render_configuration(book),
     }
 
@@ -184,6 +188,11 @@ def render_configuration(book: Book) -> dict[str, Any]:
         "unsettled_sales": rules.unsettled_sales,
         "lot_method": rules.lot_method,
         "fee_mode": rules.fee_mode,
+        "fraction_long": rules.fraction_long,
+        "action_orders": rules.action_orders,
+        "order_size_rounding": rules.order_size_rounding,
+        "drip": rules.drip,
+        "nra_ppm": rules.nra_ppm,
     }
 
 

@@ -19,7 +19,7 @@ import msgspec
 from actors.book import events as e
 from actors.book.leg_ids import leg_id_of
 from actors.book.rules.matching.multileg import LEGS_MAX
-from actors.book.units import NS_PER_MS, format_money, format_price, format_qty, format_time
+from actors.book.units import NS_PER_MS, format_money, format_price, format_qty, format_scaled, format_time
 from mbtd.market.calendar import new_york_date
 
 TYPES: Final = frozenset(
@@ -42,6 +42,7 @@ TYPES: Final = frozenset(
         "DIVROC",
         "DIVTW",
         "DIVTXEX",
+        "DIVWH",
         "INT",
         "INTNRA",
         "INTPNL",
@@ -53,6 +54,7 @@ TYPES: Final = frozenset(
         "SPIN",
         "MA",
         "NC",
+        "REO",
         "REORG",
         "SC",
         "SSO",
@@ -116,7 +118,9 @@ def render_activity(row: tuple[Any, ...], account_id: str) -> dict[str, Any]:
     """One row of the activities table."""
     account_no, _, activity_id, activity_type, at, body = row
     event = msgspec.msgpack.decode(body, type=e.ActivityBooked)
-    return {
+    if event.activity_type == "FILL":
+        return _render_reinvested(activity_id, event, at, account_id)
+    shown = {
         "id": activity_id,
         "account_id": account_id,
         "activity_type": activity_type,
@@ -129,7 +133,37 @@ def render_activity(row: tuple[Any, ...], account_id: str) -> dict[str, Any]:
         "qty": format_qty(event.qty) if event.qty else None,
         "group_id": group_id_of(account_no, event.group_no) if event.group_no else None,
         "currency": "USD",
-        "status": "executed",
+        "status": event.status,
+    }
+    if event.ca_id:
+        shown["corporate_action_id"] = event.ca_id
+    if event.rate:
+        shown["per_share_amount"] = format_scaled(event.rate, 9)
+    if event.previous_no:
+        shown["previous_id"] = activity_id_of(account_no, event.previous_no, event.previous_at)
+    return shown
+
+
+def _render_reinvested(activity_id: str, event: e.ActivityBooked, at: int, account_id: str) -> dict[str, Any]:
+    """A dividend that bought shares, in the shape of a fill without an order."""
+    return {
+        "id": activity_id,
+        "account_id": account_id,
+        "activity_type": "FILL",
+        "activity_sub_type": event.activity_sub_type,
+        "transaction_time": format_time(at),
+        "type": "fill",
+        "price": format_price(event.price),
+        "qty": format_qty(event.qty),
+        "side": "buy" if event.qty > 0 else "sell",
+        "symbol": event.symbol,
+        "leaves_qty": "0",
+        "cum_qty": format_qty(event.qty),
+        "order_id": group_id_of(0, event.activity_no),
+        "order_status": "filled",
+        "net_amount": format_money(event.net_money),
+        "status": event.status,
+        "corporate_action_id": event.ca_id,
     }
 
 

@@ -55,6 +55,8 @@ def change_of(event: object, at: int) -> Change | None:
     if isinstance(event, e.PositionChanged):
         opened = event.opened.qty if event.opened is not None else 0
         return Change(at, event.net_money, event.symbol, opened - sum(use.qty for use in event.closed))
+    if isinstance(event, e.PositionAdjusted):
+        return Change(at, 0, event.symbol, event.qty_change)
     return None
 
 

@@ -15,6 +15,7 @@ from actors.book.state.book import Book
 from actors.book.units import average_price, format_money, format_price, format_qty, format_scaled, format_time
 from actors.house.state import HOUSE_NO, House
 from actors.inputs import Section, Step
+from mbtd.records.action_lines import ACTION_NAMES, action_fields
 from mbtd.records.money_lines import MONEY_NAMES, money_fields
 from mbtd.records.option_lines import OPTION_NAMES, option_fields
 from mbtd.records.structure_lines import STRUCTURE_NAMES, structure_fields
@@ -45,6 +46,7 @@ NAMES: dict[type, str] = {
     **MONEY_NAMES,
     **OPTION_NAMES,
     **STRUCTURE_NAMES,
+    **ACTION_NAMES,
 }
 
 
@@ -218,6 +220,8 @@ def _own_fields(event: Any, line: dict[str, Any]) -> None:
             line["net_amount"] = format_money(event.net_money)
         case e.OptionInstructed() | e.OptionWarned() | e.OptionAwaiting() | e.OptionAssigned():
             option_fields(event, line)
+        case e.CorporateActionApplied() | e.PositionAdjusted():
+            action_fields(event, line)
         case e.OrderCanceled() | e.OrderExpired():
             line["status"] = "canceled" if isinstance(event, e.OrderCanceled) else "expired"
             line["reason"] = event.reason

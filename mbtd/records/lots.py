@@ -53,7 +53,9 @@ class ClosedLot(Struct, frozen=True, array_like=True):
         return "long" if closed > anniversary else "short"
 
 
-def closed_lots(event: e.PositionChanged, order_no: int, n: int, seq: int, at: int) -> Iterator[ClosedLot]:
+def closed_lots(
+    event: e.PositionChanged | e.PositionAdjusted, order_no: int, n: int, seq: int, at: int
+) -> Iterator[ClosedLot]:
     """The rows of one event. ``order_no`` is that of the fill it belongs to, 0 for a booking."""
     for use in event.closed:
         yield ClosedLot(
@@ -68,7 +70,7 @@ def closed_lots(event: e.PositionChanged, order_no: int, n: int, seq: int, at: i
             order_no,
             n,
             seq,
-            event.lot_method,
+            event.lot_method if isinstance(event, e.PositionChanged) else "",
         )
 
 

@@ -154,8 +154,9 @@ def replacing_record(record: OrderRecord, event: e.OrderReplaced, at: int) -> Or
     """The record of the order that took another's place."""
     terms = event.terms
     status = "partially_filled" if terms.filled_qty else "new"
-    if record.resume_status == "held":
-        status = "held"
+    for waiting in ("held", "accepted"):
+        if waiting in (record.status, record.resume_status):
+            status = waiting
     return OrderRecord(terms, status, terms.filled_qty, terms.filled_money, at, replaces_id=record.terms.order_id)
 
 

@@ -104,7 +104,7 @@ class _Run:
         if isinstance(event, e.OrderAccepted):
             self._orders[account_no, order_no] = accepted_record(event, at)
             self._join(account_no, event)
-        elif isinstance(event, e.PositionChanged):
+        elif isinstance(event, e.PositionChanged | e.PositionAdjusted):
             self._position(account_no, event, n, seq, at)
         elif isinstance(event, e.DayEnded):
             self._rows.append(("days", (account_no, event.trade_date, at, _encode(event))))
@@ -167,7 +167,9 @@ class _Run:
                 record = _order_decoder.decode(row[_BODY])  # type: ignore[arg-type]
         return record
 
-    def _position(self, account_no: int, event: e.PositionChanged, n: int, seq: int, at: int) -> None:
+    def _position(
+        self, account_no: int, event: e.PositionChanged | e.PositionAdjusted, n: int, seq: int, at: int
+    ) -> None:
         filled_no, order_no = self._filled
         self._filled = (0, 0)
         for lot in closed_lots(event, order_no if filled_no == account_no else 0, n, seq, at):

@@ -116,9 +116,9 @@ class Client:
         try:
             connection.settimeout(self.timeout_s)
             connection.connect(str(self.path))
-        except PermissionError:
+        except PermissionError as error:
             connection.close()
-            raise
+            raise PermissionError(error.errno, error.strerror, str(self.path)) from None
         except OSError as error:
             connection.close()
             raise NoDaemon(f"no daemon at {self.path}: {error.strerror or error}") from error

@@ -8,13 +8,15 @@ roles come from the kernel's word on the peer (``SO_PEERCRED``), never from what
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import errno
 import os
 import socket
 import stat
 import struct
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import count
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
@@ -32,7 +34,10 @@ ALL_ROLES: Final[frozenset[Role]] = frozenset({"operator", "service", "trader", 
 _STRONGEST_FIRST: Final[tuple[Role, ...]] = ("operator", "service", "trader", "viewer")
 _CREDENTIALS: Final = struct.Struct("3i")
 _SO_PEERGROUPS: Final = 59
-_GROUPS_MAX_BYTES: Final = 4 * 4096
+_GROUPS_USUAL_BYTES: Final = 1024
+"""As much as Python's own ``getsockopt`` can take: 256 groups."""
+_GROUPS_MAX_BYTES: Final = 4 * 65_536
+"""As many groups as a process can be in."""
 _LISTEN_BACKLOG: Final = 512
 _NOBODY: Final[Mapping[int, Role]] = MappingProxyType({})
 _NOTHING: Final[Mapping[int, tuple[str, ...]]] = MappingProxyType({})
@@ -71,11 +76,20 @@ class Access(Struct, frozen=True, kw_only=True):
 def peer_credentials(peer: socket.socket) -> tuple[int, int, int, tuple[int, ...]]:
     """(uid, gid, pid, all gids) of the process that connected a Unix socket."""
     pid, uid, gid = _CREDENTIALS.unpack(peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
-    try:
-        raw = peer.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, _GROUPS_MAX_BYTES)
-    except OSError:
-        raw = b""
+    raw = _peer_groups(peer)
     return uid, gid, pid, (gid, *struct.unpack(f"{len(raw) // 4}I", raw))
+
+
+def _peer_groups(peer: socket.socket) -> bytes:
+    try:
+        return peer.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, _GROUPS_USUAL_BYTES)
+    except OSError as error:
+        if error.errno != errno.ERANGE:
+            return b""
+    room = ctypes.create_string_buffer(_GROUPS_MAX_BYTES)
+    length = ctypes.c_uint32(_GROUPS_MAX_BYTES)
+    asked = ctypes.CDLL(None).getsockopt(peer.fileno(), socket.SOL_SOCKET, _SO_PEERGROUPS, room, ctypes.byref(length))
+    return room.raw[: length.value] if asked == 0 else b""
 
 
 def bind_unix(path: Path, *, group: int | None = None) -> socket.socket:
@@ -144,7 +158,9 @@ class Server:
         *,
         limits: ServerLimits | None = None,
         allowed: frozenset[Role] = ALL_ROLES,
+        numbers: Iterator[int] | None = None,
     ) -> None:
+        """``numbers``: of connections; servers of one process share it, so that a number means one connection."""
         self._application = application
         self._access = access or Access()
         self._limits = limits or ServerLimits()
@@ -152,11 +168,13 @@ class Server:
         self._per_uid: Counter[int] = Counter()
         self._servers: list[asyncio.Server] = []
         self._bound: list[tuple[Path, int, int]] = []
-        self._numbers = 0
+        self._numbers = count(1) if numbers is None else numbers
         self._emptied: asyncio.Event | None = None
         self.connections: set[Connection] = set()
         self.refused = 0
         """Connections refused since the start, for metrics."""
+        self.slow_consumers = 0
+        """Connections cut off since the start because they did not read."""
 
     def configure(self, access: Access, limits: ServerLimits) -> None:
         """Use these for connections from now on; those that are open keep what they have."""
@@ -225,14 +243,13 @@ class Server:
         if refusal is not None or role is None:
             self.refused += 1
             return _refusal_line(refusal or make_error("not_permitted"))
-        self._numbers += 1
         self._per_uid[uid] += 1
         connection = Connection(
             self._application,
             Peer(uid, gid, pid, role, self._access.accounts_of(uid, gids) if role == "trader" else ()),
             asyncio.get_running_loop().time,
             self._limits.service if role == "service" else self._limits.client,
-            self._numbers,
+            next(self._numbers),
         )
         self.connections.add(connection)
         return connection
@@ -249,6 +266,7 @@ class Server:
 
     def _closed(self, connection: Connection) -> None:
         self.connections.discard(connection)
+        self.slow_consumers += connection.close_reason == "slow_consumer"
         uid = connection.peer.uid
         self._per_uid[uid] -= 1
         if not self._per_uid[uid]:

@@ -1,7 +1,7 @@
 """The methods that serve the gateway and the platform's backend, joined: one table beside the readers'.
 
 Invariant: only the operator and services may call them, except for market data, which answers everybody from the lane
-they are entitled to.
+they are entitled to, and what is known of corporate actions.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from mbtd.core import Core
 from mbtd.rpc.session import RequestId, Session
 from mbtd.service.calls import Calls
 from mbtd.service.contracts import Contracts
+from mbtd.service.corporate import Corporate
 from mbtd.service.credentials import Credentials, load_token_key
 from mbtd.service.desk import Desk, Handler
 from mbtd.service.lanes import Lanes, end_of_tape
@@ -26,7 +27,7 @@ from mbtd.service.updates import Updates
 from mbtd.service.watchlists import Watchlists
 from storage.history import History
 
-OPEN = ("quote.", "market.", "option.")
+OPEN = ("quote.", "market.", "option.", "corporate_action.")
 """Methods of these nouns answer every role."""
 
 
@@ -54,6 +55,7 @@ class Extension:
             credentials,
             self.calls,
             Watchlists(self.desk),
+            Corporate(self.desk),
             data,
             Contracts(self.desk, data),
             Ticks(self.desk, data, directory, spawn),

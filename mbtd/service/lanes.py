@@ -37,6 +37,9 @@ _CHUNK: Final = 1_000
 _BREATH_S: Final = 0.001
 _decode = msgspec.msgpack.Decoder(TapeMessage).decode
 WAITING_MAX: Final = 4_000_000
+SHOW_SHARE: Final = 50
+"""A second is shown in so many parts at most: all of it at once would hold the loop up for ten milliseconds."""
+SHOW_MIN: Final = 100
 
 
 class Shown:
@@ -75,12 +78,23 @@ class Lane(Protocol):
 class _Second:
     """What happened in one second of the tape."""
 
-    __slots__ = ("at", "others", "quotes")
+    __slots__ = ("at", "due", "others", "quotes")
 
     def __init__(self, at: int) -> None:
         self.at = at
         self.quotes: dict[str, Quote] = {}
         self.others: list[TapeMessage] = []
+        self.due: list[TapeMessage] | None = None
+        """What is still to be shown, the next one last, once its time has come."""
+
+    def take(self, share: int) -> list[TapeMessage]:
+        """The next messages to show: one part in ``share``, and never very few."""
+        if self.due is None:
+            self.due = [*self.others, *self.quotes.values()][::-1]
+        count = max(SHOW_MIN, (len(self.others) + len(self.quotes)) // share + 1)
+        found = self.due[: -count - 1 : -1]
+        del self.due[-count:]
+        return found
 
 
 class PresentLane:
@@ -152,7 +166,7 @@ class DelayedLane:
         self.waiting += earlier.waiting
         last = self._line[-1] if self._line else None
         for second in line:
-            if last is not None and second.at <= last.at:
+            if last is not None and second.at <= last.at and last.due is None:
                 last.others += second.others
                 last.quotes |= second.quotes
             else:
@@ -166,7 +180,7 @@ class DelayedLane:
             if self.begins_at is None:
                 self.begins_at = at * SECOND_NS
             second = line[-1] if line else None
-            if second is None or second.at < at:
+            if second is None or second.at < at or second.due is not None:
                 second = _Second(at)
                 line.append(second)
             if type(message) is Quote:
@@ -178,21 +192,23 @@ class DelayedLane:
                 self.waiting += 1
         while self.waiting > WAITING_MAX:
             gone = line.popleft()
-            size = len(gone.quotes) + len(gone.others)
+            size = len(gone.quotes) + len(gone.others) if gone.due is None else len(gone.due)
             self.waiting -= size
             self.dropped += size
 
     def advance(self, now: int) -> list[TapeMessage]:
-        """Show what has become old enough at ``now``; returns it, oldest first."""
+        """Show some of what has become old enough at ``now``, or all when it is late; returns it, oldest first."""
         until = (now - self.delay_ns) // SECOND_NS
         line = self._line
         out: list[TapeMessage] = []
         # A second is shown when it is over, so nothing in it is early.
         while line and line[0].at < until:
-            second = line.popleft()
-            self.waiting -= len(second.quotes) + len(second.others)
-            batch = [*second.others, *second.quotes.values()]
-            out += batch
+            second = line[0]
+            out += second.take(1 if second.at < until - 1 else SHOW_SHARE)
+            if second.due:
+                break
+            line.popleft()
+        self.waiting -= len(out)
         if out:
             self.apply(out)
         return out

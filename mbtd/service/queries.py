@@ -275,7 +275,9 @@ class Queries:
             if book is None or order is None:
                 found = why_ended(decode_order(row[_BODY]))
             else:
-                found = why_live(book, order, record_of(book, order), engine.world, engine.profiles)
+                present = self.world_of(session, account_no) is engine.world
+                record = record_of(book, order)
+                found = why_live(book, order, record, engine.world, engine.profiles, present=present)
             return found | {"fills": fills}
 
         self.answer_later(session, request_id, work)

@@ -36,7 +36,7 @@ _BODY = -1
 Place = tuple[int, int, int, int]
 """Where a row stands in the list of activities: time, bookings before fills, number, line of a fill."""
 _LAST: Final = 2**63 - 1
-_MONEY_KINDS: Final = ("pc", "ab")
+_MONEY_KINDS: Final = ("pc", "ab", "pa")
 EVENTS_MAX: Final = 50_000
 _SLICE: Final = 200
 """Points valued between two breaths of the loop."""
@@ -321,7 +321,7 @@ class Records:
             beyond = (page[-1][1], page[-1][2])
 
 
-_MoneyEvent = e.ActivityBooked | e.PositionChanged
+_MoneyEvent = e.ActivityBooked | e.PositionChanged | e.PositionAdjusted
 
 
 def _beyond(cursor: Place | None, source: int, descending: bool) -> tuple[int, int] | None:

@@ -90,7 +90,7 @@ class StructureQueries:
     # ── structures ──────────────────────────────────────────────────────────────────────────────────────
 
     def _list(self, session: Session, request_id: RequestId, book: Book, params: r.StructureList) -> None:
-        world, now = self._core.engine.world, self._core.now()
+        world, now = self._queries.world_of(session, book.account_no), self._core.now()
         token = _token(params.page_token)
         items = []
         if params.status != "closed" and not token:
@@ -133,7 +133,7 @@ class StructureQueries:
 
     def _get(self, session: Session, request_id: RequestId, book: Book, params: r.StructureGet) -> None:
         structure = find(book, params.structure_id)
-        world = self._core.engine.world
+        world = self._queries.world_of(session, book.account_no)
         if structure is None:
             account_no = book.account_no
             self._queries.answer_later(session, request_id, lambda: self._past(account_no, params.structure_id))

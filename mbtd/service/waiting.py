@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from actors.book.state.book import Order
-from actors.book.units import NS_PER_SECOND, average_price, format_money, format_price, format_qty, format_time
+from actors.book.units import (
+    NS_PER_SECOND,
+    average_price,
+    format_money,
+    format_price,
+    format_qty,
+    format_scaled,
+    format_time,
+)
 from mbtd.records.orders import OrderRecord
 
 Json = dict[str, Any]
@@ -13,35 +21,78 @@ Json = dict[str, Any]
 
 def wait_numbers(order: Order, found: Json, now: int) -> str:
     """The wait in a few sentences of numbers."""
-    buying = order.terms.side == "buy"
+    buying, terms = order.terms.side == "buy", order.terms
     side, other = ("ask", "bid") if buying else ("bid", "ask")
+    # A quote that is not of this moment is no present fact.
+    the, be = ("The last", "was") if found["reason"] in _NOT_LIVE else ("The", "is")
     parts = []
+    if "phase" in found:
+        parts.append(_session(order, found))
+    if terms.stop_price and order.triggered:
+        parts.append(f"Its stop of {format_price(terms.stop_price)} has been elected.")
     if "stop" in found:
         parts.append(_stop(found, buying))
-        if order.terms.limit_price:
-            parts.append(f"Its limit of {format_price(order.terms.limit_price)} counts from then on.")
+        if "mark" in found:
+            parts.append(_trail(order, found, buying))
+        if terms.limit_price:
+            parts.append(f"Its limit of {format_price(terms.limit_price)} counts from then on.")
         if found.get("far"):
-            parts.append(f"The {side} is {format_price(found['far'])} x {found['far_size']}.")
+            parts.append(f"{the} {side} {be} {format_price(found['far'])} x {found['far_size']}.")
     elif found.get("far") and "limit" in found:
         away = found["distance"]
         where = (
             f"{format_price(away)} away from" if away > 0 else "at" if away == 0 else f"{format_price(-away)} through"
         )
         parts.append(
-            f"The {side} is {format_price(found['far'])} x {found['far_size']}, {where} the limit of "
+            f"{the} {side} {be} {format_price(found['far'])} x {found['far_size']}, {where} the limit of "
             f"{format_price(found['limit'])}."
         )
     elif found.get("far"):
-        parts.append(f"The {side} is {format_price(found['far'])} x {found['far_size']}.")
+        parts.append(f"{the} {side} {be} {format_price(found['far'])} x {found['far_size']}.")
     if "stop" not in found:
         parts += _place(found, other, buying)
     if "collar" in found and found["reason"] == "collar":
         parts.append(f"It may not trade beyond {format_price(found['collar'])}.")
+    if found["reason"] == "max_slices":
+        ends = f" at {format_time(terms.expires_at)}" if terms.expires_at else ""
+        parts.append(f"It has taken all {found['max_slices']}; what is left ends with the order{ends}.")
+    if found.get("print_by"):
+        auction = _AUCTIONS.get(terms.time_in_force, "reopening")
+        parts.append(f"That is the {auction} auction; without a print by {format_time(found['print_by'])} it ends.")
     if found.get("until", 0) > now:
         parts.append(f"It waits until {format_time(found['until'])}.")
     if found.get("live_at"):
         parts.append(f"It is live in the market at {format_time(found['live_at'])}.")
     return " ".join((*parts, *_history(order, found)))
+
+
+_NOT_LIVE = frozenset(("feed_dead", "market_data_disabled", "no_live_quote", "stale"))
+_AUCTIONS = {"opg": "opening", "cls": "closing"}
+_PHASES = {
+    "pre": "It is the session before the open",
+    "post": "It is the session after the close",
+    "overnight": "It is the overnight session",
+    "closed": "The market is closed",
+}
+
+
+def _session(order: Order, found: Json) -> str:
+    """Which session it is, in which one the order trades, and when that begins."""
+    terms = order.terms
+    now = _PHASES.get(found["phase"], "It is the core session")
+    opens = f", which opens at {format_time(found['opens_at'])}" if found["opens_at"] else ""
+    if terms.extended_hours:
+        return f"{now}; the order waits for the next session."
+    hint = " (a limit order with extended_hours trades before and after it, too)"
+    return f"{now}; the order waits for the core session{opens}{hint}."
+
+
+def _trail(order: Order, found: Json, buying: bool) -> str:
+    """What a trailing stop follows, and how far behind."""
+    terms = order.terms
+    by = format_price(terms.trail_price) if terms.trail_price else f"{format_scaled(terms.trail_ppm, 4)} %"
+    best = "lowest" if buying else "highest"
+    return f"It trails the {best} price so far, {format_price(found['mark'])}, by {by}."
 
 
 def _stop(found: Json, buying: bool) -> str:
@@ -78,7 +129,9 @@ def _history(order: Order, found: Json) -> list[str]:
         looks = [entry.distance for entry in found["trace"] if entry.far]
         closest = min((*looks, *([found["distance"]] if "distance" in found else [])), default=0)
         missed = found["near_misses"]
-        text = f"It was looked at {times} time{_s(times)}, with {missed} near miss{'' if missed == 1 else 'es'}"
+        text = f"It was checked against the market {times} time{_s(times)}"
+        if missed:
+            text += f", {missed} of them near miss{'' if missed == 1 else 'es'} (within a tick, or too short)"
         parts.append(f"{text}; the closest of late was {format_price(closest)} away." if closest > 0 else f"{text}.")
     return parts
 
@@ -98,5 +151,8 @@ def end_numbers(record: OrderRecord) -> str:
     if record.filled_qty and not terms.legs:
         done += f" at {format_price(average_price(record.filled_money, record.filled_qty))} on average"
     price = f", with a limit of {format_price(terms.limit_price)}" if terms.limit_price and not terms.legs else ""
+    if terms.stop_price:
+        stop = "that was elected" if record.triggered else "that was not reached"
+        price += f", with a stop of {format_price(terms.stop_price)} {stop}"
     lived = max(0, ended_at - terms.submitted_at)
     return f"{done}{price}; it ended at {format_time(ended_at)}, {lived / NS_PER_SECOND:.3f} s after it was placed."

@@ -7,7 +7,7 @@ again; an explanation of a waiting order names the market's numbers, never only 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 from actors.book.events import Evidence
 from actors.book.explain import AUCTION_KINDS, PRINT_REASONS, elsewhere, reproduces, why_waiting
@@ -30,6 +30,10 @@ from mbtd.records.projection import FillRecord
 from mbtd.service.waiting import end_numbers, wait_numbers
 
 Json = dict[str, Any]
+_OF_THE_MARKET: Final = frozenset(
+    {"near", "far", "near_size", "far_size", "last", "distance", "theta", "quote_class", "queue_ahead"}
+)
+"""What of an explanation tells where the market stands."""
 
 
 def _price(value: int) -> str | None:
@@ -119,8 +123,17 @@ def _fill_numbers(record: FillRecord) -> str:
         since = v.inside_since if fill.reason == "inside" else v.dwell_since
         waited = (record.at - since) // 1_000_000 if since else 0
         return f"{done} against {quote}, after the market had stood there for {waited} ms."
-    paid = _share(v.theta_ppm)
-    return f"{done} against {quote}; that is {paid} of the way from the near to the far side."
+    if terms.legs:
+        return f"{done} against {quote}; that is {_share(v.theta_ppm)} of the way from the near to the far side."
+    far, name = (v.ask, "ask") if terms.side == "buy" else (v.bid, "bid")
+    better = far - fill.price if terms.side == "buy" else fill.price - far
+    if better > 0:
+        gain = format_money(value_money(better, fill.qty, v.multiplier))
+        return f"{done} against {quote}: {format_price(better)} better than the {name}, {gain} dollars in all."
+    if better < 0:
+        worse = format_price(-better)
+        return f"{done} against {quote}: {worse} beyond the {name}, as an order larger than the quote moves it."
+    return f"{done} against {quote}: at the {name}."
 
 
 def _evidence(v: Evidence, at: int) -> Json:
@@ -207,9 +220,16 @@ def _would(verdict: Verdict) -> str:
 # ── orders ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def why_live(book: Book, order: Order, record: OrderRecord, world: World, profiles: Profiles) -> Json:
-    """Why a live order has not filled (completely)."""
+def why_live(
+    book: Book, order: Order, record: OrderRecord, world: World, profiles: Profiles, *, present: bool = True
+) -> Json:
+    """Why a live order has not filled (completely); without ``present`` nothing that would tell today's market."""
     found = why_waiting(book, order, world, profiles)
+    note = ""
+    if not present:
+        found = {name: value for name, value in found.items() if name not in _OF_THE_MARKET}
+        found |= {"trace": [], "near_misses": 0, "evaluations": 0}
+        note = " Quotes come late to this account, so the market's numbers are left out."
     prices = ("near", "far", "last", "limit", "distance", "stop", "collar")
     numbers: Json = {name: format_price(found[name]) for name in prices if name in found}
     numbers |= {name: found[name] for name in ("near_size", "far_size", "queue_ahead") if name in found}
@@ -220,12 +240,12 @@ def why_live(book: Book, order: Order, record: OrderRecord, world: World, profil
         "order": render_order(record),
         "state": "waiting",
         "reason": reason,
-        "explanation": f"{SENTENCES.get(reason, reason)} {wait_numbers(order, found, world.now)}".strip(),
+        "explanation": f"{SENTENCES.get(reason, reason)} {wait_numbers(order, found, world.now)}".strip() + note,
         "quote_class": found.get("quote_class"),
         "numbers": numbers,
         "stands": found.get("level"),
-        "near_misses": found["near_misses"],
-        "evaluations": found["evaluations"],
+        "near_misses": found["near_misses"] if present else None,
+        "evaluations": found["evaluations"] if present else None,
         "last_evaluations": _runs(found["trace"]),
         "reserved": format_money(order.reserved_money),
     }

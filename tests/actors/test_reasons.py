@@ -52,6 +52,8 @@ PRODUCED_ELSEWHERE = {
         ),
         "in tests/money, where there is a calendar",
     ),
+    "invalid_corporate_action": "by the house, tests/corporate/test_announcing.py",
+    "corporate_action_not_found": "by the house, tests/corporate/test_announcing.py",
     "trading_disabled": "by a kill switch, tests/actors/test_switches.py",
     "new_orders_disabled": "by a kill switch, tests/actors/test_switches.py",
     **dict.fromkeys(

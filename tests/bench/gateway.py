@@ -4,12 +4,17 @@ Figures: ``rest_per_s`` (asked for: 100 free, 60 pro and 40 pro_plus clients, 2,
 ``rest_p99_ms``, ``stream_lag_p99_ms`` (age of a quote on arrival), ``processors`` (what each process used),
 ``order_p99_ratio`` (an order over the socket with the load to one without; anchor: without). Everything runs on this
 host, the load generator included.
+
+With ``--kills N`` the gateway is killed so often meanwhile, while ``PLACERS`` programs place orders through it and repeat
+each until it is answered; ``orders_lost`` and ``orders_doubled`` are counted over the socket afterwards, and
+``back_ms`` is how long nobody answered.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -19,9 +24,12 @@ from typing import Any
 from mbtd.rpc.client import Client
 from tests.bench.running import ROOT, BenchError, Child, StateDirectory, percentile
 from tests.gateway.running import Served
+from tests.gateway.test_limits import gateway_pid
+from tests.gateway.test_restart import Placer, placed
 
 CLIENTS = {"free": 100, "pro": 60, "pro_plus": 40}
 ORDERS_PER_S = 50
+PLACERS = 8
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--share", type=float, default=1.0, help="of the clients and subscribers")
     parser.add_argument("--streams", type=int, default=500)
     parser.add_argument("--quotes-per-s", type=int, default=20_000)
+    parser.add_argument("--kills", type=int, default=0, help="of the gateway, under the load")
     parser.add_argument("--state", type=Path, default=None, help="parent of the state directory")
 
 
@@ -74,6 +83,9 @@ def run(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
 
 
 def _measure(served: Served, arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    if arguments.kills:
+        yield from _killed(served, arguments)
+        return
     keys = {tier: _accounts(served, tier, max(1, int(n * arguments.share))) for tier, n in CLIENTS.items()}
     account = served.open("orders", cash="1000000000").name
     quiet = _orders(served, account, arguments.seconds)
@@ -83,6 +95,7 @@ def _measure(served: Served, arguments: argparse.Namespace) -> Iterator[dict[str
         "keys": keys,
         "streams": int(arguments.streams * arguments.share),
         "seconds": seconds,
+        "again": False,
     }
     with Child("tests.bench.gateway_load") as load:
         load.say(**order)
@@ -115,6 +128,56 @@ def _measure(served: Served, arguments: argparse.Namespace) -> Iterator[dict[str
             "anchor": name.replace("ratio", "without_load"), "anchor_value": round(without),
             "ratio": round(with_load / without, 2),
         }  # fmt: skip
+
+
+def _killed(served: Served, arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Kill the gateway again and again, and count what became of the orders."""
+    keys = {tier: _accounts(served, tier, max(1, int(n * arguments.share))) for tier, n in CLIENTS.items()}
+    placers = [Placer(served.open(f"placer {number}", cash="1000000000")) for number in range(PLACERS)]
+    order = {
+        "url": served.url, "keys": keys, "streams": int(arguments.streams * arguments.share),
+        "seconds": arguments.seconds, "again": True,
+    }  # fmt: skip
+    gaps: list[float] = []
+    with Child("tests.bench.gateway_load") as load:
+        load.say(**order)
+        load.hear()
+        for placer in placers:
+            placer.start()
+        for number in range(arguments.kills):
+            time.sleep(max(0.0, arguments.seconds / arguments.kills - (gaps[-1] if number else 0.0)))
+            old = gateway_pid(served)
+            since = time.monotonic()
+            os.kill(old, signal.SIGKILL)
+            while gateway_pid(served) in (0, old):
+                time.sleep(0.01)
+            served.wait_for_gateway()
+            gaps.append(time.monotonic() - since)
+        found = load.hear()
+    for placer in placers:
+        placer.going = False
+        placer.join(30)
+    lost = doubled = answered = unknown = 0
+    for placer in placers:
+        there = placed(served, placer.user.name)
+        answered += len(placer.answered)
+        lost += sum(order_id not in there.get(name, ()) for name, order_id in placer.answered.items())
+        doubled += sum(len(ids) > 1 for ids in there.values())
+        unknown += len(there.keys() - placer.answered.keys())
+    wrong = [text for placer in placers for text in placer.wrong]
+    kills = {"kills": len(gaps), "cut_off": found["lost"], "statuses": found["statuses"], "wrong": wrong}
+    yield {
+        "name": "orders_lost",
+        "value": lost,
+        "unit": "orders",
+        "answered": answered,
+        "unanswered": unknown,
+    } | kills
+    yield {"name": "orders_doubled", "value": doubled, "unit": "orders"}
+    gaps.sort()
+    yield {
+        "name": "back_ms", "value": round(percentile(gaps, 0.5) * 1e3), "max": round(gaps[-1] * 1e3), "unit": "ms"
+    }  # fmt: skip
 
 
 def _cpu_s(served: Served) -> dict[str, float]:

@@ -1,6 +1,7 @@
 """The load on the gateway: REST clients at their limits and stream subscribers, in a process of its own.
 
-Speaks lines of JSON: ``{"url", "keys": {tier: [[key, secret] …]}, "streams", "seconds"}`` in, the figures out. What is
+Speaks lines of JSON: ``{"url", "keys": {tier: [[key, secret] …]}, "streams", "seconds", "again"}`` in, the figures
+out; with ``again`` whoever is cut off comes back, and sends again what was not answered. What is
 sent is made ready beforehand and what comes is hardly looked at: on two processors the measuring must not be what is
 measured. Requests leave at evenly spaced moments and latency counts from the moment at which one should have left;
 a client whose last answer is missing waits for it, as one with a single connection does.
@@ -13,6 +14,7 @@ import json
 import resource
 import sys
 import time
+from collections.abc import Callable
 from functools import partial
 from typing import Any, cast
 
@@ -26,6 +28,7 @@ RATES = {"free": 1.0, "pro": 10.0, "pro_plus": 50.0}
 PATHS = ("/v2/account", "/v2/positions", "/v2/orders", "/v2/clock", "/v2/stocks/quotes/latest?symbols=SPY,AAPL")
 NAMES = ("SPY", "AAPL", "MSFT", "QQQ", "NVDA")
 WARM_S = 1.0
+RETRY_S, RETRY_MAX_S = 0.02, 30.0
 LAG_EVERY = 16
 _QUOTE = b"\xa1T\xa1q"
 _TIME = b"\xd7\xff"
@@ -42,13 +45,34 @@ class Figures:
         self.messages = 0
         self.frames = 0
         self.lost = 0
+        """Connections that ended before their time."""
+
+
+async def _come_back(address: tuple[str, int], client: Callable[[], asyncio.Protocol], end: float) -> None:
+    """Connect once more, as soon as somebody listens."""
+    loop = asyncio.get_running_loop()
+    while loop.time() < end:
+        try:
+            await loop.create_connection(client, *address)
+            return
+        except OSError:
+            await asyncio.sleep(RETRY_S)
 
 
 class Rest(asyncio.Protocol):
     """One client at its rate on one connection."""
 
-    def __init__(self, requests: list[bytes], rate: float, number: int, end: float, figures: Figures) -> None:
+    def __init__(
+        self,
+        requests: list[bytes],
+        rate: float,
+        number: int,
+        end: float,
+        figures: Figures,
+        again: tuple[str, int] | None,
+    ) -> None:
         self._requests = requests
+        self._again = again
         self._turn = number
         self._rate = rate
         self._end = end
@@ -61,9 +85,14 @@ class Rest(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        self._loop.call_at(self._due, self._send)
+        if self._waiting:
+            self._transport.write(self._requests[self._turn % len(self._requests)])
+        else:
+            self._loop.call_at(self._due, self._send)
 
     def _send(self) -> None:
+        if self._transport.is_closing():
+            return
         if self._due < self._end:
             self._turn += 1
             self._waiting = True
@@ -95,24 +124,39 @@ class Rest(asyncio.Protocol):
             self._loop.call_at(self._due, self._send)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._figures.lost += self._waiting
+        if self._due >= self._end:
+            return
+        self._figures.lost += 1
+        self._part = b""
+        if self._again is not None:
+            self._coming = asyncio.ensure_future(_come_back(self._again, lambda: self, self._end))
 
 
 class Stream(asyncio.Protocol):
     """One subscriber; the lag is the age of a frame's last quote on arrival."""
 
-    def __init__(self, key: list[str], symbols: list[str], figures: Figures, ready: asyncio.Event) -> None:
-        self._hello = [
+    def __init__(
+        self,
+        key: list[str],
+        symbols: list[str],
+        figures: Figures,
+        ready: asyncio.Event,
+        again: tuple[str, int] | None,
+    ) -> None:
+        self._words = [
             msgpack.packb({"action": "auth", "key": key[0], "secret": key[1]}),
             msgpack.packb({"action": "subscribe", "quotes": symbols}),
         ]
+        self._hello: list[bytes] = []
         self._figures = figures
+        self._again = again
         self._ready = ready
         self._measured = time.monotonic() + 1e9
         self.ended = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        self._hello = [*self._words]
         self._transport.write(
             b"GET /v2/sip HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
@@ -137,9 +181,13 @@ class Stream(asyncio.Protocol):
                 figures.lags.append(time.time() - (packed & (1 << 34) - 1) - (packed >> 34) / 1e9)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if not self.ended:
-            self._figures.lost += 1
         self._ready.set()
+        if self.ended:
+            return
+        self._figures.lost += 1
+        if self._again is not None:
+            loop = asyncio.get_running_loop()
+            self._coming = asyncio.ensure_future(_come_back(self._again, lambda: self, loop.time() + RETRY_MAX_S))
 
     def end(self) -> None:
         """Enough."""
@@ -158,14 +206,16 @@ async def run(order: dict[str, Any]) -> dict[str, Any]:
     """All clients for so long."""
     loop = asyncio.get_running_loop()
     host, _, port = order["url"].rpartition("/")[2].rpartition(":")
+    address = (host, int(port))
+    again = address if order["again"] else None
     figures = Figures()
     paid = order["keys"]["pro_plus"]
     streams = []
     for number in range(order["streams"]):
         ready = asyncio.Event()
         symbols = list(NAMES[: 1 + number % len(NAMES)])
-        made = partial(Stream, paid[number % len(paid)], symbols, figures, ready)
-        _, stream = await loop.create_connection(made, host, int(port))
+        made = partial(Stream, paid[number % len(paid)], symbols, figures, ready, again)
+        _, stream = await loop.create_connection(made, *address)
         streams.append(stream)
         await ready.wait()
     figures.messages = figures.frames = 0
@@ -178,8 +228,8 @@ async def run(order: dict[str, Any]) -> dict[str, Any]:
             number += 1
             login = f"Host: x\r\nAPCA-API-KEY-ID: {key[0]}\r\nAPCA-API-SECRET-KEY: {key[1]}\r\n\r\n"
             requests = [f"GET {path} HTTP/1.1\r\n{login}".encode() for path in PATHS]
-            client = partial(Rest, requests, RATES[tier], number, end, figures)
-            await loop.create_connection(client, host, int(port))
+            client = partial(Rest, requests, RATES[tier], number, end, figures, again)
+            await loop.create_connection(client, *address)
     await asyncio.sleep(end - loop.time() + 0.2)
     for stream in streams:
         stream.end()

@@ -148,6 +148,16 @@ def test_rate_is_what_was_asked_for() -> None:
     assert len(options) <= 30 * 200
 
 
+def test_a_busy_market_quotes_options_all_the_time() -> None:
+    """Its pieces are short, so that whoever makes them on a loop is never held up for long."""
+    fast = SyntheticMarket(7, START, SyntheticSettings(quotes_per_second=20_000))
+    fast.advance(START + SECOND)
+    messages = fast.advance(START + 3 * SECOND)
+    instants = {m.at for m in messages if isinstance(m, Quote) and len(m.symbol) > 6}
+    assert len(messages) > 10_000
+    assert len(instants) > 30  # of 400 pieces: an option is quoted anew only when its worth has moved
+
+
 def test_prices_go_on_after_a_restart() -> None:
     def mids(messages: list[TapeMessage]) -> dict[str, float]:
         return {m.symbol: (m.bid + m.ask) / 2 for m in messages if isinstance(m, Quote)}

@@ -8,6 +8,7 @@ from typing import get_args
 
 from actors.book.rules.admission.switches import SWITCHES
 from mbtd.market.feed import FeedStateName
+from mbtd.passing import PASSING
 
 ROOT = Path(__file__).parents[2]
 PAGES = {path.stem for path in (ROOT / "docs" / "runbook").glob("*.md")}
@@ -16,7 +17,8 @@ PAGES = {path.stem for path in (ROOT / "docs" / "runbook").glob("*.md")}
 def test_every_reason_of_health_has_a_page() -> None:
     said = set(re.findall(r'reasons\.append\("(\w+)"\)', (ROOT / "mbtd" / "health.py").read_text()))
     feeds = {f"feed_{state}" for state in get_args(FeedStateName) if state != "live"}
-    assert said | feeds | set(SWITCHES) | {"storage_full"} <= PAGES
+    others = {"storage_full", "draining", "disk_filling", "backup_old", "drill_old"}
+    assert said | feeds | set(SWITCHES) | set(PASSING) | others <= PAGES
 
 
 def test_every_alert_names_a_page_and_real_metrics() -> None:

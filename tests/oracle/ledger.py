@@ -60,7 +60,12 @@ class Ledger:
 
     def take(self, event: Any) -> None:
         """Post one event."""
+        if not isinstance(event, e.PositionAdjusted | e.CorporateActionApplied) and not getattr(event, "ca_id", ""):
+            # Cash that came and cost that went, less profit: an action makes and loses nothing.
+            assert self.balance.get("action", 0) == 0
         match event:
+            case e.PositionAdjusted():
+                self._adjusted(event)
             case e.ActivityBooked():
                 self._booked(event)
             case e.TradeBooked():
@@ -89,7 +94,25 @@ class Ledger:
             case e.OrderCanceled() | e.OrderExpired():
                 self._free(event.order_no)
 
+    def _adjusted(self, event: e.PositionAdjusted) -> None:
+        """What a corporate action left of a position: its cost moved, or became profit."""
+        before = self.qty(event.symbol)
+        assert event.qty == before + event.qty_change == sum(lot.qty for lot in event.lots)
+        assert event.basis_money == sum(lot.basis_money for lot in event.lots)
+        assert event.realized_money >= 0 or event.closed or event.realized_money == 0
+        profit = sum(use.proceeds_money - use.basis_money for use in event.closed)
+        assert not event.closed or profit == event.realized_money
+        cost = self.balance.get(f"cost {event.symbol}", 0)
+        self.post(f"cost {event.symbol}", "action", event.basis_money - cost)
+        self.post("action", "profit", event.realized_money)
+        self.lots[event.symbol] = [[lot.qty, Fraction(lot.basis_money, lot.qty)] for lot in event.lots if lot.qty]
+
     def _booked(self, event: e.ActivityBooked) -> None:
+        if event.ca_id:
+            income = event.activity_type in ("DIV", "DIVCGL", "DIVCGS", "DIVNRA", "INT")
+            self.post("cash", "income" if income else "action", event.net_money)
+            assert event.cash == self.balance["cash"]
+            return
         if event.activity_type.startswith("OP"):
             self._option(event)
             return
@@ -176,6 +199,7 @@ class Ledger:
             assert sum(use.qty for use in event.closed) == self.qty(event.symbol)
             self.post("owner", f"stock {event.symbol}", sum(use.basis_money for use in event.closed))
             self.lots[event.symbol] = []
+            self.post(f"cost {event.symbol}", "trades", -self.balance.get(f"cost {event.symbol}", 0))
             return
         symbol, qty, value = self._fill
         self._fill = None
@@ -186,6 +210,7 @@ class Ledger:
         assert event.qty == self.qty(symbol)
         assert event.cash == self.balance["cash"]
         assert event.net_money == (-value if qty > 0 else value)
+        self.post(f"cost {symbol}", "trades", event.basis_money - self.balance.get(f"cost {symbol}", 0))
         assert abs(event.basis_money - basis) <= 64
         assert abs(event.realized_money - profit) <= 64
         opened = event.opened.qty if event.opened is not None else 0
@@ -198,6 +223,7 @@ class Ledger:
         assert event.cash == self.balance.get("cash", 0)
         assert abs(event.realized_money - profit) <= 64
         assert abs(event.basis_money - basis) <= 64
+        self.post(f"cost {symbol}", "trades", event.basis_money - self.balance.get(f"cost {symbol}", 0))
 
     def _match(self, symbol: str, qty: int, unit: Fraction) -> Fraction:
         """First in, first out, in exact fractions; the profit of what this closes."""
@@ -294,6 +320,10 @@ def _apply(book: Any, event: Any) -> None:
             book.positions.pop(event.symbol, None)
             if event.qty:
                 book.positions[event.symbol] = (event.qty, event.basis_money)
+        case e.PositionAdjusted():
+            book.positions.pop(event.symbol, None)
+            if event.qty:
+                book.positions[event.symbol] = (event.qty, event.basis_money)
         case e.OrderCancelPending():
             order |= {"before": order["status"], "status": "pending_cancel", "cancel_at": event.effective_at}
         case e.OrderReplacePending():
@@ -302,7 +332,7 @@ def _apply(book: Any, event: Any) -> None:
         case e.OrderReplaced():
             del book.orders[event.order_no]
             status = "partially_filled" if event.terms.filled_qty else "new"
-            status = "held" if order["before"] == "held" else status
+            status = next((s for s in ("held", "accepted") if s in (order["before"], order["status"])), status)
             book.orders[event.terms.order_no] = _order(event.terms, status)
         case e.OrderReplaceRejected() if order is not None and order["status"] == "pending_replace":
             order |= {"status": order["before"], "before": "", "replace_at": 0}

@@ -7,6 +7,8 @@ import json
 import os
 import socket
 import stat
+import subprocess
+import sys
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -195,6 +197,22 @@ def test_supplementary_groups_of_the_peer_are_seen() -> None:
         uid, gid, pid, gids = peer_credentials(left)
     assert (uid, gid, pid) == (os.getuid(), os.getgid(), os.getpid())
     assert set(os.getgroups()) <= set(gids)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may put a process into groups")
+@pytest.mark.parametrize("count", [1, 255, 256, 257, 5_000])
+def test_a_peer_in_many_groups_is_in_each_of_them(tmp_path: Path, count: int) -> None:
+    wanted = list(range(70_000, 70_000 + count))
+    connect = "import socket,sys; s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); s.recv(1)"
+    with bind_unix(tmp_path / "s") as listener:
+        listener.setblocking(True)
+        words = [sys.executable, "-c", connect, str(tmp_path / "s")]
+        with subprocess.Popen(words, extra_groups=wanted) as child:
+            peer, _ = listener.accept()
+            with peer:
+                _, gid, pid, gids = peer_credentials(peer)
+    assert pid == child.pid
+    assert set(gids) == {gid, *wanted}
 
 
 async def test_stopping_does_not_wait_long_for_who_never_reads(tmp_path: Path) -> None:

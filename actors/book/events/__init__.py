@@ -17,6 +17,18 @@ from actors.book.events.accounts import (
     CommandRefused,
     MarketGapped,
 )
+from actors.book.events.actions import (
+    ActionEntry,
+    ActionLeg,
+    ActionPay,
+    ActionPrice,
+    AppliedAction,
+    ContractTerms,
+    CorporateAction,
+    CorporateActionAnnounced,
+    CorporateActionApplied,
+    PositionAdjusted,
+)
 from actors.book.events.base import (
     Fact,
     Lot,
@@ -146,6 +158,9 @@ Event = (
     | DividendAnnounced
     | DividendEntitled
     | DividendPaid
+    | CorporateActionAnnounced
+    | CorporateActionApplied
+    | PositionAdjusted
 )
 
 __all__ = [
@@ -156,13 +171,22 @@ __all__ = [
     "AccountQuarantined",
     "AccountRegistered",
     "AccountReset",
+    "ActionEntry",
+    "ActionLeg",
+    "ActionPay",
+    "ActionPrice",
     "ActivityBooked",
     "ApiKeyIssued",
     "ApiKeyRevoked",
+    "AppliedAction",
     "AssignmentDrawn",
     "BorrowRecalled",
     "CashViolated",
     "CommandRefused",
+    "ContractTerms",
+    "CorporateAction",
+    "CorporateActionAnnounced",
+    "CorporateActionApplied",
     "DayEnded",
     "DividendAnnounced",
     "DividendEntitled",
@@ -199,6 +223,7 @@ __all__ = [
     "OrderReplaceRejected",
     "OrderReplaced",
     "OrderTriggered",
+    "PositionAdjusted",
     "PositionChanged",
     "SettingsChanged",
     "SharesLocated",

@@ -73,6 +73,15 @@ class ActivityBooked(Fact, frozen=True, gc=False, array_like=True, tag="ab"):
     settles_on: int = 0
     """Settlement date, where it is not the same day."""
     status: str = "executed"
+    """``correct`` or ``canceled`` on a revision of a corporate action."""
+    ca_id: str = ""
+    """The corporate action that it is of."""
+    previous_no: int = 0
+    """``activity_no`` of the entry that it takes back, and"""
+    previous_at: int = 0
+    """when that was booked."""
+    rate: int = 0
+    """Billionths of a dollar a share, of a dividend."""
 
 
 class MarketGapped(Fact, frozen=True, gc=False, array_like=True, tag="mg"):

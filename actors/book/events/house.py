@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from actors.book.events.actions import CorporateActionAnnounced
 from actors.book.events.base import Fact
 
 
@@ -131,4 +132,5 @@ HouseEvent = (
     | WatchlistSaved
     | WatchlistDeleted
     | OfficialPriced
+    | CorporateActionAnnounced
 )

@@ -102,6 +102,8 @@ class OrderAccepted(Fact, frozen=True, gc=False, array_like=True, tag="oa"):
     """The structure whose legs it closes, rolls or adds to; 0 for none, and for one that opens a new one."""
     lot_choice: LotChoice | None = None
     """Tax lots that it closes; null: by the account's method."""
+    do_not_reduce: bool = False
+    """Cash dividends leave its prices alone."""
     structure_id: str = ""
     """The structure that it names, or that it opens when it fills; empty for none."""
 

@@ -142,3 +142,13 @@ class Settings(Struct, frozen=True, gc=False, array_like=True):
     """Which tax lots a closing takes: ``fifo``, ``lifo``, ``highest_cost`` or ``lowest_cost``."""
     fee_mode: str = "daily_aggregate"
     """``daily_aggregate`` or ``per_order``: what fees are rounded up to the cent for (§14)."""
+    fraction_long: str = "keep"
+    """What becomes of a fraction of a share in a corporate action: ``keep`` or ``cil`` (cash in lieu, §3)."""
+    action_orders: str = "finra_5330"
+    """What becomes of resting orders in one: ``finra_5330`` or ``cancel_all`` (§5)."""
+    order_size_rounding: str = "whole"
+    """Down to ``whole`` shares or to a ``round_lot``."""
+    drip: str = "off"
+    """``on``: cash dividends buy shares of their payer (§4.1)."""
+    nra_ppm: int = 0
+    """Withheld from dividends of a non-resident, as a share."""

@@ -13,7 +13,7 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from actors.book.events import Lot, OrderAccepted, StructureExit
+from actors.book.events import AppliedAction, Lot, OrderAccepted, StructureExit
 from actors.book.events.parts import Settings
 from actors.book.instruments import Instrument
 from actors.book.state.money import NOTHING, Money
@@ -234,6 +234,14 @@ class Book(Struct, array_like=True):
     exits: dict[int, StructureExit] = field(default_factory=dict)
     """Of structures that have any, by structure number; what they remember of the tape is in ``watch``, under minus
     that number."""
+    actions: dict[str, AppliedAction] = field(default_factory=dict)
+    """Corporate actions that concerned the account, by their ids."""
+    actions_through: int = 0
+    """The latest instant of one that was applied,"""
+    action_last: str = ""
+    """and the last of that instant."""
+    action_due: int = 0
+    """When the next of them pays, delivers or ends something; 0 for none."""
 
     def ledger(self) -> Money:
         """The money record; an empty one for an account that has none."""

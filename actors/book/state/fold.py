@@ -10,6 +10,7 @@ from typing import Any
 
 from actors.book.state.book import Book, Undo
 from actors.book.state.fold_account import ACCOUNT_FOLDS, Fold
+from actors.book.state.fold_actions import ACTION_FOLDS
 from actors.book.state.fold_money import MONEY_FOLDS
 from actors.book.state.fold_options import OPTION_FOLDS
 from actors.book.state.fold_orders import ORDER_FOLDS
@@ -35,10 +36,20 @@ SCALARS = (
     "money",
     "settings",
     "assigned_on",
+    "actions_through",
+    "action_last",
+    "action_due",
 )
 """Fields that a fold may assign; what a draft must save beside its undo list."""
 
-FOLDS: dict[type, Fold] = {**ACCOUNT_FOLDS, **ORDER_FOLDS, **MONEY_FOLDS, **OPTION_FOLDS, **STRUCTURE_FOLDS}
+FOLDS: dict[type, Fold] = {
+    **ACCOUNT_FOLDS,
+    **ORDER_FOLDS,
+    **MONEY_FOLDS,
+    **OPTION_FOLDS,
+    **STRUCTURE_FOLDS,
+    **ACTION_FOLDS,
+}
 
 
 def fold(book: Book, event: Any, at: int, undo: Undo | None = None) -> None:

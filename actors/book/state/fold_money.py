@@ -15,7 +15,7 @@ from actors.book.state.book import Book, Undo
 from actors.book.state.fold_account import Fold, first_sma
 from actors.book.state.fold_structures import drop_structures
 from actors.book.state.money import NOTHING, Money
-from actors.book.state.undo import drop
+from actors.book.state.undo import drop, put
 
 
 def set_money(book: Book, **changes: Any) -> None:
@@ -158,6 +158,9 @@ def _reset(book: Book, v: e.AccountReset, at: int, undo: Undo | None) -> None:
         for key in list(table):
             drop(table, key, undo)
     drop_structures(book, undo)
+    for ca_id, record in list(book.actions.items()):
+        put(book.actions, ca_id, replace(record, pays=()), undo)
+    book.action_due = 0
 
 
 def _announced(book: Book, v: e.DividendAnnounced, at: int, undo: Undo | None) -> None:

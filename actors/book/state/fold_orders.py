@@ -119,7 +119,9 @@ def _add_order(book: Book, terms: e.OrderAccepted, status: str, at: int, undo: U
 
 
 def _remember(book: Book, terms: e.OrderAccepted, at: int, undo: Undo | None) -> None:
-    put(book.recent, terms.client_key, terms.order_no << 25 | terms.fingerprint, undo)
+    if terms.client_key not in book.recent:
+        # An order that a corporate action adjusted goes on under its client id; a repeat is answered with the first.
+        put(book.recent, terms.client_key, terms.order_no << 25 | terms.fingerprint, undo)
     day = at // DAY_NS
     if day in book.first_of_day:
         return
@@ -317,7 +319,10 @@ def _replace_pending(book: Book, v: e.OrderReplacePending, at: int, undo: Undo |
 def _replaced(book: Book, v: e.OrderReplaced, at: int, undo: Undo | None) -> None:
     old = _end_order(book, v.order_no, "", undo)
     status = "partially_filled" if v.terms.filled_qty else "new"
-    _add_order(book, v.terms, "held" if old.resume_status == "held" else status, at, undo)
+    for waiting in ("held", "accepted"):
+        if waiting in (old.status, old.resume_status):
+            status = waiting
+    _add_order(book, v.terms, status, at, undo)
 
 
 def _replace_rejected(book: Book, v: e.OrderReplaceRejected, at: int, undo: Undo | None) -> None:

@@ -20,7 +20,7 @@ from mbtd.market.calendar import Calendar
 from mbtd.market.feed import FeedSink, FeedStatus
 from mbtd.market.synthetic.market import SyntheticMarket, SyntheticSettings
 
-_WAKE_SECONDS: Final = 0.025
+_WAKE_SECONDS_MAX: Final = 0.025
 _JUMP_NS: Final = 10 * NS_PER_SECOND
 
 
@@ -75,7 +75,7 @@ class SyntheticFeed:
                 self._begin_anew(sink, now, gap=not first)
             self._deliver(sink, now, first)
             first = False
-            await anyio.sleep(_WAKE_SECONDS)
+            await anyio.sleep(min(_WAKE_SECONDS_MAX, self._market.piece_ns / NS_PER_SECOND))
 
     def _begin_anew(self, sink: FeedSink, now: int, *, gap: bool) -> None:
         self._begun_at = now

@@ -30,13 +30,21 @@ from mbtd.market.synthetic.prices import PriceLevels, index_levels, to_cents
 from mbtd.market.synthetic.stocks import StockTape
 from mbtd.market.synthetic.universe import INDEXES, STOCKS
 
-_PIECE_NS: Final = 250 * NS_PER_MS
+_PIECES_NS: Final = tuple(ms * NS_PER_MS for ms in (250, 125, 50, 25, 10, 5))
+_PIECE_MESSAGES: Final = 100
+"""A piece is made in one go, on the loop of whoever reads: so many messages take about a millisecond."""
 _OPTION_SHARE: Final = 0.5
 _OPENING_QUOTES: Final = 400
-"""Contracts a piece that get their first quote, beside the asked rate: a chain opens within seconds."""
+"""Contracts a quarter second that get their first quote, beside the asked rate: a chain opens within seconds."""
 _MESSAGES_PER_EVENT: Final = 1.19
 _PHASE_ACTIVITY: Final = {"pre": 0.15, "core": 1.0, "post": 0.1, "overnight": 0.03, "closed": 0.0}
 _PHASE_SPREAD: Final = {"pre": 3.0, "core": 1.0, "post": 3.0, "overnight": 6.0, "closed": 1.0}
+
+
+def _piece_ns(quotes_per_second: int) -> int:
+    """The longest piece that is made without holding anybody up; whole seconds hold a whole number of each."""
+    fitting = (ns for ns in _PIECES_NS if quotes_per_second * ns <= _PIECE_MESSAGES * NS_PER_SECOND)
+    return next(fitting, _PIECES_NS[-1])
 
 
 class SyntheticSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -56,6 +64,8 @@ class SyntheticMarket:
         self.settings = settings or SyntheticSettings()
         if not 1 <= self.settings.quotes_per_second <= 1_000_000:
             raise ValueError("quotes_per_second must be between 1 and 1000000")
+        self.piece_ns = _piece_ns(self.settings.quotes_per_second)
+        """Messages are made for so much time at once; sessions begin and end between pieces."""
         self.calendar = Calendar(always_open=self.settings.sessions == "always")
         self._levels = PriceLevels(seed)
         self._listing = Listing(self._levels, self.calendar)
@@ -93,9 +103,9 @@ class SyntheticMarket:
         return found
 
     def _piece(self) -> None:
-        """Make the messages up to the next quarter second."""
+        """Make the messages up to the end of a piece."""
         start = self._piece_start
-        end = self._piece_start = start // _PIECE_NS * _PIECE_NS + _PIECE_NS
+        end = self._piece_start = start // self.piece_ns * self.piece_ns + self.piece_ns
         opening = start == self._start
         before = self._session
         while self._sessions.next_at <= start:
@@ -165,7 +175,8 @@ class SyntheticMarket:
             self._options.forget_prices()
         rate = self.settings.quotes_per_second * _OPTION_SHARE * activity
         self._option_budget = min(rate, self._option_budget + rate * (end - start) / NS_PER_SECOND)
-        unpriced = self._options.unpriced_quotes(at, spots, fear, _OPENING_QUOTES)
+        opening = max(1, _OPENING_QUOTES * self.piece_ns // _PIECES_NS[0])
+        unpriced = self._options.unpriced_quotes(at, spots, fear, opening)
         quotes = unpriced or self._options.due_quotes(at, spots, fear, int(self._option_budget))
         self._option_budget = max(0.0, self._option_budget - len(quotes))
         return found + quotes

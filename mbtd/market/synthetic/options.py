@@ -154,11 +154,12 @@ class OptionTape:
 
     def _publish(self, places: list[int], at: int, spots: Floats, fear: float, *, always: bool) -> list[TapeMessage]:
         found: list[TapeMessage] = []
+        if not places:
+            return found
         sizes = np.exp(0.9 * self._random.standard_normal((len(places), 2))).tolist()
         picks = self._random.random((len(places), 2)).tolist()
-        underlying = self._underlying.tolist()
         for place, size, (pick, which) in zip(places, sizes, picks, strict=True):
-            option, spot = self._options[place], float(spots[underlying[place]])
+            option, spot = self._options[place], float(spots[self._underlying[place]])
             if option.expires_at <= at:
                 continue
             worth, delta, point = value(

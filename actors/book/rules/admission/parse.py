@@ -151,6 +151,8 @@ def parse(action: PlaceOrder, instruments: Instruments) -> Parsed | Refusal:
         words = (*words, kind.name, exits, trail)
     if action.lots is not None or action.lot_method is not None:
         words = (*words, action.lot_method, action.lots)
+    if action.do_not_reduce:
+        words = (*words, "do_not_reduce")
     digest = blake2b(_encoder.encode(words), digest_size=4).digest()
     return Parsed(
         instrument, action.side, rule.type, time_in_force, qty, notional, prices[0], prices[1],

@@ -8,11 +8,11 @@ from __future__ import annotations
 from typing import Final
 
 FILLS: Final[dict[str, str]] = {
-    "take": "The order could trade when it met the market and took from the far side of the quote.",
-    "take_slice": "The rest of a market order took a further slice from the far side, a tick worse each time.",
+    "take": "The order could trade as soon as it met the market: it took what the other side of the quote offered.",
+    "take_slice": "The rest of a market order took a further slice of the other side, each a tick worse.",
     "queue": "Prints at the order's price used up everybody who stood before it in the queue, and then reached it.",
     "print_through": "A print went through the order's price, so everything at that price must have traded.",
-    "far_through": "The far side of the market came to the resting order's limit and stayed there long enough.",
+    "far_through": "The other side of the quote came to the resting order's limit and stayed there long enough.",
     "inside": "The limit stood far enough into the spread, for long enough, for somebody to come and meet it.",
     "auction_open": "The order took part in the official print of the opening auction.",
     "auction_close": "The order took part in the official print of the closing auction.",
@@ -25,7 +25,7 @@ WAITS: Final[dict[str, str]] = {
     "market_data_disabled": "Market data is switched off on this server; orders wait.",
     "no_live_quote": "There has been no live quote for the symbol since the feed subscribed to it.",
     "halted": "Trading in the symbol, or in the stock under the option, is halted.",
-    "session": "The order may not trade in this phase of the market; it waits for the next one.",
+    "session": "The order may not trade in this session of the market; it waits for the next one.",
     "feed_dead": "The market data feed is down; nothing fills until it is back.",
     "no_far_side": "Nobody quotes the side that the order needs.",
     "crossed": "The quote is crossed (bid above ask) and is not trusted.",
@@ -36,12 +36,12 @@ WAITS: Final[dict[str, str]] = {
     "queue_ahead": "The order stands at the best price; those who came before it must trade or leave first.",
     "dwell": "The market is at the limit; it must stay there a moment longer.",
     "reslice": "The rest of the order waits for the next quote after the last slice.",
-    "consumed": "This account has already taken what the far side shows.",
+    "consumed": "This account has already taken what the other side of the quote shows.",
     "collar": "The market has moved further than a market order may follow it.",
-    "max_slices": "A market order takes no more slices than its profile allows.",
+    "max_slices": "The market order has taken as many slices as its fill profile allows; the rest waits for its end.",
     "ssr": "Short sales of this stock must be above the bid today, so the order rests a tick above it.",
     "awaiting_print": "The order waits for the official print of its auction.",
-    "stop": "The stop has not been elected.",
+    "stop": "The stop has not been elected: the market has not reached it.",
     "held": "The order waits at the broker until the order it belongs to fills, or the orders before it have ended.",
 }
 ENDS: Final[dict[str, str]] = {

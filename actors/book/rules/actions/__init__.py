@@ -1,0 +1,1 @@
+"""What corporate actions do: pure rules on lots, contracts and orders."""

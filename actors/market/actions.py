@@ -1,0 +1,73 @@
+"""The corporate actions that the house knows, as the engine and the accounts look them up.
+
+Invariants: one entry an id, its newest version; entries are found by the securities they name. When an action
+happens follows from its date and the calendar alone: 20:00 New York on the calendar day before its date (§1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from actors.book.events.actions import CorporateAction, CorporateActionAnnounced
+from actors.book.units import NS_PER_SECOND
+from actors.market.days import Days
+
+_HALF_HOUR_NS: Final = 1_800 * NS_PER_SECOND
+ROLL_BEFORE_OPEN_NS: Final = 27 * _HALF_HOUR_NS
+"""From 20:00 New York on the evening before to the core session's open."""
+POST_BEFORE_OPEN_NS: Final = 11 * _HALF_HOUR_NS
+"""From 04:00 New York to the core session's open."""
+_SEQUENCE: Final = (
+    "name_change", "unit_split", "forward_split", "reverse_split", "stock_dividend", "spin_off", "cash_dividend",
+    "capital_gains_distribution", "rights_distribution",
+)  # fmt: skip
+"""Of actions on one instant; others come last."""
+
+
+def roll_at(days: Days, trade_date: int) -> int:
+    """When a trade date begins for corporate actions."""
+    return days.day(trade_date).core_opens_at - ROLL_BEFORE_OPEN_NS
+
+
+def post_at(days: Days, trade_date: int) -> int:
+    """When cash of a date is posted."""
+    return days.day(trade_date).core_opens_at - POST_BEFORE_OPEN_NS
+
+
+def sequence_of(action: CorporateAction) -> tuple[int, str]:
+    """Which of several actions of one instant comes first."""
+    rank = _SEQUENCE.index(action.type) if action.type in _SEQUENCE else len(_SEQUENCE)
+    return rank, action.ca_id
+
+
+class Actions:
+    """The table."""
+
+    __slots__ = ("begun_at", "by_id", "by_symbol", "late")
+
+    def __init__(self, known: Iterable[CorporateActionAnnounced] = ()) -> None:
+        self.by_id: dict[str, CorporateActionAnnounced] = {}
+        self.by_symbol: dict[str, dict[str, None]] = {}
+        self.begun_at: dict[str, int] = {}
+        """When the engine woke every account in memory for an action: later no order of before is left to look at."""
+        self.late: dict[str, int] = {}
+        """When actions became known that were announced, or changed, only after they had happened."""
+        for each in known:
+            self.put(each)
+
+    def __bool__(self) -> bool:
+        return bool(self.by_id)
+
+    def __iter__(self) -> Iterator[CorporateActionAnnounced]:
+        return iter(self.by_id.values())
+
+    def put(self, known: CorporateActionAnnounced) -> None:
+        """Take in an announcement; it replaces an earlier one of its id."""
+        ca_id = known.action.ca_id
+        old = self.by_id.get(ca_id)
+        for symbol in old.action.symbols if old is not None else ():
+            self.by_symbol[symbol].pop(ca_id, None)
+        self.by_id[ca_id] = known
+        for symbol in known.action.symbols:
+            self.by_symbol.setdefault(symbol, {})[ca_id] = None
