@@ -114,7 +114,9 @@ class Turns:
                 moved_position = True
                 continue
             order_no = getattr(event, "order_no", 0)
-            if order_no and order_no != armed:
+            if not order_no:
+                continue
+            if order_no != armed:
                 arm(book, order_no)
                 armed = order_no
             if kind is e.OrderReplaced:

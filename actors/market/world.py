@@ -118,7 +118,7 @@ class World:
         self.describe: Callable[[str], Instrument | None] | None = None
         """A pure function that describes a standard contract by its symbol alone; null for none."""
         self.turn = 0
-        """Number of the account's turn that is under way: until it ends nothing here moves. 0 outside of turns."""
+        """Number of the account's turn that is under way: until it ends no price moves. 0 outside of turns."""
         self.valued: dict[int, Any] = {}
         """What the margin rules last made of an account's positions: a cache of their own, never a fact."""
 

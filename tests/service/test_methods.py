@@ -20,7 +20,7 @@ ORDER_FIELDS = {
     "canceled_at", "failed_at", "replaced_at", "replaced_by", "replaces", "asset_id", "symbol", "asset_class",
     "notional", "qty", "filled_qty", "filled_avg_price", "order_class", "order_type", "type", "side",
     "position_intent", "time_in_force", "limit_price", "stop_price", "trail_percent", "trail_price", "hwm",
-    "extended_hours", "legs", "status", "reason", "profile",
+    "extended_hours", "legs", "status", "reason", "profile", "structure_id",
 }  # fmt: skip
 ACCOUNT_FIELDS = {
     "id", "account_number", "name", "user_id", "tier", "type", "status", "currency", "cash", "equity",

@@ -222,7 +222,7 @@ def test_an_exit_that_is_refused_leaves_the_orders_that_it_would_replace() -> No
     floor.wait(5)
     (refusal,) = triggers(floor)
     assert (refusal.by_order_no, refusal.reason) == (0, "wash_trade")
-    assert alone in floor.own.orders
+    assert list(floor.own.orders) == [alone, opening.order_no], "in the order in which they came"
     assert floor.own.reserved_money == before
     assert not floor.facts(e.OrderCanceled)
     check(floor)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from fractions import Fraction
 
 from msgspec import structs
 
 from actors.book import events as e
+from actors.book.actions.orders import follow_structures
+from actors.book.draft import Draft
 from actors.book.ids import derive_structure_id
 from actors.book.outcome import Closed, Placed
 from actors.book.rules.money.fees import fees_of
@@ -281,6 +284,17 @@ def test_fees_of_all_fills_stand_beside_the_profit() -> None:
     gone = render_ended(last, floor.now)
     assert Decimal(gone["net_pl"]) == Decimal(gone["gross_pl"]) - round(Decimal(last.total_fees_pico) / 10**12, 6)
     check(floor)
+
+
+def test_fees_stay_when_a_corporate_action_changes_the_legs() -> None:
+    floor = opened(qty="1")
+    before = floor.only.fees_pico
+    draft = Draft(floor.own, floor.now)
+    symbol = BY_WORD["C105"].symbol
+    follow_structures(draft, {symbol: (symbol, Fraction(2))}, floor.engine.world)
+    assert floor.only.qty_of(symbol) == -2 * QTY_PER_SHARE
+    assert floor.only.fees_pico == before > 0
+    draft.discard()
 
 
 def fills(floor: Floor) -> list[tuple[str, str, int]]:

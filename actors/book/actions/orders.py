@@ -156,7 +156,7 @@ def _follow(draft: Draft, old: Structure, becomes: dict[str, Becomes], world: Wo
         e.StructureChanged(
             old.structure_no, old.structure_id, "adjusted", underlying, called or old.name, left, net, realized,
             old.opened_at, old.net_money + net, old.realized_money + realized, old.premium_money, old.rolls,
-            old.broken, old.cover_qty, 0, old.rolled_by,
+            old.broken, old.cover_qty, 0, old.rolled_by, 0, old.fees_pico,
         )
     )  # fmt: skip
     if left and old.structure_no in book.exits:

@@ -27,6 +27,7 @@ from actors.book.structures.shape import cover_needed, free_cover, name_of, same
 from actors.book.units import divide_half_even
 from actors.market.world import World
 
+_CHANGED, _FILLED, _LEG_FILLED, _BOOKED = e.PositionChanged, e.OrderFilled, e.OrderLegFilled, e.TradeBooked
 _SETTLED = {"OPEXP": "expired", "OPEXC": "exercised", "OPASN": "assigned"}
 _RANK = ("adjusted", "reduced", "added", "expired", "exercised", "assigned", "leg_alone", "rolled", "opened")
 """Of several things that one turn did to a structure, the later one names the change."""
@@ -93,46 +94,34 @@ class _Run:
         self.delivered: dict[tuple[int, str], tuple[int, int]] = {}
 
     def run(self) -> None:
-        changed = {event.symbol for event in self.draft.events if type(event) is e.PositionChanged}
-        for no, structure in self.book.structures.items():
-            for leg in structure.legs:
-                if leg.symbol in changed:
-                    self._load(no)
-                    break
-        bookings = iter([event for event in self.draft.events if type(event) is e.TradeBooked])
-        order_no, settled, traded = 0, "", False
+        moves, bookings = self._moves()
         removed: list[_Part] = []
-        for event in self.draft.events:
-            kind = type(event)
-            if kind is e.OrderFilled or kind is e.OrderLegFilled:
-                order_no, settled, traded = event.order_no, "", True  # type: ignore[union-attr]
-            elif kind is e.ActivityBooked:
-                order_no, settled = 0, _SETTLED.get(event.activity_type, settled)  # type: ignore[union-attr]
-                if not event.activity_type.startswith("OP"):  # type: ignore[union-attr]
-                    settled = ""
-            elif kind is e.PositionChanged:
-                change: e.PositionChanged = event  # type: ignore[assignment]
-                qty, money = signed_change(change)
-                if change.symbol not in self.loose:
-                    owned = sum([legs[change.symbol][0] for legs in self.legs.values() if change.symbol in legs])
-                    self.loose[change.symbol] = change.qty - qty - owned
-                if order_no:
-                    terms = self.terms.get(order_no)
-                    if terms is None:
-                        terms = self.terms[order_no] = _terms(self.draft, order_no)
-                    booked = next(bookings, None) if traded else None
-                    fees_pico = sum([fee.pico for fee in booked.fees]) if booked is not None and booked.fees else 0
-                    traded = False
-                    self._trade(change.symbol, qty, money, fees_pico, terms)
-                elif settled and is_option_symbol(change.symbol):
-                    removed = self._place(change.symbol, qty, money, 0, 0)
-                    self._settle(removed, settled)
-                elif settled:
-                    self._deliver(change.symbol, qty, money, removed)
-                else:
-                    for part in self._place(change.symbol, qty, money, 0, 0):
-                        if part.structure_no:
-                            self._tally(part.structure_no).note("adjusted")
+        booked = 0
+        for change, order_no, settled, traded in moves:
+            symbol = change.symbol
+            qty, money = signed_change(change)
+            if symbol not in self.loose:
+                owned = 0
+                for legs in self.legs.values():
+                    if symbol in legs:
+                        owned += legs[symbol][0]
+                self.loose[symbol] = change.qty - qty - owned
+            if order_no:
+                fees_pico = 0
+                if traded and booked < len(bookings):
+                    for fee in bookings[booked].fees:
+                        fees_pico += fee.pico
+                    booked += 1
+                self._trade(symbol, qty, money, fees_pico, order_no)
+            elif settled and is_option_symbol(symbol):
+                removed = self._place(symbol, qty, money, 0, 0)
+                self._settle(removed, settled)
+            elif settled:
+                self._deliver(symbol, qty, money, removed)
+            else:
+                for part in self._place(symbol, qty, money, 0, 0):
+                    if part.structure_no:
+                        self._tally(part.structure_no).note("adjusted")
         for (no, symbol), (qty, money) in self.delivered.items():
             if qty:
                 self._place(symbol, qty, money, no, no)
@@ -142,6 +131,34 @@ class _Run:
                 tally.realized += money
         for no in sorted(self.tallies):
             self._emit(no, self.tallies[no])
+
+    def _moves(self) -> tuple[list[tuple[e.PositionChanged, int, str, bool]], list[e.TradeBooked]]:
+        """The turn's changes of positions, each with the order or settlement behind it and whether it is a fill's,
+        and the bookings of the fills. Loads the structures that hold what changed."""
+        moves: list[tuple[e.PositionChanged, int, str, bool]] = []
+        bookings: list[e.TradeBooked] = []
+        changed: set[str] = set()
+        order_no, settled, traded = 0, "", False
+        for event in self.draft.events:
+            kind = type(event)
+            if kind is _CHANGED:
+                changed.add(event.symbol)  # type: ignore[union-attr]
+                moves.append((event, order_no, settled, traded))  # type: ignore[arg-type]
+                traded = False
+            elif kind is _LEG_FILLED or kind is _FILLED:
+                order_no, settled, traded = event.order_no, "", True  # type: ignore[union-attr]
+            elif kind is _BOOKED:
+                bookings.append(event)  # type: ignore[arg-type]
+            elif kind is e.ActivityBooked:
+                order_no, settled = 0, _SETTLED.get(event.activity_type, settled)  # type: ignore[union-attr]
+                if not event.activity_type.startswith("OP"):  # type: ignore[union-attr]
+                    settled = ""
+        for no, structure in self.book.structures.items():
+            for leg in structure.legs:
+                if leg.symbol in changed:
+                    self._load(no)
+                    break
+        return moves, bookings
 
     def _load(self, no: int) -> None:
         self.legs[no] = {leg.symbol: (leg.qty, leg.basis_money) for leg in self.book.structures[no].legs}
@@ -160,7 +177,10 @@ class _Run:
 
     # ── one change of a position ────────────────────────────────────────────────────────────────────────
 
-    def _trade(self, symbol: str, qty: int, money: int, fees_pico: int, terms: e.OrderAccepted) -> None:
+    def _trade(self, symbol: str, qty: int, money: int, fees_pico: int, order_no: int) -> None:
+        terms = self.terms.get(order_no)
+        if terms is None:
+            terms = self.terms[order_no] = _terms(self.draft, order_no)
         option = is_option_symbol(symbol)
         target = terms.structure_no if self._is_open(terms.structure_no) else 0
         if not target and (option or terms.legs):

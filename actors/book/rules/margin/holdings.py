@@ -127,7 +127,7 @@ class _Kept(Struct, frozen=True):
     lines: dict[str, _Line]
     found: Valued
     turn: int
-    """The turn in which it was seen: within one no mark moves."""
+    """The turn in which it was seen: within one no price moves, though contracts may get to be known."""
 
 
 KEPT_MAX: Final = 256
@@ -141,8 +141,14 @@ def valued(book: Book, world: World, as_of_date: int, cash_money: int) -> Valued
     """
     kept: _Kept | None = world.valued.get(book.account_no)
     if kept is not None and kept.turn == world.turn:
-        positions, old = book.positions, kept.lines
-        new = [p for symbol, p in positions.items() if symbol not in old or old[symbol].position is not p]
+        positions, old, known = book.positions, kept.lines, world.instruments.by_symbol
+        new = [
+            position
+            for symbol, position in positions.items()
+            if (line := old.get(symbol)) is None
+            or line.position is not position
+            or line.instrument is not known.get(symbol)
+        ]
         if not new and len(positions) == len(old):
             held = kept.found.held
             if held.cash_money == cash_money and held.as_of_date == as_of_date:
@@ -173,9 +179,14 @@ def _anew(book: Book, world: World, kept: _Kept | None, as_of_date: int, cash_mo
     stock: dict[str, int] = {}
     long_money = short_money = 0
     for symbol, position in book.positions.items():
-        line = old.get(symbol)
-        if line is None or line.position is not position or not (still or _stands(line, symbol, world)):
-            line = _line(position, by_symbol.get(symbol), mark_of(symbol))
+        line, instrument = old.get(symbol), by_symbol.get(symbol)
+        if (
+            line is None
+            or line.position is not position
+            or line.instrument is not instrument
+            or not (still or line.mark == mark_of(symbol))
+        ):
+            line = _line(position, instrument, mark_of(symbol))
             if line is None:
                 return None
             same = False
@@ -207,10 +218,6 @@ def _anew(book: Book, world: World, kept: _Kept | None, as_of_date: int, cash_mo
         divided = tuple(divide(underlyings, stock, sides))
         held = Holdings(cash_money, underlyings, stock, tuple(options), as_of_date, divided)
     return _keep(book, world, lines, Valued(held, long_money, short_money))
-
-
-def _stands(line: _Line, symbol: str, world: World) -> bool:
-    return line.mark == world.mark(symbol) and line.instrument is world.instruments.by_symbol.get(symbol)
 
 
 def _underlyings(

@@ -52,7 +52,19 @@ class Priced(Struct, frozen=True):
 class Problem:
     """One group under one profile: all costs a contract, computed once."""
 
-    __slots__ = ("expiries", "group", "initial", "loan", "naked", "offsets", "paired", "profile", "scale", "uses")
+    __slots__ = (
+        "_served",
+        "expiries",
+        "group",
+        "initial",
+        "loan",
+        "naked",
+        "offsets",
+        "paired",
+        "profile",
+        "scale",
+        "uses",
+    )
 
     def __init__(self, profile: MarginProfile, group: Group, loan: Sequence[int], *, initial: bool = False) -> None:
         self.profile, self.group, self.initial = profile, group, initial
@@ -64,12 +76,18 @@ class Problem:
         self.uses: list[Use] = uses(profile, group, initial=initial) if group.lots else []
         self.offsets = profile.spreads == "all" or (group.european and not group.physical)
         self.paired = profile.naked == "formula"
+        self._served: dict[int, list[int]] = {}
 
     def placements(self, k: int) -> list[int]:
         """Expiries at which a long leg may be counted, the latest first."""
         if not self.offsets:
             return []
-        leg = self.group.longs[k]
-        if self.group.european and not self.profile.european_calendars:
-            return [e for e in self.expiries if e == leg.expiry]
-        return [e for e in reversed(self.expiries) if e <= leg.expiry]
+        expiry = self.group.longs[k].expiry
+        found = self._served.get(expiry)
+        if found is None:
+            if self.group.european and not self.profile.european_calendars:
+                found = [e for e in self.expiries if e == expiry]
+            else:
+                found = [e for e in reversed(self.expiries) if e <= expiry]
+            self._served[expiry] = found
+        return found

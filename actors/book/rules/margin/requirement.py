@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from actors.book.rules.margin.largest_loss import largest_loss, price_loss
 from actors.book.rules.margin.legs import MONEY_PER_PRICE, Group, Leg, OptionPosition, Underlying, groups
-from actors.book.rules.margin.pairing import NODES_MAX, QUICK_SHORT_LEGS, Pairing, Priced, Problem, price, solve
+from actors.book.rules.margin.pairing import QUICK_SHORT_LEGS, Pairing, Priced, Problem, nodes_for, price, solve
 from actors.book.rules.margin.profiles import PPM, MarginProfile
 from actors.book.rules.margin.stock import Requirement, divide_half_up, regulation_t_money
 from actors.book.rules.margin.stock import requirement as stock_requirement
@@ -150,10 +150,10 @@ class Requirements:
     was asked before. Bounded; the least recently used goes first.
     """
 
-    __slots__ = ("_answers", "_pairings", "_seen", "nodes_max", "size")
+    __slots__ = ("_answers", "_pairings", "_seen", "size")
 
-    def __init__(self, size: int = 4_096, nodes_max: int = NODES_MAX) -> None:
-        self.size, self.nodes_max = size, nodes_max
+    def __init__(self, size: int = 4_096) -> None:
+        self.size = size
         self._answers: OrderedDict[object, GroupRequirement] = OrderedDict()
         self._pairings: OrderedDict[object, Found] = OrderedDict()
         self._seen: dict[int, _Seen] = {}
@@ -177,7 +177,7 @@ class Requirements:
             return _stock_alone(profile, group)
         pairing_key = (profile, group.key(), as_of_date)
         known = None if fresh or brief else self._pairings.get(pairing_key)
-        answer, found = _requirement(profile, group, as_of_date, known, 0 if brief else self.nodes_max)
+        answer, found = _requirement(profile, group, as_of_date, known, 0 if brief else nodes_for(group))
         if known is None:
             _keep(self._answers, exact_key, answer, self.size)
             if not brief:

@@ -7,11 +7,15 @@ Invariant: an answer given here is the minimum of the integer program; where the
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from actors.book.rules.margin.legs import Group
 from actors.book.rules.margin.naked import Naked, pair
 from actors.book.rules.margin.payoff import LegAtExpiry, Worst, payoff_at, worst
 from actors.book.rules.margin.problem import Pairing, Priced, Problem
+
+_NEVER: Final = 1 << 62
+"""More than any requirement of one contract."""
 
 
 def spreads_alone(problem: Problem) -> Priced | None:
@@ -69,26 +73,33 @@ def _proves(problem: Problem, where: list[list[int]], points: dict[int, int]) ->
     ``where`` says which expiries each long leg may serve, the one that it serves first.
     """
     group, scale = problem.group, problem.scale
-    most = [0, 0]
-    least: list[int] = [-1, -1]
-    for leg, (whole, _) in zip(group.shorts, problem.naked, strict=True):
-        call = leg.call
-        at = points.get(leg.expiry)
-        if at is not None:
-            paid = (at - leg.strike if call else leg.strike - at) * scale
-            if paid > whole:
-                return False
-            if paid > most[call]:
-                most[call] = paid
-        if whole < least[call] or least[call] < 0:
-            least[call] = whole
-    if min(least) >= 0 and problem.paired and sum(most) > max(least) and not _pairs_prove(problem, points):
+    most_call = most_put = 0
+    least_call = least_put = _NEVER
+    for leg, costs in zip(group.shorts, problem.naked, strict=True):
+        whole, at = costs[0], points.get(leg.expiry)
+        if leg.call:
+            if whole < least_call:
+                least_call = whole
+            paid = (at - leg.strike) * scale if at is not None else 0
+            if paid > most_call:
+                most_call = paid
+        else:
+            if whole < least_put:
+                least_put = whole
+            paid = (leg.strike - at) * scale if at is not None else 0
+            if paid > most_put:
+                most_put = paid
+        if paid > whole:
+            return False
+    strangles = problem.paired and least_call < _NEVER and least_put < _NEVER
+    if strangles and most_call + most_put > max(least_call, least_put) and not _pairs_prove(problem, points):
         return False
-    for leg, served in zip(group.longs, where, strict=True) if len(problem.expiries) > 1 else ():
-        if len(served) > 1:
-            paid_at = [payoff_at(leg.call, leg.strike, points[e]) if e in points else 0 for e in served]
-            if paid_at[0] < max(paid_at):
-                return False
+    if len(problem.expiries) > 1:
+        for leg, served in zip(group.longs, where, strict=True):
+            if len(served) > 1:
+                paid_at = [payoff_at(leg.call, leg.strike, points[e]) if e in points else 0 for e in served]
+                if paid_at[0] < max(paid_at):
+                    return False
     return True
 
 
