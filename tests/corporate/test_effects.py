@@ -20,7 +20,7 @@ from actors.commands import (
     StopLoss,
     TakeProfit,
 )
-from actors.market.messages import Quote
+from actors.market.messages import Quote, Trade
 from mbtd.pricing.announced import with_dividends
 from mbtd.pricing.inputs import PricingInputs
 from mbtd.records.accounts import render_account
@@ -365,3 +365,25 @@ def test_models_know_announced_dividends() -> None:
     ]  # fmt: skip
     stage.go("2026-08-07 10:00")
     assert [known.amount for known in with_dividends(PricingInputs(), world).dividends["AAA"]] == [0.5]
+
+
+def test_a_trailing_stop_keeps_its_mark_over_a_new_name_and_ends_with_a_split() -> None:
+    stage, no = begun()
+    stage.order(no, "buy", "10")
+    trailing = {"side": "sell", "type": "trailing_stop", "trail_price": "5.00"}
+    place(stage, no, qty="4", **trailing)
+    place(stage, no, qty="3", limit_price="150.00", side="sell")
+    for number in (104, 108, 107):
+        stage.now += 1
+        stage.engine.tape(Trade("AAA", number * 10_000, 100, stage.now))
+    stage.announce(id="n", type="name_change", old_symbol="AAA", new_symbol="AAAD", process_date="2026-08-06")
+    stage.announce(**{**SPLIT, "symbol": "AAAD", "ex_date": "2026-08-07"})
+    night(stage)
+    orders = [order.terms for order in stage.book(no).orders.values()]
+    assert [(terms.symbol, terms.high_water_mark, terms.limit_price) for terms in orders] == [
+        ("AAAD", 1_080_000, 0), ("AAAD", 0, 1_500_000)
+    ]  # fmt: skip
+    assert stage.engine.world.mark("AAAD") == 1_070_000
+    stage.go("2026-08-06 20:01")
+    assert [event.reason for event in stage.events(no, e.OrderCanceled)] == ["corporate_action"]
+    assert live(stage, no) == [("new", 3, 1_500_000, 0)]
