@@ -47,6 +47,8 @@ def wait_numbers(order: Order, found: Json, now: int) -> str:
         )
     elif found.get("far"):
         parts.append(f"The {side} is {format_price(found['far'])} x {found['far_size']}.")
+    if "net_far" in found:
+        parts.append(_net(found))
     if "stop" not in found:
         parts += _place(found, other, buying)
     if "collar" in found and found["reason"] == "collar":
@@ -62,6 +64,17 @@ def wait_numbers(order: Order, found: Json, now: int) -> str:
     if found.get("live_at"):
         parts.append(f"It is live in the market at {format_time(found['live_at'])}.")
     return " ".join((*parts, *_history(order, found)))
+
+
+def _net(found: Json) -> str:
+    """What the legs cost together (a negative net is received), and how far that is from the limit."""
+    near, far = format_price(found["net_near"]), format_price(found["net_far"])
+    text = f"Its legs together stand at a net of {near} to {far}"
+    if "net_limit" not in found:
+        return f"{text}."
+    away = found["distance"]
+    where = f"{format_price(away)} away from" if away > 0 else "at" if away == 0 else f"{format_price(-away)} through"
+    return f"{text}, {where} the limit of {format_price(found['net_limit'])}."
 
 
 _AUCTIONS = {"opg": "opening", "cls": "closing"}
