@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from actors.book.view import figures
 from actors.commands import Deposit
 from mbtd.groups import GroupCutter
 from mbtd.market.bars import Bars
+from mbtd.records.accounts import render_account
 from mbtd.records.projection import project
 from mbtd.service import reads as r
 from mbtd.service.records import Records, present
@@ -102,3 +104,21 @@ async def test_the_running_day_counts_what_accrued_as_the_account_does(tmp_path:
     # Before the trade of the day its fee had not accrued; the two nights' interest had.
     assert minutes["equity"][0] == pytest.approx(daily["equity"][-2], abs=0.005)
     assert float(performance["return"]) == pytest.approx(equity / 1e11 - 1, abs=1e-6)
+
+
+def test_accrued_fees_and_interest_are_shown_apart_and_equity_counts_each_once() -> None:
+    bench = Bench("2026-08-03 10:00")
+    bench.quote("AAA", 100)
+    account = bench.account()
+    bench.order(account, "buy", "1500")
+    bench.go("2026-08-06 11:00")
+    bench.quote("AAA", 100)
+    bench.order(account, "sell", "1000")
+    shown = render_account(bench.book(account), "n1", "pro", bench.engine.world)
+    assert shown["accrued_fees"] == "2.27"
+    assert float(shown["accrued_interest"]) == pytest.approx(2 * 50_000 * 0.065 / 360, abs=1e-4)
+    parts = {
+        name: Decimal(shown[name]) for name in ("cash", "position_market_value", "accrued_fees", "accrued_interest")
+    }
+    owed = parts["accrued_fees"] + parts["accrued_interest"]
+    assert Decimal(shown["equity"]) == parts["cash"] + parts["position_market_value"] - owed
