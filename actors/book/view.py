@@ -141,7 +141,7 @@ def multiplier_of(book: Book, world: World, equity: int) -> int:
 def _intraday(world: World) -> bool:
     """Whether positions opened now still can be closed before the overnight requirement holds."""
     session = world.session
-    if session is None or session.phase in ("post", "overnight"):
+    if session is None or session.phase in ("post", "overnight", "closed"):
         return False
     return session.phase != "core" or world.now < session.core_closes_at - OVERNIGHT_TEST_NS
 
