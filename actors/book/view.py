@@ -283,19 +283,21 @@ def buying_power(book: Book, world: World) -> int:
 
 
 def withdrawable(book: Book, world: World) -> int:
-    """Money that can leave the account: settled, not reserved, and not needed by any requirement."""
+    """Money that can leave the account: settled, and not needed by any requirement, open order or distribution owed.
+
+    What orders reserve is buying power: a margin account needs half of it in money, or all where nothing is lent.
+    """
     f = figures(book, world)
     money = book.ledger()
-    settled = min(book.cash, settled_cash(book.cash, money, trade_date(world)))
-    free = settled - f.accrued_money - set_aside(book)
-    if book.type == "margin":
-        free = min(free, f.available_money, f.buying_power_money)
-    elif holds_options(book):
-        free = min(free, f.buying_power_money)
-    if book.type == "margin":
-        intraday = money.intraday
-        if intraday is not None:
-            free -= sum(d.money for d in intraday.deficits if not d.satisfied_on)
+    free = min(book.cash, settled_cash(book.cash, money, trade_date(world))) - f.accrued_money
+    if book.type == "cash":
+        free -= set_aside(book)
+        return max(0, min(free, f.buying_power_money) if holds_options(book) else free)
+    reserved = -(-book.reserved_money // min(f.multiplier, 2))
+    free = min(free, f.available_money - reserved, f.buying_power_money) - (set_aside(book) - book.reserved_money)
+    intraday = money.intraday
+    if intraday is not None:
+        free -= sum(d.money for d in intraday.deficits if not d.satisfied_on)
     return max(0, free)
 
 

@@ -7,7 +7,7 @@ import pytest
 from actors.book import events as e
 from actors.book.rules.reasons import Refusal
 from actors.book.state.book import Book
-from actors.book.view import buying_power, figures, sma
+from actors.book.view import buying_power, figures, sma, withdrawable
 from actors.commands import ConfigureAccount, Deposit, LocateShares, RecallBorrow, ResetAccount, Withdraw
 from tests.money.rig import DOLLAR, Bench, when
 
@@ -201,6 +201,19 @@ def test_a_short_squeeze_is_covered() -> None:
     assert {o.side for o in covers} == {"buy"}
     # 1,900 dollars carry 31 shares at 57 dollars each with a twentieth to spare.
     assert bench.book(account).positions["AAA"].qty == -31 * 10**9
+
+
+def test_open_orders_keep_half_of_their_value_from_being_withdrawn() -> None:
+    bench, account = opened()
+
+    def free() -> int:
+        return withdrawable(bench.book(account), bench.engine.world) // DOLLAR
+
+    bench.order(account, "buy", "100", "BBB", type="limit", limit_price="80.00")
+    assert free() == 5_999  # 10,000 less half of 8,000 and of a fee
+    # A short position asks 2,500 of the 10,000, whose own proceeds have not settled.
+    bench.order(account, "sell", "50")
+    assert free() == 3_499
 
 
 def test_sma_never_falls_with_the_market_and_counts_todays_trades() -> None:
