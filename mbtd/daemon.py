@@ -35,7 +35,7 @@ from mbtd.console.prompt import Prompt
 from mbtd.core import Core
 from mbtd.ending import on_callback_error, say, status_of
 from mbtd.entropy import SystemEntropy
-from mbtd.feeds import FeedRefused, make_feed, make_reference
+from mbtd.feeds import FeedRefused, go_on, make_feed, make_reference
 from mbtd.gateway_child import command as gateway_command
 from mbtd.gateway_child import keep_gateway
 from mbtd.interest import Interest
@@ -228,6 +228,7 @@ class Daemon:
             steps=recovered.steps,
             duration_ms=(self._clock.wall_ns() - started_at) // 1_000_000,
         )
+        go_on(self._feed, core.engine.world.now)
         await self._begin_market()
         # Cyclic garbage is rare here: everything that survived recovery is left out of every collection.
         gc.collect()

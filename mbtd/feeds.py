@@ -59,6 +59,14 @@ def _replay(config: Config) -> Feed:
     return ReplayFeed(recording, Calendar(), speed=float(config.market.speed))
 
 
+def go_on(feed: Feed, at: int) -> None:
+    """A recording goes on where the daemon had come to; every other market has gone on by itself."""
+    from mbtd.market.feeds.replay import ReplayFeed
+
+    if isinstance(feed, ReplayFeed):
+        feed.go_on(at)
+
+
 def _alpaca(config: Config) -> Feed:
     from mbtd.market.feeds.alpaca import AlpacaFeed, AlpacaSettings
     from mbtd.market.feeds.alpaca_link import LinkSettings

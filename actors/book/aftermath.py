@@ -159,7 +159,12 @@ def _book_trade(
             unpaid_lot,
             max([until for until, _ in draws]) if draws else 0,
             fees,
-            _sma_change(book, instrument, fill, opened, closed),
+            _sma_change(
+                book,
+                instrument,
+                value_money(fill.price, abs(opened), instrument.multiplier) if opened else 0,
+                value_money(fill.price, closed, instrument.multiplier) if closed else 0,
+            ),
             short,
             -opened if short and opened < 0 else 0,
             _day_trading(book, fill, *executed, day, world) if executed[0] else None,
@@ -172,16 +177,35 @@ def _book_trade(
     return opened != 0
 
 
-def _sma_change(
-    book: Book, instrument: Instrument, fill: e.OrderFilled | e.OrderLegFilled, opened: int, closed: int
-) -> int:
+def _sma_change(book: Book, instrument: Instrument, opening_money: int, closing_money: int) -> int:
     """Requirement of what was opened, and release of what was closed, on Regulation T's rates (§2.6)."""
     if book.type == "cash":
         return 0
-    opening = value_money(fill.price, abs(opened), instrument.multiplier) if opened else 0
-    closing = value_money(fill.price, abs(closed), instrument.multiplier) if closed else 0
-    change = closing - opening
+    change = closing_money - opening_money
     return divide_half_even(change, 2) if instrument.marginable and instrument.multiplier == 1 else change
+
+
+def book_delivery(draft: Draft, stock: Instrument, change: e.PositionChanged, net_money: int, world: World) -> None:
+    """Shares that an option moved at its strike settle, and count for SMA, as a trade of this date (§5.5)."""
+    day, book = world.day, draft.book
+    if day is None:
+        return
+    opened = change.opened.qty if change.opened is not None else 0
+    closed = sum(use.qty for use in change.closed)
+    draws: tuple[tuple[int, int], ...] = ()
+    settling = net_money
+    if book.type == "cash" and net_money < 0:
+        settling = 0
+        draws = settlement.draw(book.cash - net_money, book.ledger(), day.trade_date, -net_money)
+    opening_money = abs(net_money) * abs(opened) // (abs(opened) + closed)
+    draft.emit(
+        e.TradeBooked(
+            day.trade_date, stock.symbol, day.settles_on, settling, draws,
+            change.opened.lot_no if draws and change.opened is not None else 0,
+            max([until for until, _ in draws]) if draws else 0,
+            sma_money=_sma_change(book, stock, opening_money, abs(net_money) - opening_money), net_money=net_money,
+        )
+    )  # fmt: skip
 
 
 def _day_trading(

@@ -27,7 +27,7 @@ from actors.book.rules.matching.model import (
     reservation_ppm,
     theta_of,
 )
-from actors.book.rules.matching.multileg import evaluate_unit
+from actors.book.rules.matching.multileg import LegQuote, evaluate_unit, unit_quote
 from actors.book.rules.matching.profiles import Numbers, Profiles
 from actors.book.rules.matching.words import SENTENCES
 from actors.book.rules.trailing import high_water_mark, stop_now, trails
@@ -166,6 +166,7 @@ def why_waiting(book: Book, order: Order, world: World, profiles: Profiles) -> d
         return found | {"reason": "latency", "live_at": order.live_at}
     if terms.legs:
         found["quote_class"] = None
+        found |= _unit_numbers(order, world)
         return found | {"reason": reason or "not_marketable"}
     if reason == "awaiting_print":
         return found | {"reason": reason, "print_by": watch.due_at if watch is not None else 0}
@@ -185,6 +186,23 @@ def why_waiting(book: Book, order: Order, world: World, profiles: Profiles) -> d
         found["until"] = watch.due_at
         found["since"] = watch.cond_since or watch.inside_since
     return found | {"reason": reason if reason in SENTENCES else "not_marketable"}
+
+
+def _unit_numbers(order: Order, world: World) -> dict[str, Any]:
+    """The net that the legs make, positive paid and negative received; nothing while one has no far side."""
+    legs = []
+    for leg in order.terms.legs:
+        slot = world.board.slots.get(leg.symbol)
+        quote = slot.quote if slot is not None else None
+        buying = leg.side == "buy"
+        if quote is None or not (quote.ask if buying else quote.bid):
+            return {}
+        legs.append(LegQuote(leg.lots if buying else -leg.lots, quote.bid, quote.ask))
+    net = unit_quote(legs)
+    found: dict[str, Any] = {"net_near": net.near, "net_far": net.far}
+    if order.terms.type == "limit":
+        found |= {"net_limit": order.limit_price, "distance": net.far - order.limit_price}
+    return found
 
 
 def _market_numbers(order: Order, slot: Slot | None, watch: Watch | None, numbers: Numbers) -> dict[str, Any]:

@@ -87,6 +87,9 @@ def look(draft: Draft, world: World, profiles: Profiles, found: Figures | None =
         if state == "liquidating" and call.state != "call":
             reason = LARGE
         change(draft, state, f, world, reason, _due_at(world) if state == "call" else 0)
+    elif state == "call" and call.reason == REGULATION_T and f.excess_money < 0 and _due_at(world) < call.due_at:
+        # A maintenance call is due sooner; what Regulation T still asks then is looked at again at the day's end.
+        change(draft, state, f, world, MAINTENANCE, _due_at(world))
     if state == "liquidating":
         liquidate(draft, world, profiles)
 

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from msgspec import structs
 
 from actors.book import events as e
+from actors.book.aftermath import book_delivery
 from actors.book.draft import Draft
 from actors.book.instruments import Instrument
 from actors.book.rules.booking import book_value
@@ -45,7 +46,7 @@ def book_outcomes(draft: Draft, outcomes: Iterable[Outcome], world: World, booke
         for row, delivery in zip(rest, outcome.deliveries, strict=True):
             _activity(draft, row, outcome.reason, group_no, booked_for_at)
             if delivery.qty:
-                _deliver(draft, world.instruments.by_symbol[delivery.symbol], delivery)
+                _deliver(draft, world.instruments.by_symbol[delivery.symbol], delivery, world)
 
 
 def _activity(draft: Draft, row: Activity, reason: str, group_no: int, booked_for_at: int) -> None:
@@ -66,12 +67,15 @@ def _activity(draft: Draft, row: Activity, reason: str, group_no: int, booked_fo
     )
 
 
-def _deliver(draft: Draft, stock: Instrument, delivery: Delivery) -> None:
-    _move(draft, stock, delivery.qty, abs(delivery.net_money))
+def _deliver(draft: Draft, stock: Instrument, delivery: Delivery, world: World) -> None:
+    change = _move(draft, stock, delivery.qty, abs(delivery.net_money))
+    book_delivery(draft, stock, change, delivery.net_money, world)
 
 
-def _move(draft: Draft, instrument: Instrument, qty: int, value: int) -> None:
+def _move(draft: Draft, instrument: Instrument, qty: int, value: int) -> e.PositionChanged:
     """Change a position by a signed quantity that is worth ``value``; its activity has moved the cash."""
     book = draft.book
     change = book_value(book, instrument, qty > 0, abs(qty), value, 0, draft.at, 0)
-    draft.emit(structs.replace(change, net_money=0, cash=book.cash))
+    change = structs.replace(change, net_money=0, cash=book.cash)
+    draft.emit(change)
+    return change

@@ -144,7 +144,7 @@ def multiplier_of(book: Book, world: World, equity: int) -> int:
 def _intraday(world: World) -> bool:
     """Whether positions opened now still can be closed before the overnight requirement holds."""
     session = world.session
-    if session is None or session.phase in ("post", "overnight"):
+    if session is None or session.phase in ("post", "overnight", "closed"):
         return False
     return session.phase != "core" or world.now < session.core_closes_at - OVERNIGHT_TEST_NS
 
@@ -286,19 +286,22 @@ def buying_power(book: Book, world: World) -> int:
 
 
 def withdrawable(book: Book, world: World) -> int:
-    """Money that can leave the account: settled, not reserved, and not needed by any requirement."""
+    """Money that can leave the account: settled, and not needed by any requirement, open order or distribution owed.
+
+    What orders reserve is buying power: a margin account needs half of it in money, or all where nothing is lent.
+    """
     f = figures(book, world)
     money = book.ledger()
-    settled = min(book.cash, settled_cash(book.cash, money, trade_date(world)))
-    free = settled - f.accrued_money - set_aside(book)
-    if book.type == "margin":
-        free = min(free, f.available_money - payable_money(book), f.buying_power_money)
-    elif holds_options(book):
-        free = min(free, f.buying_power_money)
-    if book.type == "margin":
-        intraday = money.intraday
-        if intraday is not None:
-            free -= sum(d.money for d in intraday.deficits if not d.satisfied_on)
+    payable = payable_money(book) if book.action_due else 0
+    free = min(book.cash, settled_cash(book.cash, money, trade_date(world))) - f.accrued_money - payable
+    if book.type == "cash":
+        free -= book.reserved_money
+        return max(0, min(free, f.buying_power_money) if holds_options(book) else free)
+    reserved = -(-book.reserved_money // min(f.multiplier, 2))
+    free = min(free, f.available_money - reserved - payable, f.buying_power_money)
+    intraday = money.intraday
+    if intraday is not None:
+        free -= sum(d.money for d in intraday.deficits if not d.satisfied_on)
     return max(0, free)
 
 

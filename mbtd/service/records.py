@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from typing import Any, Final
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from actors.book import events as e
 from actors.book.state.book import Book
@@ -19,9 +20,9 @@ from actors.book.units import NS_PER_SECOND
 from actors.book.view import figures, position_money
 from actors.market.world import World
 from mbtd.market.bars import Bars
-from mbtd.market.calendar import Calendar, to_date
+from mbtd.market.calendar import Calendar, to_date, to_int
 from mbtd.records import activities as rows
-from mbtd.records.equity import CASH_FLOWS, Change, Holding, change_of, equity_back
+from mbtd.records.equity import CASH_FLOWS, Change, Holding, Owed, change_of, equity_back
 from mbtd.records.lots import ClosedLot, decode_lot, render_lot
 from mbtd.records.performance import Day, render_performance
 from mbtd.records.portfolio import BadRequest, Point, Span, Start, points, read_span, render_history
@@ -36,8 +37,9 @@ _BODY = -1
 Place = tuple[int, int, int, int]
 """Where a row stands in the list of activities: time, bookings before fills, number, line of a fill."""
 _LAST: Final = 2**63 - 1
-_MONEY_KINDS: Final = ("pc", "ab", "pa")
+_MONEY_KINDS: Final = ("pc", "ab", "pa", "tb", "ad")
 EVENTS_MAX: Final = 50_000
+_MONTH_DAYS: Final = 31
 _SLICE: Final = 200
 """Points valued between two breaths of the loop."""
 
@@ -58,11 +60,12 @@ class Present(Struct, frozen=True):
     """With what it is valued now."""
     bars: Bars | None = None
     """By which bars before; null for the market's own."""
+    owed: Owed = Owed()
 
 
 def present(book: Book, world: World, now: int, bars: Bars | None = None) -> Present:
     """What a later answer needs of a book."""
-    holdings, unrealized = {}, 0
+    holdings, unrealized, ledger = {}, 0, book.ledger()
     for symbol, position in book.positions.items():
         instrument = world.instruments.by_symbol.get(symbol)
         multiplier = instrument.multiplier if instrument is not None else 1
@@ -80,6 +83,7 @@ def present(book: Book, world: World, now: int, bars: Bars | None = None) -> Pre
         holdings,
         world.mark,
         bars,
+        Owed(ledger.fees, ledger.margin_interest - ledger.cash_interest),
     )
 
 
@@ -225,7 +229,7 @@ class Records:
         base_at = self._calendar.trading_day(span.first).overnight_opens_at
         base_at = max(base_at, span.from_at) if params.start is not None else base_at
         wanted = sorted({base_at, *starts.values(), *(point.at for point in moments)})
-        equity = await self._value(now, wanted, changes)
+        equity = await self._value(now, wanted, changes, span.from_at)
         ends = await self._ends(now, moments) if span.timeframe == "1D" else {}
         equities = [ends.get(p.trade_date, equity[p.at]) if span.timeframe == "1D" else equity[p.at] for p in moments]
         return render_history(
@@ -263,7 +267,10 @@ class Records:
             before = page[-1][1] if len(page) == MAX_ROWS else None
         return found
 
-    async def _value(self, now: Present, instants: Sequence[int], changes: Sequence[Change]) -> dict[int, int]:
+    async def _value(
+        self, now: Present, instants: Sequence[int], changes: Sequence[Change], since: int
+    ) -> dict[int, int]:
+        """Equity at each instant; ``changes`` are those after ``since``."""
         prices = PastPrices(now.bars or self._bars, now.mark, now.now)
         table = self._world.instruments.by_symbol
 
@@ -271,13 +278,22 @@ class Records:
             instrument = table.get(symbol)
             return instrument.multiplier if instrument is not None else 1
 
+        owed = structs.replace(now.owed, interest_at_first=await self._interest_at(now, since))
         found: dict[int, int] = {}
         for first in range(0, len(instants), _SLICE):
             part = instants[first : first + _SLICE]
-            values = equity_back(part, now.cash, now.holdings, changes, prices, multiplier_of)
+            values = equity_back(part, now.cash, now.holdings, changes, prices, multiplier_of, owed)
             found.update(zip(part, values, strict=True))
             await asyncio.sleep(0)
         return {at: value if at >= now.created_at else 0 for at, value in found.items()}
+
+    async def _interest_at(self, now: Present, at: int) -> int:
+        """Interest that was accrued and not posted at an instant; it is posted with the month."""
+        day = to_date(self._calendar.session_at(at).trade_date)
+        rows = await self._history.days(now.account_no, to_int(day - timedelta(days=_MONTH_DAYS)), to_int(day))
+        ends = [msgspec.msgpack.decode(row[_BODY], type=e.DayEnded) for row in rows]
+        past = [end.margin_interest - end.cash_interest for end in ends if end.at <= at]
+        return past[-1] if past else 0
 
     # ── performance ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -293,7 +309,7 @@ class Records:
         span = Span("1D", first, since, until)
         moments = points(span, self._calendar, now.created_at)
         changes = await self._changes(now, since)
-        equity = await self._value(now, sorted({since, *(p.at for p in moments)}), changes)
+        equity = await self._value(now, sorted({since, *(p.at for p in moments)}), changes, since)
         ends = await self._ends(now, moments)
         days, before = [], since
         for point in moments:
@@ -321,7 +337,7 @@ class Records:
             beyond = (page[-1][1], page[-1][2])
 
 
-_MoneyEvent = e.ActivityBooked | e.PositionChanged | e.PositionAdjusted
+_MoneyEvent = e.ActivityBooked | e.PositionChanged | e.PositionAdjusted | e.TradeBooked | e.DayEnded
 
 
 def _beyond(cursor: Place | None, source: int, descending: bool) -> tuple[int, int] | None:

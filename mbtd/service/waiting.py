@@ -49,6 +49,8 @@ def wait_numbers(order: Order, found: Json, now: int) -> str:
         )
     elif found.get("far"):
         parts.append(f"{the} {side} {be} {format_price(found['far'])} x {found['far_size']}.")
+    if "net_far" in found:
+        parts.append(_net(found))
     if "stop" not in found:
         parts += _place(found, other, buying)
     if "collar" in found and found["reason"] == "collar":
@@ -67,6 +69,19 @@ def wait_numbers(order: Order, found: Json, now: int) -> str:
 
 
 _NOT_LIVE = frozenset(("feed_dead", "market_data_disabled", "no_live_quote", "stale"))
+
+
+def _net(found: Json) -> str:
+    """What the legs cost together (a negative net is received), and how far that is from the limit."""
+    near, far = format_price(found["net_near"]), format_price(found["net_far"])
+    text = f"Its legs together stand at a net of {near} to {far}"
+    if "net_limit" not in found:
+        return f"{text}."
+    away = found["distance"]
+    where = f"{format_price(away)} away from" if away > 0 else "at" if away == 0 else f"{format_price(-away)} through"
+    return f"{text}, {where} the limit of {format_price(found['net_limit'])}."
+
+
 _AUCTIONS = {"opg": "opening", "cls": "closing"}
 _PHASES = {
     "pre": "It is the session before the open",

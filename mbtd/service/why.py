@@ -14,7 +14,7 @@ from actors.book.explain import AUCTION_KINDS, PRINT_REASONS, elsewhere, reprodu
 from actors.book.ids import derive_fill_id
 from actors.book.rules.matching.model import Verdict
 from actors.book.rules.matching.profiles import Profiles
-from actors.book.rules.matching.words import SENTENCES
+from actors.book.rules.matching.words import sentence
 from actors.book.state.book import Book, Order
 from actors.book.units import (
     format_money,
@@ -31,7 +31,19 @@ from mbtd.service.waiting import end_numbers, wait_numbers
 
 Json = dict[str, Any]
 _OF_THE_MARKET: Final = frozenset(
-    {"near", "far", "near_size", "far_size", "last", "distance", "theta", "quote_class", "queue_ahead"}
+    {
+        "near",
+        "far",
+        "near_size",
+        "far_size",
+        "last",
+        "distance",
+        "theta",
+        "quote_class",
+        "queue_ahead",
+        "net_near",
+        "net_far",
+    }
 )
 """What of an explanation tells where the market stands."""
 
@@ -84,7 +96,7 @@ def receipt(record: FillRecord, profiles: Profiles) -> Json:
     v, buying = fill.evidence, terms.side == "buy"
     same, verdict = reproduces(terms, fill, record.at, profiles)
     out = render_fill(record)
-    out["explanation"] = f"{SENTENCES.get(fill.reason, fill.reason)} {_fill_numbers(record)}"
+    out["explanation"] = f"{sentence(fill.reason) or fill.reason} {_fill_numbers(record)}"
     out["evidence"] = _evidence(v, record.at)
     out["decision"] = _decision(record)
     out["reproduced"] = same
@@ -230,7 +242,7 @@ def why_live(
         found = {name: value for name, value in found.items() if name not in _OF_THE_MARKET}
         found |= {"trace": [], "near_misses": 0, "evaluations": 0}
         note = " Quotes come late to this account, so the market's numbers are left out."
-    prices = ("near", "far", "last", "limit", "distance", "stop", "collar")
+    prices = ("near", "far", "last", "limit", "distance", "stop", "collar", "net_near", "net_far", "net_limit")
     numbers: Json = {name: format_price(found[name]) for name in prices if name in found}
     numbers |= {name: found[name] for name in ("near_size", "far_size", "queue_ahead") if name in found}
     if 0 <= found.get("theta", -1) <= 1_000_000:
@@ -240,7 +252,7 @@ def why_live(
         "order": render_order(record),
         "state": "waiting",
         "reason": reason,
-        "explanation": f"{SENTENCES.get(reason, reason)} {wait_numbers(order, found, world.now)}".strip() + note,
+        "explanation": f"{sentence(reason) or reason} {wait_numbers(order, found, world.now)}".strip() + note,
         "quote_class": found.get("quote_class"),
         "numbers": numbers,
         "stands": found.get("level"),
@@ -277,5 +289,5 @@ def why_ended(record: OrderRecord) -> Json:
         "order": render_order(record),
         "state": "ended",
         "reason": reason,
-        "explanation": f"{SENTENCES.get(reason, f'The order is {record.status}.')} {end_numbers(record)}",
+        "explanation": f"{sentence(reason) or f'The order is {record.status}.'} {end_numbers(record)}",
     }

@@ -86,3 +86,39 @@ async def test_a_slow_reader_holds_the_fastest_replay_back(
         assert sink.pushes == 1
         sink.held = 0
     assert len(sink.messages) > recording.count
+
+
+@pytest.mark.trio
+@pytest.mark.parametrize("speed", [0, 60.0])
+async def test_a_restart_goes_on_where_the_tape_had_come_to(
+    tmp_path: Path, sink: Sink, autojump_clock: object, speed: float
+) -> None:
+    path = tmp_path / "day.gz"
+    lines = [
+        {
+            "T": "q",
+            "S": "AB"[n % 2],
+            "bp": n,
+            "bs": 1,
+            "ap": n + 1,
+            "as": 1,
+            "t": format_time(OPEN + n * NS_PER_SECOND),
+        }
+        for n in range(1, 61)
+    ]
+    path.write_bytes(gzip.compress("".join(json.dumps(line) + "\n" for line in lines).encode()))
+    recording = open_recordings([path])
+    at = OPEN + 30 * NS_PER_SECOND
+    feed = ReplayFeed(recording, CALENDAR, speed=speed)
+    feed.go_on(at)
+    assert feed.now() == at
+    began = trio.current_time()
+    await feed.run(sink)
+    session, up, *tape = sink.messages
+    assert isinstance(session, Session)
+    assert (session.phase, session.at, up) == ("core", at, FeedState("up", at, "replay"))
+    seconds = [(m.at - OPEN) // NS_PER_SECOND for m in tape if not isinstance(m, Session)]
+    # What stood in the market then, and everything behind it.
+    assert seconds == [29, 30, *range(31, 61)]
+    assert feed.now() == END
+    assert trio.current_time() - began == pytest.approx((END - at) / NS_PER_SECOND / speed if speed else 0, abs=0.01)

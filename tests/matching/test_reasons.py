@@ -347,6 +347,12 @@ OF_DIVIDENDS = {"corporate_action"}
 """In ``tests/money/test_dividends.py``."""
 OF_GROUPS = {"held", "exit_filled", "group_ended", "nothing_to_close"}
 """Their scenes need several orders; they are in ``tests/orders``."""
+OF_UNITS = {"payoff_bound"}
+"""In ``test_why_words.py``."""
+OF_ACCOUNTS = {
+    "margin_call", "borrow_recalled", "buy_in", "option_settled", "expiry_close_out", "structure_exit", "account_reset",
+}  # fmt: skip
+"""What happens to the whole account ends orders: in ``tests/money``, ``tests/options`` and ``tests/structures``."""
 OF_SWITCHES = {"trading_disabled", "market_data_disabled"}
 """In ``tests/actors/test_switches.py``."""
 
@@ -358,6 +364,8 @@ def test_a_reason_is_reached(reason: str) -> None:
 
 def test_every_reason_has_its_scene_and_its_sentence() -> None:
     assert (
-        set(SCENES) | OF_DIVIDENDS | OF_GROUPS | OF_SWITCHES == set(SENTENCES) == set(FILLS) | set(WAITS) | set(ENDS)
+        set(SCENES) | OF_DIVIDENDS | OF_GROUPS | OF_UNITS | OF_ACCOUNTS | OF_SWITCHES
+        == set(SENTENCES)
+        == set(FILLS) | set(WAITS) | set(ENDS)
     )
     assert all(text.endswith(".") and text[0].isupper() for text in SENTENCES.values())

@@ -8,6 +8,7 @@ from actors.market.messages import FeedState, Trade
 from mbtd.records.orders import OrderRecord, accepted_record, follow
 from mbtd.service.why import why_ended, why_live
 from tests.money.rig import SECOND, Bench
+from tests.structures.rig import BY_WORD, Floor
 
 
 def waiting(bench: Bench, no: int) -> str:
@@ -143,3 +144,36 @@ def test_an_ended_stop_says_whether_it_was_elected(triggered: bool, said: str) -
         bench.engine.tape(Trade("AAA", 1_010_000, 100, bench.now + SECOND, received_at=bench.now + SECOND))
     bench.go("2026-08-03 16:01")
     assert f"with a stop of 101 {said}" in why_ended(last_record(bench))["explanation"]
+
+
+def unit_waiting(floor: Floor, words: str, **terms: str) -> str:
+    floor.unit(words, **terms)
+    (order,) = floor.own.orders.values()
+    record = accepted_record(order.terms, floor.now)
+    return str(why_live(floor.own, order, record, floor.engine.world, floor.engine.profiles)["explanation"])
+
+
+def test_a_waiting_unit_names_the_net_of_its_legs_and_its_distance() -> None:
+    floor = Floor()
+    floor.mid("C105", 2.00)
+    floor.mid("C110", 1.00)
+    text = unit_waiting(floor, "-C105 +C110", limit="-1.20")
+    assert "Its legs together stand at a net of -1.02 to -0.98, 0.22 away from the limit of -1.2." in text
+
+
+def test_a_leg_that_holds_a_unit_back_is_named_in_a_sentence() -> None:
+    floor = Floor()
+    floor.quote(BY_WORD["C110"].symbol, 0, 0.03)
+    text = unit_waiting(floor, "-C105 +C110")
+    assert text.startswith(
+        f"The leg {BY_WORD['C110'].symbol} holds the whole unit back. The option's quote is so wide"
+    )
+
+
+def test_quotes_that_ask_for_more_than_the_legs_can_pay_are_not_traded_on() -> None:
+    floor = Floor()
+    floor.mid("C105", 2.00)
+    floor.mid("C110", 9.00)
+    text = unit_waiting(floor, "+C105 -C110")
+    assert not floor.own.positions
+    assert text.startswith("The quotes together ask for more than the legs can ever pay")

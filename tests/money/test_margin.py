@@ -7,9 +7,9 @@ import pytest
 from actors.book import events as e
 from actors.book.rules.reasons import Refusal
 from actors.book.state.book import Book
-from actors.book.view import buying_power, figures, sma
+from actors.book.view import buying_power, figures, sma, withdrawable
 from actors.commands import ConfigureAccount, Deposit, LocateShares, RecallBorrow, ResetAccount, Withdraw
-from tests.money.rig import DOLLAR, Bench
+from tests.money.rig import DOLLAR, Bench, when
 
 
 def opened(cash: str = "10000", start: str = "2026-08-03 10:00") -> tuple[Bench, int]:
@@ -34,6 +34,7 @@ def power(bench: Bench, account: int) -> int:
         ("2026-08-03 10:00", "10000", 40_000),  # intraday
         ("2026-08-03 15:55", "10000", 20_000),  # too late to close before the night
         ("2026-08-03 21:00", "10000", 20_000),
+        ("2026-08-08 10:00", "10000", 20_000),  # a Saturday
         ("2026-08-03 10:00", "1999.99", 1_999),
         ("2025-08-04 10:00", "10000", 20_000),  # before the rules of 2026
     ],
@@ -159,6 +160,23 @@ def test_a_large_deficit_is_sold_at_once() -> None:
     assert bench.book(account).positions["AAA"].qty < 180 * 10**9
 
 
+def test_a_maintenance_call_does_not_wait_for_the_later_date_of_regulation_t() -> None:
+    bench, account = opened()
+    bench.order(account, "buy", "300")
+    bench.go("2026-08-04 10:00")
+    call = bench.book(account).money.call
+    assert (call.state, call.reason, call.due_at) == ("call", "regulation_t", when("2026-08-06 09:30"))
+    # 300 shares at 80 ask 7,200; 4,000 are there.
+    bench.quote("AAA", 80)
+    bench.go("2026-08-04 10:05")
+    call = bench.book(account).money.call
+    assert (call.state, call.reason, call.due_at) == ("call", "maintenance", when("2026-08-05 09:30"))
+    assert [c.reason for c in bench.events(account, e.MarginChanged)] == ["regulation_t", "maintenance"]
+    bench.quote("AAA", 100)
+    bench.go("2026-08-04 21:00")
+    assert bench.book(account).money.call.reason == "regulation_t"
+
+
 def test_liquidation_cancels_opening_orders_newest_first() -> None:
     bench, account = opened()
     bench.order(account, "buy", "180")
@@ -183,6 +201,19 @@ def test_a_short_squeeze_is_covered() -> None:
     assert {o.side for o in covers} == {"buy"}
     # 1,900 dollars carry 31 shares at 57 dollars each with a twentieth to spare.
     assert bench.book(account).positions["AAA"].qty == -31 * 10**9
+
+
+def test_open_orders_keep_half_of_their_value_from_being_withdrawn() -> None:
+    bench, account = opened()
+
+    def free() -> int:
+        return withdrawable(bench.book(account), bench.engine.world) // DOLLAR
+
+    bench.order(account, "buy", "100", "BBB", type="limit", limit_price="80.00")
+    assert free() == 5_999  # 10,000 less half of 8,000 and of a fee
+    # A short position asks 2,500 of the 10,000, whose own proceeds have not settled.
+    bench.order(account, "sell", "50")
+    assert free() == 3_499
 
 
 def test_sma_never_falls_with_the_market_and_counts_todays_trades() -> None:

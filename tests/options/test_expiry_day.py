@@ -11,6 +11,7 @@ from msgspec import structs
 from actors.book import events as e
 from actors.book.instruments import Instrument
 from actors.book.outcome import Done
+from actors.book.view import withdrawable
 from actors.commands import Deposit, DoNotExercisePosition, PlaceOrder
 from actors.engine import Engine
 from actors.house.state import HOUSE_NO, House
@@ -21,7 +22,7 @@ from mbtd.records.lines import Lines
 from mbtd.residency import FETCH_AHEAD_NS, Residency, book_of, snapshot_of
 from storage.reader import SnapshotReader
 from storage.sqlite import SqliteStore
-from tests.money.rig import when
+from tests.money.rig import DOLLAR, when
 from tests.options.rig import CALENDAR, contract
 from tests.options.stage import CALL, HIGH, PUT, STOCK, Stage
 from tests.oracle.ledger import Ledger, check_ledger, replay_events, same_books
@@ -398,3 +399,36 @@ def test_the_ledger_and_the_plain_books_come_to_the_same() -> None:
     for number, ledger in ledgers.items():
         check_ledger(ledger, stage.book(number))
     same_books(replay_events(stage.engine.steps), stage.engine.books)
+
+
+@pytest.mark.parametrize("kind", ["margin", "cash"])
+def test_shares_of_an_assignment_settle_with_the_trades_of_their_date(kind: str) -> None:
+    stage = Stage()
+    account = stage.account(10_000, (STOCK, 100), (CALL, -1), kind=kind)
+    cash = stage.book(account).cash
+    stage.go("2026-12-18 16:01")
+    stage.auction("XYZ", 106)
+    stage.go(SETTLED)
+    book = stage.book(account)
+    assert book.cash == cash + 10_000 * DOLLAR
+    assert book.money.settling == ((20261221, 10_000 * DOLLAR),)
+    assert withdrawable(book, stage.engine.world) == cash
+    stage.go("2026-12-21 10:00")
+    assert withdrawable(book, stage.engine.world) == book.cash
+
+
+def test_an_exercise_lowers_sma_by_half_and_owes_interest_from_its_settlement_on() -> None:
+    stage = Stage()
+    account = stage.account(6_000, (CALL, 1))
+    stage.go("2026-12-18 16:01")
+    stage.auction("XYZ", 106)
+    stage.quote("XYZ", 106, 106)
+    stage.go(SETTLED)
+    book = stage.book(account)
+    # 5,800 are left after the premium; the shares cost 10,000.
+    assert book.cash == -4_200 * DOLLAR
+    assert book.money.sma + book.money.sma_change == 800 * DOLLAR
+    stage.go("2026-12-20 12:00")
+    assert book.money.margin_interest == 0
+    stage.go("2026-12-21 20:01")
+    assert book.money.margin_interest == 729_167  # 4,200 x 6.25 % / 360

@@ -358,10 +358,10 @@ class Naive:
         return max(0, self.times(a) * max(0, excess) - self.reserved(a))
 
     def withdrawable(self, a: Any) -> int:
-        free: int = a.cash - self.reserved(a)
-        if a.type == "margin":
-            free = min(free, self.excess(a), self.buying_power(a))
-        return max(0, free)
+        if a.type == "cash":
+            return max(0, int(a.cash - self.reserved(a)))
+        needed = -(-self.reserved(a) // self.times(a))
+        return max(0, min(a.cash, self.excess(a) - needed, self.buying_power(a)))
 
     def command(self, a: Any, item: Do) -> None:
         from tests.oracle.orders import handle

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from actors.book.view import figures
 from actors.commands import Deposit
 from mbtd.groups import GroupCutter
 from mbtd.market.bars import Bars
+from mbtd.records.accounts import render_account
 from mbtd.records.projection import project
 from mbtd.service import reads as r
 from mbtd.service.records import Records, present
@@ -70,3 +73,52 @@ async def test_performance_leaves_the_deposit_out(bench: Bench, records: Records
     assert float(got["return"]) == pytest.approx(expected, abs=2e-4)
     assert float(got["max_drawdown"]) == pytest.approx(1 - 104_500 / 106_000, abs=2e-4)
     assert float(got["net_deposits"]) == 105_000
+
+
+@pytest.mark.anyio
+async def test_the_running_day_counts_what_accrued_as_the_account_does(tmp_path: Path) -> None:
+    # 50,000 borrowed since Monday's trade settled, its interest is posted with the month; a sale today whose fees accrue.
+    bench = Bench("2026-08-03 10:00")
+    bench.quote("AAA", 100)
+    account = bench.account()
+    bench.order(account, "buy", "1500")
+    bench.go("2026-08-06 11:00")
+    bench.quote("AAA", 100)
+    bench.order(account, "sell", "1000")
+    bench.go("2026-08-06 11:05")
+    store = SqliteStore.open(tmp_path, ballast_bytes=0)
+    store.append(GroupCutter(bench.engine, store.head()).cut())
+    store.project(project, 10)
+    store.close()
+    async with History.open(tmp_path) as history:
+        records = Records(history, bench.engine.world, CALENDAR, Bars())
+        daily = await records.portfolio(now_of(bench), r.PortfolioHistory(account="n1", period="1W", timeframe="1D"))
+        minutes = await records.portfolio(
+            now_of(bench), r.PortfolioHistory(account="n1", period="1D", timeframe="1Min", pnl_reset="no_reset")
+        )
+        performance = await records.performance(now_of(bench), r.Performance(account="n1"))
+    equity = figures(bench.book(account), bench.engine.world).equity_money
+    nights = 2 * 50_000 * 0.065 / 360
+    assert equity / 1e6 == pytest.approx(100_000 - 0.01 - nights - (2.06 + 0.20 + 0.01), abs=0.001)
+    assert daily["equity"][-1] == minutes["equity"][-1] == pytest.approx(equity / 1e6, abs=0.005)
+    # Before the trade of the day its fee had not accrued; the two nights' interest had.
+    assert minutes["equity"][0] == pytest.approx(daily["equity"][-2], abs=0.005)
+    assert float(performance["return"]) == pytest.approx(equity / 1e11 - 1, abs=1e-6)
+
+
+def test_accrued_fees_and_interest_are_shown_apart_and_equity_counts_each_once() -> None:
+    bench = Bench("2026-08-03 10:00")
+    bench.quote("AAA", 100)
+    account = bench.account()
+    bench.order(account, "buy", "1500")
+    bench.go("2026-08-06 11:00")
+    bench.quote("AAA", 100)
+    bench.order(account, "sell", "1000")
+    shown = render_account(bench.book(account), "n1", "pro", bench.engine.world)
+    assert shown["accrued_fees"] == "2.27"
+    assert float(shown["accrued_interest"]) == pytest.approx(2 * 50_000 * 0.065 / 360, abs=1e-4)
+    parts = {
+        name: Decimal(shown[name]) for name in ("cash", "position_market_value", "accrued_fees", "accrued_interest")
+    }
+    owed = parts["accrued_fees"] + parts["accrued_interest"]
+    assert Decimal(shown["equity"]) == parts["cash"] + parts["position_market_value"] - owed

@@ -2,22 +2,25 @@
 
 Invariants: the order of messages depends on the recordings and the calendar only, never on the speed or the
 wall clock; a session change comes before the messages of its instant (architecture.md §3, time rule); the
-last trade date is played through 20:00 New York.
+last trade date is played through 20:00 New York. After a restart it goes on at the instant that the daemon had come
+to, with the last quote of every symbol from before, so that time never steps back.
 
-Known limits: the whole tape is sent; a subscription changes nothing.
+Known limits: the whole tape is sent; a subscription changes nothing. Messages between the last thing that the daemon
+put on disk and its end are sent again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 from datetime import time
+from itertools import chain
 from typing import Final
 
 import anyio
 
 from actors.book.instruments import Instrument
 from actors.book.units import NS_PER_MS, NS_PER_SECOND
-from actors.market.messages import DataClass, FeedState, TapeMessage
+from actors.market.messages import DataClass, FeedState, Quote, TapeMessage
 from mbtd.market.calendar import Calendar, new_york_date, new_york_ns, to_date
 from mbtd.market.feed import FeedSink, FeedStatus, SessionSource
 from mbtd.market.recordings import Recording
@@ -44,6 +47,18 @@ def with_sessions(
         yield sessions.take()
 
 
+def _from(messages: Iterator[TapeMessage], after: int) -> tuple[list[TapeMessage], Iterator[TapeMessage]]:
+    """The last quote of each symbol up to ``after``, and the tape behind it."""
+    quotes: dict[str, TapeMessage] = {}
+    for message in messages:
+        if message.at > after:
+            return list(quotes.values()), chain((message,), messages)
+        if isinstance(message, Quote):
+            quotes.pop(message.symbol, None)
+            quotes[message.symbol] = message
+    return list(quotes.values()), iter(())
+
+
 def last_roll(last_at: int, calendar: Calendar) -> int:
     """20:00 New York of the trade date in force at ``last_at``: where a replay ends."""
     roll = time(20)
@@ -65,10 +80,15 @@ class ReplayFeed:
         self.calendar = calendar
         self._recording = recording
         self._speed = speed
-        self._now = recording.first_at
+        self._now = self._begin = recording.first_at
         self._tape_anchor = recording.first_at
         self._wall_anchor: float | None = None
         self._status = FeedStatus("connecting", since=recording.first_at, reason="the replay has not begun")
+
+    def go_on(self, at: int) -> None:
+        """Begin at ``at``, up to which an earlier run has played; before :meth:`run` only."""
+        if at > self._begin:
+            self._now = self._begin = self._tape_anchor = at
 
     def reference(self) -> list[Instrument]:
         """The instruments of the recording."""
@@ -93,12 +113,13 @@ class ReplayFeed:
     async def run(self, sink: FeedSink) -> None:
         """Play the recording once, then return."""
         recording = self._recording
-        until = last_roll(recording.last_at, self.calendar)
+        begin, until = self._begin, last_roll(recording.last_at, self.calendar)
+        before, messages = _from(recording.messages(), begin if begin > recording.first_at else begin - 1)
         self._wall_anchor = anyio.current_time()
-        self._status = FeedStatus("live", since=recording.first_at)
-        first: TapeMessage = FeedState("up", recording.first_at, self.name)
-        tape = with_sessions(recording.messages(), self.calendar, recording.first_at, until)
-        batch = [next(tape), first]
+        self._status = FeedStatus("live", since=begin)
+        first: TapeMessage = FeedState("up", begin, self.name)
+        tape = with_sessions(messages, self.calendar, begin, until)
+        batch = [next(tape), first, *before]
         for message in tape:
             if len(batch) >= _BATCH or (self._speed and self._wait_for(message.at) > 0):
                 await self._deliver(sink, batch)
@@ -114,7 +135,7 @@ class ReplayFeed:
     async def _deliver(self, sink: FeedSink, batch: list[TapeMessage]) -> None:
         if batch:
             sink.push(batch)
-            self._now = batch[-1].at
+            self._now = max(self._now, batch[-1].at)
             old = self._status
             self._status = FeedStatus("live", old.since, self._now, old.messages + len(batch))
 

@@ -1,6 +1,7 @@
 """Every reason for which an order fills, waits or ends in the market, with its sentence for users (fill model §18).
 
-Invariant: no other reason leaves an evaluation; each one here is produced by a test.
+Invariant: no other reason leaves an evaluation, but ``leg:SYMBOL:REASON`` for the leg of a unit; each one here is
+produced by a test.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ WAITS: Final[dict[str, str]] = {
     "collar": "The market has moved further than a market order may follow it.",
     "max_slices": "The market order has taken as many slices as its fill profile allows; the rest waits for its end.",
     "ssr": "Short sales of this stock must be above the bid today, so the order rests a tick above it.",
+    "payoff_bound": "The quotes together ask for more than the legs can ever pay, so one of them is not trusted.",
     "awaiting_print": "The order waits for the official print of its auction.",
     "stop": "The stop has not been elected: the market has not reached it.",
     "held": "The order waits at the broker until the order it belongs to fills, or the orders before it have ended.",
@@ -54,6 +56,22 @@ ENDS: Final[dict[str, str]] = {
     "group_ended": "Another order of its group was cancelled or ended, and the group ends together.",
     "nothing_to_close": "When the orders before it had ended, nothing was left to close.",
     "corporate_action": "A corporate action changed the security, and an order of this kind does not go on over it.",
+    "margin_call": "The account is in a margin call, and what it had on order gives way to the selling.",
+    "borrow_recalled": "The lender of the shares wants them back, so no more of them may be sold short.",
+    "buy_in": "Shares that were borrowed had to be bought back.",
+    "option_settled": "The option has ended: it expired, or it was exercised or assigned.",
+    "expiry_close_out": "The contract ends today and the account could not settle it, so the broker closes it.",
+    "structure_exit": "A profit target or stop of the structure acts, and its order takes the place of this one.",
+    "account_reset": "The account was reset.",
     "buying_power": "The price ran away and the account could not pay for the rest.",
 }
 SENTENCES: Final[dict[str, str]] = FILLS | WAITS | ENDS
+
+
+def sentence(reason: str) -> str:
+    """What a reason means; of ``leg:SYMBOL:REASON`` which leg it is about. Empty when there is none."""
+    kind, _, rest = reason.partition(":")
+    symbol, _, own = rest.partition(":")
+    if kind == "leg" and own in WAITS:
+        return f"The leg {symbol} holds the whole unit back. {WAITS[own]}"
+    return SENTENCES.get(reason, "")
