@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
-from actors.house.commands import AnnounceAction
 from mbtd.cli import exits, output
 from mbtd.cli.base import UsageError, add_limit, add_shared, add_words, connect, flags, show_list, show_one
 from mbtd.rpc.client import RpcRefusal
@@ -29,7 +28,6 @@ _IMPORTED: Final = [
     ("id", "id"),
     ("status", "status"),
 ]
-_WORDS: Final = frozenset(AnnounceAction.__struct_fields__) - {"at"}
 _SWITCHES: Final = frozenset({"special", "foreign", "confirmed"})
 
 
@@ -60,6 +58,9 @@ def rows_of(text: str) -> list[dict[str, Any]]:
 
     Rates are taken from their text, never through a float. Raises :class:`UsageError` for anything else.
     """
+    from actors.house.commands import AnnounceAction  # here, so that other commands start without the engine
+
+    known = frozenset(AnnounceAction.__struct_fields__) - {"at"}
     try:
         answer = json.loads(text, parse_float=str, parse_int=str)
         kinds = answer.get("corporate_actions", answer)
@@ -67,7 +68,7 @@ def rows_of(text: str) -> list[dict[str, Any]]:
     except (ValueError, AttributeError, TypeError) as error:
         raise UsageError(f"this is no answer of Alpaca's corporate actions: {error}") from None
     return [
-        {name: value for name, value in {**row, "type": kind.removesuffix("s")}.items() if name in _WORDS and value}
+        {name: value for name, value in {**row, "type": kind.removesuffix("s")}.items() if name in known and value}
         for kind, row in rows
     ]
 
