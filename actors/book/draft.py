@@ -96,8 +96,11 @@ class Draft:
         if book.reserved_money < 0:
             raise BrokenInvariant(f"reserved money {book.reserved_money}")
         # A settlement may overdraw a cash account: its activity moves the cash, and lack of means never prevents it.
+        # So may covering what a settlement made short. Opening may not.
         overdrawn = book.type == "cash" and book.cash < 0
-        if overdrawn and any(type(event) is PositionChanged and event.net_money < 0 for event in self.events):
+        if overdrawn and any(
+            type(event) is PositionChanged and event.net_money < 0 and event.opened is not None for event in self.events
+        ):
             raise BrokenInvariant(f"cash account with cash {book.cash}")
         orders, positions, held = book.orders, book.positions, book.held
         for table, key, _ in self.undo:

@@ -172,6 +172,19 @@ def test_a_cash_account_without_the_means_is_settled_and_told() -> None:
     assert not stage.book(1).quarantined
 
 
+def test_a_cash_account_may_cover_what_a_settlement_made_short_whatever_it_costs() -> None:
+    stage = ended(94, (PUT, 1), cash=1_000, kind="cash")
+    assert stage.held(1) == {"XYZ": -100}
+    assert stage.cash(1) == 1_000 - 200 + 10_000
+    stage.go("2026-12-21 10:00")
+    stage.quote("XYZ", 200, 200)
+    stage.do(1, PlaceOrder(symbol="XYZ", qty="100", side="buy", type="market", time_in_force="day"))
+    stage.engine.run_timers_through(stage.now)
+    assert stage.held(1) == {}
+    assert stage.cash(1) < 1_000 - 200 + 10_000 - 19_999
+    assert not stage.book(1).quarantined
+
+
 def test_shares_that_are_called_away_take_their_orders_with_them() -> None:
     stage = Stage()
     account = stage.account(100_000, (STOCK, 100), kind="cash")
