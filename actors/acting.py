@@ -4,7 +4,8 @@ Invariants: what happens here follows from the house's facts and the calendar al
 so an engine that starts later comes to the same; prices of before an instant are read in new units after it, and none
 of them is a live quote any more. Accounts are woken in ``account_no`` order, each for a turn of its own.
 
-Known limits: a spin-off or a dividend changes no shown price before the first one after it; when reference data says
+Known limits: contracts are listed by reference data alone, so until it comes new an adjusted one is known to holders
+only; a spin-off or a dividend changes no shown price before the first one after it; when reference data says
 nothing about the date of a previous close, it counts as of before the action.
 """
 
@@ -22,14 +23,16 @@ from actors.book.actions.due import due_of
 from actors.book.actions.effects import new_instruments
 from actors.book.events.actions import CorporateAction, CorporateActionAnnounced
 from actors.book.rules.actions.arithmetic import fraction, half_up
-from actors.book.rules.actions.contracts import Adjusted, adjust, concerns
 from actors.book.state.book import Book
+from actors.book.units import NS_PER_SECOND
 from actors.market.actions import roll_at
 from actors.market.bands import forget
 from actors.market.board import Slot
 from actors.market.world import World
 
 HOUSE_ENTRY: Final = (0, 0, t.ACTION)
+REMEMBERED_NS: Final = 30 * 86_400 * NS_PER_SECOND
+"""So long reference data may still be as of before an action; later a name may belong to somebody else."""
 _SCALES: Final = ("forward_split", "reverse_split", "stock_dividend")
 
 
@@ -55,7 +58,7 @@ class Acting:
             return
         at = roll_at(self._world.days, known.action.effective_date)
         if known.announced_at > at or known.version > 1:
-            self._world.actions.late[known.action.ca_id] = known.announced_at
+            self._world.actions.note_late(known)
         self._waits.timers.add(at, HOUSE_ENTRY)
 
     def announce(self, known: CorporateActionAnnounced) -> None:
@@ -77,6 +80,7 @@ class Acting:
                 if ca_id not in self._begun:
                     self._begin(known.action, at)
                 self._begun[ca_id] = known.version
+                world.actions.begun_at[ca_id] = world.now
                 self._wake_all(known)
 
     def _wake_all(self, known: CorporateActionAnnounced) -> None:
@@ -98,30 +102,16 @@ class Acting:
         leg = action.legs[0] if action.legs else None
         if action.type in _SCALES and leg is not None and leg.symbol == action.symbol:
             self._rescale(action, fraction(leg.ratio), at)
+        if world.now - at > REMEMBERED_NS:
+            return
         fresh = new_instruments([leg.symbol for leg in action.legs], action, world)
         source = instruments.by_symbol.get(action.symbol)
         if source is not None and not action.keeps_source and all(leg.symbol != source.symbol for leg in action.legs):
             instruments.update((replace(source, active=False, tradable=False),))
         instruments.update(fresh.values())
-        self._adjust_contracts(action)
         for name in action.symbols:
             self._describe(name)
         self._waits.look_at_all_margins()
-
-    def _adjust_contracts(self, action: CorporateAction) -> None:
-        """Listed contracts of the class go over to what they are now."""
-        instruments = self._world.instruments
-        old = [
-            contract
-            for contract in instruments.by_symbol.values()
-            if contract.asset_class == "us_option" and concerns(action, contract)
-        ]
-        found = [(contract, adjust(action, contract)) for contract in old]
-        instruments.update(replace(each, active=False, tradable=False) for each, after in found if after is not None)
-        instruments.update(after.instrument for _, after in found if isinstance(after, Adjusted))
-        for contract, after in found:
-            if after is not None:
-                self._describe(contract.symbol)
 
     def _describe(self, symbol: str) -> None:
         slot = self._world.board.slots.get(symbol)

@@ -13,7 +13,7 @@ from actors.acting import Acting
 from actors.actor import Waits
 from actors.book import contingent
 from actors.book import events as e
-from actors.book.aftermath import follow_up
+from actors.book.aftermath import book_trades, look_at_margin
 from actors.book.draft import Draft
 from actors.book.rules.matching.profiles import Profiles
 from actors.book.state.book import Book
@@ -43,6 +43,7 @@ class Turns:
         self.steps: list[Step] = []
         """Steps with events that the driver has not taken yet."""
         self._sections: list[Section] = []
+        self._turns = 0
         self._moved: dict[int, dict[int, None]] = {}
         self._moved_sides: dict[int, dict[str, None]] = {}
 
@@ -63,13 +64,17 @@ class Turns:
         first = book.n + 1
         draft = Draft(book, self.world.now)
         good = True
+        self._turns += 1
+        self.world.turn = self._turns
         try:
             run(draft)
             if book.groups or book.closing:
                 contingent.follow_up(draft, self.world, self.profiles)
             if draft.events:
+                reduced = book_trades(draft, self.world, self.profiles)
                 follow.follow_up(draft, self.world)
-                follow_up(draft, self.world, self.profiles)
+                if reduced is not None:
+                    look_at_margin(draft, self.world, self.profiles, reduced)
             if book.groups or book.closing:
                 contingent.follow_up(draft, self.world, self.profiles)
             draft.check()
@@ -82,6 +87,8 @@ class Turns:
             draft.discard()
             draft = Draft(book, self.world.now)
             self._quarantine(draft, error)
+        finally:
+            self.world.turn = 0
         events: list[Any] = draft.events
         account_no = book.account_no
         for symbol in draft.consumers:
@@ -107,7 +114,9 @@ class Turns:
                 moved_position = True
                 continue
             order_no = getattr(event, "order_no", 0)
-            if order_no and order_no != armed:
+            if not order_no:
+                continue
+            if order_no != armed:
                 arm(book, order_no)
                 armed = order_no
             if kind is e.OrderReplaced:
@@ -120,6 +129,18 @@ class Turns:
         draft.emit(e.AccountQuarantined(reason))
         self.failures.append((draft.book.account_no, reason))
         self._disarm(draft.book)
+
+    def set_aside(self, account_no: int, reason: str) -> None:
+        """Stop all work on a book that was damaged in memory, until a start has put it together from its events.
+
+        No event says so: nothing happened to the account, and what its events make of it is whole.
+        """
+        book = self.books[account_no]
+        if not book.quarantined:
+            book.quarantined = reason
+            self.failures.append((account_no, reason))
+            self._disarm(book)
+            self.waits.disarm_account(account_no)
 
     def _disarm(self, book: Book) -> None:
         """Have nothing of a book that is out of work wait for anything."""
@@ -177,6 +198,7 @@ class Turns:
             book.quarantined = "erased"
             self._disarm(book)
             self.waits.disarm_account(account_no)
+            self.world.valued.pop(account_no, None)
             for side in book.consumed:
                 slot = self.world.board.slots.get(side[:-2])
                 if slot is not None:

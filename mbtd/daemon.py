@@ -48,9 +48,10 @@ from mbtd.memory import MemoryWatch, give_back
 from mbtd.metrics import Metrics
 from mbtd.passing import LAG_MAX_NS, Passing
 from mbtd.pasts import Pasts
+from mbtd.pricing.announced import with_dividends
 from mbtd.pricing.inputs import PricingInputs
 from mbtd.rates import rates_of
-from mbtd.reload import Settings, raise_needs_restart
+from mbtd.reload import Settings
 from mbtd.rpc.errors import Refusal, make_error
 from mbtd.rpc.server import ALL_ROLES, Server
 from mbtd.rpc.session import Role
@@ -315,7 +316,7 @@ class Daemon:
             rates=((1.0, wanted.rate_ppm / 1e6),),
             yields={symbol: ppm / 1e6 for symbol, ppm in wanted.yields_ppm.items()},
         )
-        queries = Queries(core, history, spawn, feed, say_health, lambda: pricing)
+        queries = Queries(core, history, spawn, feed, say_health, lambda: with_dividends(pricing, core.engine.world))
         names = {"core": core, "engine": core.engine, "house": core.engine.house, "feed": feed, "daemon": self}
         running = Running(
             core,
@@ -383,8 +384,6 @@ class Daemon:
     def _take_over(self, config: Config, changed: tuple[str, ...]) -> None:
         """Use the settings that a reload may change."""
         access, limits = access_of(config.server), limits_of(config.server)
-        if any(key.startswith("profiles") for key in changed):
-            raise_needs_restart("profiles")
         for server in self._servers:
             server.configure(access, limits)
         self._switchboard.reconcile(config.switches)

@@ -23,11 +23,15 @@ PLACES = {
 }
 SETTINGS = {
     'directory = "var"': 'directory = "/var/lib/mbtd"',
+    "service_groups = []": 'service_groups = ["mbtd-gateway"]',
     "operator_uids = []": "operator_uids = [0]",
     "operator_groups = []": 'operator_groups = ["mbtd-operators"]',
 }
-"""What an installed configuration says other than the defaults: root and the operators' group may operate."""
+"""What an installed configuration says other than the defaults: root and the operators' group may operate, and
+the gateway's group, in which only its service is, acts for all accounts."""
 PLACEHOLDER = "/opt/mbtd/.venv"
+GATEWAY = "systemctl enable --now mbtd-gateway.socket mbtd-gateway.service"
+"""For those who want Alpaca's HTTP interface, too."""
 NEXT = (
     "systemd-sysusers",
     "systemd-tmpfiles --create",

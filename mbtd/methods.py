@@ -34,6 +34,7 @@ from actors.commands import (
     SetStructureExit,
     Withdraw,
 )
+from actors.house.commands import AnnounceAction, HouseCommand, WithdrawAction
 
 COMMANDS: dict[str, type[Any]] = {
     "account.create": CreateAccount,
@@ -60,7 +61,21 @@ COMMANDS: dict[str, type[Any]] = {
 }
 """Method name to the typed parameters."""
 
+PREVIEWS: dict[str, type[Any]] = {
+    "order.preview": PlaceOrder,
+    "structure.close_preview": CloseStructure,
+    "structure.roll_preview": RollStructure,
+}
+"""Methods that say what a command would do, with its parameters."""
+
 DECODERS: dict[str, msgspec.json.Decoder[Any]] = {name: msgspec.json.Decoder(kind) for name, kind in COMMANDS.items()}
+
+
+HOUSE_COMMANDS: dict[str, type[Any]] = {
+    "corporate_action.announce": AnnounceAction,
+    "corporate_action.withdraw": WithdrawAction,
+}
+"""What a replay script can tell the house."""
 
 
 class BadParams(ValueError):
@@ -70,6 +85,15 @@ class BadParams(ValueError):
         super().__init__(text)
         self.reason = reason
         self.text = text
+
+
+def read_house(method: str, params: dict[str, Any]) -> HouseCommand:
+    """A command of a replay script to the house. Raises :class:`BadParams`."""
+    try:
+        command: HouseCommand = msgspec.convert(params, HOUSE_COMMANDS[method])
+    except (msgspec.ValidationError, RecursionError) as error:
+        raise BadParams("invalid_params", str(error)) from None
+    return command
 
 
 def read_action(method: str, params: dict[str, Any], account: str) -> AnyAction:

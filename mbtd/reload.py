@@ -19,11 +19,6 @@ log = get_logger(subsystem="config")
 Apply = Callable[[Config, tuple[str, ...]], None]
 
 
-def raise_needs_restart(key: str) -> None:
-    """Refuse a change that this daemon cannot take over."""
-    refuse("invalid_params", f"{key} needs a restart; nothing was changed", field=key)
-
-
 class Settings:
     """The settings in force, and how they are read again."""
 

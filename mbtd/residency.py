@@ -97,6 +97,8 @@ class Residency:
         self._idle: dict[int, None] = {}
         """Accounts that have not changed since their snapshot was made, the longest idle first."""
         self._fetched_to = 0
+        self._damaged: set[int] = set()
+        """Accounts of which no row can be made: the journal keeps what brings them back at the next start."""
         self._gone: set[int] = set()
         """Erased accounts: no row brings them back."""
         self.woken = 0
@@ -172,13 +174,20 @@ class Residency:
         if not everything:
             most = min(most, UNDER_WAY_MAX - len(self._sent))
         with_house = everything or self._engine.house.n - self._house_n >= HOUSE_SNAPSHOT_EVERY
-        due = (no for no in self._dirty if no not in self._sent and (no != HOUSE_NO or with_house))
+        due = (
+            no
+            for no in self._dirty
+            if no not in self._sent and no not in self._damaged and (no != HOUSE_NO or with_house)
+        )
         firsts = []
         for account_no in list(islice(due, max(0, most))):
             if account_no == HOUSE_NO:
                 out.append(snapshot_of_house(self._engine.house, seq))
             else:
-                out.append(snapshot_of(self._engine.books[account_no], seq, self._engine.world))
+                row = self._row_of(account_no, seq)
+                if row is None:
+                    continue
+                out.append(row)
                 self._idle[account_no] = None
             firsts.append(self._dirty.pop(account_no))
         if out:
@@ -188,6 +197,17 @@ class Residency:
                 self._sent[row.account_no] = chunk
         self._release()
         return out
+
+    def _row_of(self, account_no: int, seq: int) -> Snapshot | None:
+        """An account as a row; one that can be none has been damaged in memory, and is set aside."""
+        try:
+            return snapshot_of(self._engine.books[account_no], seq, self._engine.world)
+        except MemoryError:
+            raise
+        except Exception as error:
+            self._damaged.add(account_no)
+            self._engine.set_aside(account_no, f"{type(error).__name__}: {error}"[:200])
+            return None
 
     def on_stored(self, accounts: Sequence[tuple[int, int]]) -> None:
         """Snapshots are on disk."""

@@ -1,7 +1,9 @@
 """What a turn's events bring after them: settlement, fees, day trades, violations, and the look at margin.
 
-Invariants: runs once at the end of every turn that led to events, inside the same draft, so a fill and its
-consequences are one step; a fill is followed by exactly one ``TradeBooked``. Without a calendar nothing happens here.
+Invariants: both halves run once at the end of every turn that led to events, inside the same draft, so a fill and
+its consequences are one step; a fill is followed by exactly one ``TradeBooked``, in the order of the fills.
+Structures are followed between the halves: they carry the fees, and the look at margin needs to know them. Without
+a calendar nothing happens here.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from actors.market.world import World
 _FILLS = frozenset({e.OrderFilled, e.OrderLegFilled})
 Executed = tuple[tuple[day_trades.Leg, ...], int]
 """Executions that count as one for day trades, and what they were worth together."""
+_NOTHING: Executed = ((), 0)
 _MONEY_MOVED = frozenset({e.PositionChanged, e.ActivityBooked})
 
 
@@ -36,28 +39,43 @@ def charges_fees(profile: Profile | None) -> bool:
     return profile is not None and profile.fees != "none"
 
 
-def follow_up(draft: Draft, world: World, profiles: Profiles) -> None:
-    """Emit what follows from the events of this turn."""
+def book_trades(draft: Draft, world: World, profiles: Profiles) -> bool | None:
+    """Emit what the fills of this turn mean for the account's money.
+
+    Returns whether the intraday level went down; null when no money moved, so that there is nothing to look at.
+    """
     events = draft.events
     if _MONEY_MOVED.isdisjoint(map(type, events)) or world.days is None:
-        return
+        return None
     day = world.day
     if day is None:
-        return
+        return None
     reduced = False
+    counted = _counts_day_trades(draft.book, day)
     before: object = None
     for index in range(len(events)):
         event = events[index]
         kind = type(event)
         if kind is e.PositionChanged and type(before) in _FILLS:
-            legs = _legs_of(events, index)
-            reduced = _book_trade(draft, before, event, legs, day, world, profiles) or reduced  # type: ignore[arg-type]
+            executed = _legs_of(events, index) if counted else _NOTHING
+            reduced = _book_trade(draft, before, event, executed, day, world, profiles) or reduced  # type: ignore[arg-type]
         elif kind is e.ActivityBooked and event.activity_type == "CSW":  # type: ignore[union-attr]
             reduced = True
         before = event
-    if draft.book.type == "margin":
+    return reduced
+
+
+def look_at_margin(draft: Draft, world: World, profiles: Profiles, reduced: bool) -> None:
+    """Note the day's worst level if this turn reached it, and look where the account stands."""
+    day = world.day
+    if draft.book.type == "margin" and day is not None:
         found = _note_level(draft, day, world) if reduced else None
         margin_call.look(draft, world, profiles, found)
+
+
+def _counts_day_trades(book: Book, day: TradeDay) -> bool:
+    """Whether the rules keep a record of day trades for the account (rules §8.1)."""
+    return book.type != "cash" and day_trades.rule_set(book.rules().day_trade_rules, day.trade_date) == day_trades.PDT
 
 
 def _legs_of(events: Sequence[object], index: int) -> Executed:
@@ -198,10 +216,8 @@ def _day_trading(
     day: TradeDay,
     world: World,
 ) -> DayTrading | None:
-    """The day-trade record after the fill; null where the rules do not keep one (rules §8.1)."""
-    if book.type == "cash" or world.days is None:
-        return None
-    if day_trades.rule_set(book.rules().day_trade_rules, day.trade_date) != day_trades.PDT:
+    """The day-trade record after the fill."""
+    if world.days is None:
         return None
     record = book.ledger().day_trading or DayTrading()
     first = window_start(world.days, day.trade_date, day_trades.WINDOW_DAYS)

@@ -38,7 +38,7 @@ from actors.book.rules.matrix import AUCTIONS
 from actors.book.rules.reasons import Refusal, refuse
 from actors.book.rules.trailing import stop_from
 from actors.book.state.book import Book, Order
-from actors.book.structures.address import addressed, legs_alone
+from actors.book.structures.address import addressed, id_of, legs_alone
 from actors.book.units import MONEY_PER_DOLLAR, value_money
 from actors.commands import CancelAll, CancelOrder, PlaceOrder
 from actors.market.world import World
@@ -265,6 +265,9 @@ def accept(
         unit_legs = accepted_legs(order.unit, need.intents)
         if book.structures and not structure_no:
             structure_no = addressed(book, unit_legs, order.qty)
+    structure_id = ""
+    if unit_legs or order.option or structure_no:
+        structure_id = id_of(book, structure_no, order_id, need.intents or (need.intent,))
     wait = latency_ns(draft, profiles, profile, order_id, b"latency", kind)
     terms = e.OrderAccepted(
         order_no, order_id, client_id, key or client_key(client_id), order.fingerprint,
@@ -273,7 +276,7 @@ def accept(
         order.order_class, draft.at, draft.at + wait,
         time_in_force_ends_at(order, world), need.money, need.qty, need.check_price, need.collar_price, book.profile,
         0, 0, 0, 0, order.trail_price, order.trail_ppm, order.high_water_mark, order_no if leg else 0, leg, waits_for,
-        unit_legs, structure_no, lot_choice, do_not_reduce,
+        unit_legs, structure_no, lot_choice, do_not_reduce, structure_id,
     )  # fmt: skip
     draft.emit(terms)
     legs = accept_exits(draft, order, terms) if leg else ()

@@ -6,7 +6,9 @@ Invariants: between :meth:`Draft.begin` and :meth:`Draft.commit` only this draft
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
+
+from msgspec.structs import fields
 
 from actors.book.events import Event, PositionChanged
 from actors.book.state.book import Book, Order, Position, Undo, Watch
@@ -16,6 +18,11 @@ from actors.book.state.undo import drop, put, take_back
 
 class BrokenInvariant(Exception):
     """A book that a decision produced cannot be right."""
+
+
+Savepoint = tuple[int, int, int, int, Book, dict[str, list[Any]]]
+"""How many events, undo entries, moved orders and consumers there were, the book's scalars, its tables' keys."""
+_TABLES: Final = tuple(found.name for found in fields(Book) if found.default_factory is dict)
 
 
 class Draft:
@@ -58,6 +65,30 @@ class Draft:
         for name in SCALARS:
             setattr(self.book, name, getattr(self._before, name))
         self.events = []
+
+    def savepoint(self) -> Savepoint:
+        """Where the work stands now: :meth:`back_to` takes back what follows."""
+        copy = self.book.__copy__()  # type: ignore[attr-defined]
+        keys = {name: list(getattr(self.book, name)) for name in _TABLES}
+        return len(self.events), len(self.undo), len(self.moved), len(self.consumers), copy, keys
+
+    def back_to(self, point: Savepoint) -> None:
+        """Put book and draft back as they were at a savepoint: what was tried is nothing that happened.
+
+        The work goes on from there, so the tables keep the order in which facts alone would have filled them.
+        """
+        events, undo, moved, consumers, copy, keys = point
+        take_back(self.undo, undo)
+        for name, order in keys.items():
+            table = getattr(self.book, name)
+            if list(table) != order:
+                entries = {key: table[key] for key in order}
+                table.clear()
+                table.update(entries)
+        for name in SCALARS:
+            setattr(self.book, name, getattr(copy, name))
+        del self.events[events:], self.moved[moved:], self.consumers[consumers:]
+        self.followed = min(self.followed, undo)
 
     def check(self) -> None:
         """Raise :class:`BrokenInvariant` if the changed book cannot be right."""

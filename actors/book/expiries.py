@@ -50,19 +50,27 @@ _NEW: Final = Expiring()
 
 
 def expiry_at(book: Book, world: World) -> int:
-    """When a held contract is reviewed or settled next; 0 for never."""
-    found: dict[tuple[object, ...], int] = {}
-    for instrument in _contracts(book, world):
+    """When a held contract is reviewed or settled next; 0 for never.
+
+    While a trade date is open its end comes before whatever contracts of later days wait for: they are left out.
+    """
+    seen: set[tuple[object, ...]] = set()
+    known, expiring = world.instruments.by_symbol, book.expiring
+    open_date = book.ledger().open_date
+    first = 0
+    for symbol in book.positions:
+        instrument = known.get(symbol)
+        if instrument is None or instrument.asset_class != "us_option" or instrument.expiry_date > open_date > 0:
+            continue
         # Contracts of one day that nothing has been done about yet have the same instants.
-        kind = (
-            instrument.expiry_date,
-            instrument.settles_on,
-            instrument.settles,
-            book.expiring.get(instrument.symbol),
-        )
-        if kind not in found:
-            found[kind] = _next_at(book, instrument, world)
-    return min((at for at in found.values() if at), default=0)
+        state = expiring.get(symbol) if expiring else None
+        kind = instrument.expiry_date, instrument.settles_on, instrument.settles, state
+        if kind not in seen:
+            seen.add(kind)
+            at = _next_at(book, instrument, world)
+            if at and (at < first or not first):
+                first = at
+    return first
 
 
 def run_expiry(draft: Draft, at: int, world: World, profiles: Profiles) -> None:

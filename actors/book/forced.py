@@ -16,6 +16,7 @@ from actors.book.latency import latency_ns, unit_kind
 from actors.book.osi import is_option_symbol
 from actors.book.rules.admission.check import market_price
 from actors.book.rules.matching.profiles import OPTION, STOCK, Profiles
+from actors.book.structures.address import id_of
 from actors.book.units import QTY_PER_SHARE
 from actors.market.world import World
 
@@ -100,6 +101,7 @@ def _accept(
             0, 0, 0, False, position_intent, "mleg" if legs else "", draft.at,
             draft.at + latency_ns(draft, profiles, profile, order_id, b"latency", kind), ends, 0, qty,
             check_price, 0, book.profile, legs=legs, structure_no=structure_no,
+            structure_id=id_of(book, structure_no, order_id, ()),
         )
     )  # fmt: skip
     return order_no

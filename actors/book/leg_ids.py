@@ -13,7 +13,18 @@ _MASK = (1 << 128) - 1
 
 def leg_id_of(order_id: str, index: int) -> str:
     """The id of a leg."""
-    return str(UUID(int=(UUID(order_id).int + index + 1) & _MASK))
+    return _text(int(order_id.replace("-", ""), 16) + index + 1)
+
+
+def leg_ids_of(order_id: str, legs: int) -> list[str]:
+    """The ids of all legs."""
+    first = int(order_id.replace("-", ""), 16) + 1
+    return [_text(first + index) for index in range(legs)]
+
+
+def _text(number: int) -> str:
+    digits = f"{number & _MASK:032x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 def parent_ids(leg_id: str) -> list[str]:

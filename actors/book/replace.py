@@ -28,6 +28,7 @@ from actors.book.rules.matching.profiles import Profiles
 from actors.book.rules.reasons import Refusal, refuse
 from actors.book.rules.trailing import high_water_mark, stop_from, trails
 from actors.book.state.book import Book, Order, Watch
+from actors.book.structures.address import id_of
 from actors.book.units import format_price, format_qty, format_scaled, value_money
 from actors.commands import OrderLeg, PlaceOrder, ReplaceOrder
 from actors.market.world import World
@@ -261,6 +262,11 @@ def finish_replace(draft: Draft, order_no: int, world: World, profiles: Profiles
     else:
         money = min(order.reserved_money, value_money(new.check_price, leaves_share)) if new.reserved_money else 0
     qty = min(new.reserved_qty, leaves_share) if new.reserved_qty else 0
+    no = new.structure_no or (order_no if order_no in draft.book.structures else 0)
+    structure_id = new.structure_id
+    if structure_id:
+        intents = [leg.position_intent for leg in new.legs] or [new.position_intent]
+        structure_id = id_of(draft.book, no, new.order_id, intents)
     terms = msgspec.structs.replace(
         new,
         filled_qty=order.filled_qty,
@@ -268,7 +274,8 @@ def finish_replace(draft: Draft, order_no: int, world: World, profiles: Profiles
         fill_count=order.fill_count,
         reserved_money=money,
         reserved_qty=qty,
-        structure_no=new.structure_no or (order_no if order_no in draft.book.structures else 0),
+        structure_no=no,
+        structure_id=structure_id,
     )
     if trails(terms):
         mark = high_water_mark(order, draft.book.watch.get(order_no))

@@ -112,9 +112,12 @@ def accrued(money: Money | None) -> int:
 
 def set_aside(book: Book) -> int:
     """Money that new orders may not use: what open orders reserve, and what short positions owe of distributions."""
-    if not book.action_due:
-        return book.reserved_money
-    return book.reserved_money - sum(min(0, pay.money) for record in book.actions.values() for pay in record.pays)
+    return book.reserved_money + payable_money(book) if book.action_due else book.reserved_money
+
+
+def payable_money(book: Book) -> int:
+    """What short positions owe of distributions, before it is paid (rules §4.1)."""
+    return -sum(min(0, pay.money) for record in book.actions.values() for pay in record.pays)
 
 
 def trade_date(world: World) -> int:
@@ -289,12 +292,13 @@ def withdrawable(book: Book, world: World) -> int:
     """
     f = figures(book, world)
     money = book.ledger()
-    free = min(book.cash, settled_cash(book.cash, money, trade_date(world))) - f.accrued_money
+    payable = payable_money(book) if book.action_due else 0
+    free = min(book.cash, settled_cash(book.cash, money, trade_date(world))) - f.accrued_money - payable
     if book.type == "cash":
-        free -= set_aside(book)
+        free -= book.reserved_money
         return max(0, min(free, f.buying_power_money) if holds_options(book) else free)
     reserved = -(-book.reserved_money // min(f.multiplier, 2))
-    free = min(free, f.available_money - reserved, f.buying_power_money) - (set_aside(book) - book.reserved_money)
+    free = min(free, f.available_money - reserved - payable, f.buying_power_money)
     intraday = money.intraday
     if intraday is not None:
         free -= sum(d.money for d in intraday.deficits if not d.satisfied_on)

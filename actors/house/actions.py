@@ -23,8 +23,8 @@ from actors.book.events.actions import (
     Ratio,
 )
 from actors.book.instruments import Deliverable
-from actors.book.osi import BadSymbol, next_root
-from actors.book.rules.actions.contracts import base_root, concerns
+from actors.book.osi import BadSymbol
+from actors.book.rules.actions.contracts import adjusts_class, base_root, concerns, free_root
 from actors.book.rules.reasons import Refusal, refuse
 from actors.book.units import INT64_MAX, BadNumber, parse_money, parse_price, parse_qty, parse_scaled
 from actors.house.commands import AnnounceAction, DeliverableWords, OccWords, WithdrawAction
@@ -33,6 +33,7 @@ from actors.market.world import World
 
 _DECIMALS: Final = 9
 _SEARCH_DAYS: Final = 10
+_KEEP_ROOTS: Final = ("cash_dividend", "cash_merger", "redemption", "worthless_removal", "name_change")
 _UNTOLD: Final = frozenset(
     {"at", "prices", "occ_adjustments", "stock_movements", "existing_option_roots", "confirmed"}
 )
@@ -194,15 +195,15 @@ class _Reader:
 
     def _roots(self, action: CorporateAction) -> tuple[tuple[str, str], ...]:
         """The new root of every listed one that may need it, so that all accounts take the same."""
-        if self.world is None:
+        if self.world is None or not adjusts_class(action) or action.type in _KEEP_ROOTS:
             return ()
         listed = [
             contract for contract in self.world.instruments.by_symbol.values() if contract.asset_class == "us_option"
         ]
         taken = {*action.roots_in_use, *(contract.root for contract in listed)}
         out = []
-        for root in sorted({contract.root for contract in listed if concerns(action, contract)}):
-            new = next_root(base_root(action, root), frozenset(taken))
+        for root in sorted({contract.root for contract in listed if contract.active and concerns(action, contract)}):
+            new = free_root(base_root(action, root), taken)
             taken.add(new)
             out.append((root, new))
         return tuple(out)

@@ -44,13 +44,19 @@ def sequence_of(action: CorporateAction) -> tuple[int, str]:
 class Actions:
     """The table."""
 
-    __slots__ = ("by_id", "by_symbol", "late")
+    __slots__ = ("begun_at", "by_id", "by_symbol", "late", "late_n", "looked")
 
     def __init__(self, known: Iterable[CorporateActionAnnounced] = ()) -> None:
         self.by_id: dict[str, CorporateActionAnnounced] = {}
         self.by_symbol: dict[str, dict[str, None]] = {}
+        self.begun_at: dict[str, int] = {}
+        """When the engine woke every account in memory for an action: later no order of before is left to look at."""
         self.late: dict[str, int] = {}
         """When actions became known that were announced, or changed, only after they had happened."""
+        self.late_n = 0
+        """Counts what came there."""
+        self.looked: dict[int, int] = {}
+        """Up to which count each account has nothing more to look at."""
         for each in known:
             self.put(each)
 
@@ -59,6 +65,11 @@ class Actions:
 
     def __iter__(self) -> Iterator[CorporateActionAnnounced]:
         return iter(self.by_id.values())
+
+    def note_late(self, known: CorporateActionAnnounced) -> None:
+        """Every account must look at this one."""
+        self.late[known.action.ca_id] = known.announced_at
+        self.late_n += 1
 
     def put(self, known: CorporateActionAnnounced) -> None:
         """Take in an announcement; it replaces an earlier one of its id."""

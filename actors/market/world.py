@@ -71,6 +71,8 @@ class World:
         "switches",
         "tape_seq",
         "traces",
+        "turn",
+        "valued",
         "without_fees",
     )
 
@@ -115,6 +117,10 @@ class World:
         self._day: TradeDay | None = None
         self.describe: Callable[[str], Instrument | None] | None = None
         """A pure function that describes a standard contract by its symbol alone; null for none."""
+        self.turn = 0
+        """Number of the account's turn that is under way: until it ends no price moves. 0 outside of turns."""
+        self.valued: dict[int, Any] = {}
+        """What the margin rules last made of an account's positions: a cache of their own, never a fact."""
 
     def know(self, symbols: Iterable[str]) -> None:
         """Have the records of what is held, also of contracts that no reference data lists any more."""

@@ -85,9 +85,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise  # the daemon's own; only a client's failures are told as such
         return _report(args, error)
     except OSError as error:
-        if not hasattr(args, "socket") or error.filename is None:
+        if not (hasattr(args, "socket") or hasattr(args, "on_files")) or error.filename is None:
             raise
-        output.say(f"mbtd: cannot use {error.filename}: {error.strerror}")
+        output.say(f"mbtd: cannot use {str(error.filename)[:200]}: {error.strerror}")
         return exits.USAGE
 
 

@@ -15,6 +15,7 @@ from mbtd.cli.base import (
     add_words,
     connect,
     flags,
+    seconds,
     show_list,
     show_one,
 )
@@ -118,7 +119,7 @@ def add_market_commands(commands: Any) -> None:
     stream = commands.add_parser("stream", help="print events as they come")
     add_words(stream, "TOPIC")
     stream.add_argument("--from-n", type=int, metavar="N", help="go on after this number")
-    stream.add_argument("--seconds", type=float, metavar="S", help="stop after so long")
+    stream.add_argument("--seconds", type=seconds, metavar="S", help="stop after so long")
     stream.set_defaults(run=_stream)
     status = commands.add_parser("status", help="how the daemon is")
     status.set_defaults(run=_status)

@@ -64,6 +64,8 @@ def _metrics(args: argparse.Namespace) -> int:
     with connect_admin(args) as client:
         answer = client.call("admin.metrics")
     if args.textfile is not None:
+        if not args.textfile.name:
+            raise UsageError("--textfile FILE: that is no file's name")
         temporary = args.textfile.with_suffix(f".{os.getpid()}.tmp")
         temporary.write_text(answer["text"])
         temporary.chmod(0o644)
@@ -138,6 +140,8 @@ def _install(args: argparse.Namespace) -> int:
         for path in written:
             output.put(str(path))
         output.say("then: " + "; ".join(work.NEXT))
+        output.say("for programs that speak HTTP also: " + work.GATEWAY)
+        output.say("operators other than root: usermod -aG mbtd-operators NAME; clients: mbtd-clients")
     return exits.DONE
 
 

@@ -16,6 +16,7 @@ from mbtd.cli.base import (
     add_words,
     connect,
     flags,
+    seconds,
     show_list,
     show_one,
     take_words,
@@ -161,9 +162,7 @@ def _ends(message: StreamMessage, order_id: str) -> bool:
 
 
 def warn(answer: dict[str, Any]) -> None:
-    """Say which structure an order is part of, and what it does to others."""
-    if answer.get("structure_id"):
-        output.put(f"  structure        {output.plain(answer['structure_id'])}")
+    """Say what an order does to structures that it is no part of."""
     for warning in answer.get("warnings") or ():
         output.say(f"{output.paint('warning', 'yellow', sys.stderr)}: {output.plain(warning['message'])}")
 
@@ -203,6 +202,8 @@ def describe(order: dict[str, Any], *, duplicate: bool = False) -> str:
         )
     if order.get("reason"):
         lines.append(f"  reason           {output.plain(order['reason'])}")
+    if order.get("structure_id"):
+        lines.append(f"  structure        {output.plain(order['structure_id'])}")
     lines.append(f"  order_id         {output.plain(order.get('id'))}")
     lines.append(f"  client_order_id  {output.plain(order.get('client_order_id'))}")
     return "\n".join(lines)
@@ -347,7 +348,7 @@ def add_order_commands(commands: Any) -> None:
         dest="verb", required=True, metavar="VERB"
     )
     place = verbs.add_parser("place", help="place an order: alice buy 10 SPY --limit 450.10")
-    place.add_argument("--wait", type=float, metavar="SECONDS", help="wait until the order has ended")
+    place.add_argument("--wait", type=seconds, metavar="SECONDS", help="wait until the order has ended")
     place.set_defaults(run=_place)
     preview = verbs.add_parser("preview", help="what an order would need and do, without placing it")
     preview.set_defaults(run=_preview)

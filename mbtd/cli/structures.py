@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from base64 import b64decode
 from collections.abc import Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,7 +24,7 @@ _STRUCTURES: Final = [
     ("days", "days_in_trade"),
     ("opened for", "entry"),
     ("closes for", "close"),
-    ("P/L", "total_pl"),
+    ("P/L", "net_pl"),
     ("max loss", "max_loss"),
     ("rolls", "rolls"),
     ("state", "state"),
@@ -110,6 +111,12 @@ def _show(args: argparse.Namespace) -> int:
     return exits.DONE
 
 
+def _net_words(item: Mapping[str, Any]) -> str:
+    """Profit with its fees: ``$58.21 = $60.00 - $1.79 fees``."""
+    gross, fees = output.money(item["gross_pl"]), output.money(item["fees"])
+    return f"{output.money(item['net_pl'])} = {gross} - {fees} fees"
+
+
 def card(item: Mapping[str, Any]) -> str:
     """Everything about one structure, for reading."""
     units = f"{item['qty']} × " if item.get("qty") else ""
@@ -118,7 +125,7 @@ def card(item: Mapping[str, Any]) -> str:
     if item["status"] != "open":
         days = _count(item["days_in_trade"], "day")
         lines.append(f"  closed    {item['closed_at']} by {_ENDED_BY[item['closed_by']]}, after {days}")
-        lines.append(f"  result    {output.money(item['total_pl'])} before fees, {rolls}")
+        lines.append(f"  result    {_net_words(item)}, {rolls}")
         return "\n".join([*lines, *_story(item), f"  id        {item['id']}"])
     if item["broken"]:
         lines.append("  warning   one of its legs was traded alone; what is left is not what was opened")
@@ -133,7 +140,7 @@ def card(item: Mapping[str, Any]) -> str:
         f"  opened    for {net_words(item['entry_net'])} a share; closing stands at {net_words(item['close_net'])}"
     )
     lines.append(
-        f"  P/L       {output.money(item['total_pl'])} before fees: {output.money(item['unrealized_pl'])} open, "
+        f"  P/L       {_net_words(item)}; before fees {output.money(item['unrealized_pl'])} open, "
         f"{output.money(item['realized_pl'])} realised"
     )
     if item.get("bounded") is not None:
@@ -254,6 +261,8 @@ def _new_leg(word: str) -> dict[str, str]:
 
 
 def _order(args: argparse.Namespace, method: str, params: dict[str, Any]) -> int:
+    if args.preview:
+        return _preview(args, f"{method}_preview", params)
     params.setdefault("client_order_id", new_client_order_id())
     with connect(args) as client:
         answer = client.call(method, **params)
@@ -263,6 +272,34 @@ def _order(args: argparse.Namespace, method: str, params: dict[str, Any]) -> int
         output.put(describe(answer["order"], duplicate=bool(answer.get("duplicate"))))
         warn(answer)
     return exits.REFUSED if answer["order"].get("status") == "rejected" else exits.DONE
+
+
+def _preview(args: argparse.Namespace, method: str, params: dict[str, Any]) -> int:
+    with connect(args) as client:
+        answer = client.call(method, **params)
+    output.put_json(answer) if args.json else output.put("\n".join(preview_lines(answer)))
+    return exits.DONE if answer["acceptable"] else exits.REFUSED
+
+
+def preview_lines(answer: Mapping[str, Any]) -> list[str]:
+    """What a close or a roll would do, for reading."""
+    effect = answer["effect"]
+    if not answer["acceptable"]:
+        return [f"would be refused: {answer['refusal']['message']}"]
+    money = {name: output.money(value) for name, value in effect.items() if isinstance(value, str)}
+    lines = [f"would send a {effect['type']} order, checked at {net_words(effect['check_price'])} a share"]
+    for leg in effect["legs"]:
+        lines.append(f"  {leg['side']:<9} {leg['qty']} {leg['symbol']} ({title(leg['position_intent'])})")
+    cost = Decimal(effect["cost"])
+    lines.append(
+        f"  cash      {'pays' if cost >= 0 else 'brings'} {output.money(str(abs(cost)))}, fees {money['fees']}"
+    )
+    if "realized_pl" in effect:
+        lines.append(f"  realises  {money['realized_pl']}, {money['realized_net_pl']} after these fees")
+    lines.append(f"  margin    initial {money['initial_margin']}, maintenance {money['maintenance_margin']}")
+    if "options_buying_power" in money:
+        lines.append(f"  options buying power {money['options_buying_power']}")
+    return lines + [f"  warning   {title(warning)}" for warning in effect["warnings"]]
 
 
 def _exit(args: argparse.Namespace) -> int:
@@ -344,6 +381,7 @@ def add_structure_commands(commands: Any) -> None:
             help="a share of a unit; negative: received. Else at market",
         )
         parser.add_argument("--client-order-id", metavar="ID", help="repeating an id never orders twice")
+        parser.add_argument("--preview", action="store_true", help="only say what it would cost and do")
     exit_ = verbs.add_parser("exit", help="profit target and stop on the net of all legs, held until cancelled")
     exit_.add_argument("--take-profit", metavar="NET", help="what closing costs then (negative: brings), or 50%%")
     exit_.add_argument("--stop-loss", metavar="NET", help="likewise, or a loss of 200%% of the credit")

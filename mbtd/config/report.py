@@ -22,7 +22,6 @@ RELOADABLE = (
     "switches.",
     "log.level",
     "log.repeat_every_s",
-    "profiles",
     "server.client.",
     "server.service.",
     *(f"server.{role}_{by}" for role in ("service", "operator", "viewer") for by in ("uids", "groups")),

@@ -248,6 +248,8 @@ class Activity(Shape, kw_only=True):
     per_share_amount: str | UnsetType | None = UNSET
     currency: str | UnsetType | None = UNSET
     group_id: str | UnsetType | None = UNSET
+    ca_id: str | UnsetType | None = UNSET
+    previous_id: str | UnsetType | None = UNSET
 
 
 class PortfolioHistory(Shape, kw_only=True):

@@ -261,6 +261,10 @@ class _Checker:
                     booked += event.net_money
                     if event.cash != start + booked:
                         wrong.append(f"account {account_no} event {n}: cash {event.cash} is not {start + booked}")
+                    bought = isinstance(event, e.PositionChanged) and event.net_money < 0
+                    if book.type == "cash" and event.cash < 0 and bought:
+                        # A settlement or a correction may overdraw it, a purchase never.
+                        wrong.append(f"account {account_no} event {n}: a cash account bought with {event.cash}")
             if book.cash != start + booked:
                 wrong.append(f"account {account_no}: cash {book.cash} is not {start + booked}")
             wrong += _adds_up(book)
@@ -338,6 +342,4 @@ def _adds_up(book: Book) -> list[str]:
             wrong.append(f"{where}: basis of {symbol} does not add up")
     if book.reserved_money != sum(order.reserved_money for order in book.orders.values()):
         wrong.append(f"{where}: reserved money does not add up")
-    if book.type == "cash" and book.cash < 0:
-        wrong.append(f"{where}: a cash account with cash {book.cash}")
     return wrong

@@ -35,6 +35,7 @@ from actors.book.view import (
 )
 from actors.market.days import window_start
 from actors.market.world import World
+from mbtd.records.action_lines import action_dues, coming_actions
 from mbtd.records.money_lines import date_text
 
 
@@ -163,7 +164,10 @@ def _own(book: Book, f: Figures, world: World, today: int) -> dict[str, Any]:
                 "receivable": format_money(x.money) if x.entitled else None,
             }
             for x in ledger.dividends
-        ],
+        ]
+        + [row for record in book.actions.values() for row in action_dues(record, world)],
+        "corporate_actions_to_come": coming_actions(book, world),
+        "reconcile_required": [record.ca_id for record in book.actions.values() if record.reconcile],
         "configuration": render_configuration(book),
     }
 

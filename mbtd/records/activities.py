@@ -136,7 +136,7 @@ def render_activity(row: tuple[Any, ...], account_id: str) -> dict[str, Any]:
         "status": event.status,
     }
     if event.ca_id:
-        shown["corporate_action_id"] = event.ca_id
+        shown["ca_id"] = event.ca_id
     if event.rate:
         shown["per_share_amount"] = format_scaled(event.rate, 9)
     if event.previous_no:
@@ -159,11 +159,11 @@ def _render_reinvested(activity_id: str, event: e.ActivityBooked, at: int, accou
         "symbol": event.symbol,
         "leaves_qty": "0",
         "cum_qty": format_qty(event.qty),
-        "order_id": group_id_of(0, event.activity_no),
+        "order_id": activity_id[19:],
         "order_status": "filled",
         "net_amount": format_money(event.net_money),
         "status": event.status,
-        "corporate_action_id": event.ca_id,
+        "ca_id": event.ca_id,
     }
 
 

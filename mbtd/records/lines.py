@@ -197,6 +197,8 @@ def _own_fields(event: Any, line: dict[str, Any]) -> None:
             if event.held_at_first:
                 line["event"], line["status"] = "order.held", "held"
             line["profile"] = event.profile
+            if event.structure_id:
+                line["structure_id"] = event.structure_id
             _group_fields(event, line)
         case e.OrderActivated():
             line["status"] = "new"

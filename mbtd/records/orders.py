@@ -15,7 +15,7 @@ from msgspec.structs import asdict, replace
 from actors.book import events as e
 from actors.book.ids import derive_order_ids
 from actors.book.instruments import CONTRACT_SHARES
-from actors.book.leg_ids import leg_id_of
+from actors.book.leg_ids import leg_ids_of
 from actors.book.osi import is_option_symbol
 from actors.book.rules.trailing import high_water_mark, stop_now, trails
 from actors.book.state.book import Book, Order
@@ -74,18 +74,18 @@ class OrderView(Struct, frozen=True, gc=False):
     replaced_at: str | None
     replaced_by: str | None
     replaces: str | None
-    asset_id: str
-    symbol: str
-    asset_class: str
+    asset_id: str | None
+    symbol: str | None
+    asset_class: str | None
     notional: str | None
     qty: str | None
     filled_qty: str
     filled_avg_price: str | None
     order_class: str
-    order_type: str
-    type: str
-    side: str
-    position_intent: str
+    order_type: str | None
+    type: str | None
+    side: str | None
+    position_intent: str | None
     time_in_force: str
     limit_price: str | None
     stop_price: str | None
@@ -93,10 +93,18 @@ class OrderView(Struct, frozen=True, gc=False):
     trail_price: str | None
     hwm: str | None
     extended_hours: bool
-    legs: list[dict[str, Any]] | None
+    legs: list[OrderView] | list[dict[str, Any]] | None
     status: str
     reason: str | None
     profile: str
+    structure_id: str | None
+    """The structure that it names or opens."""
+
+
+class LegView(OrderView, frozen=True, gc=False):
+    """A leg of an order of several, in the same shape."""
+
+    ratio_qty: str
 
 
 def record_of(book: Book, order: Order) -> OrderRecord:
@@ -213,62 +221,69 @@ _end_of_day = lru_cache(64)(format_time)
 
 def render_order(record: OrderRecord, legs: list[OrderRecord] | None = None) -> dict[str, Any]:
     """Alpaca's order object, with our ``reason`` beside it and its exits in ``legs``."""
-    terms = record.terms
-    if terms.legs:
-        return _render_unit(record)
-    return _render(record, legs)
-
-
-def _render_unit(record: OrderRecord) -> dict[str, Any]:
-    """An order of several legs with its legs, each under an id of its own (alpaca-api §2.13)."""
-    terms = record.terms
-    shown = _render(record, None)
-    shown |= {"symbol": None, "asset_id": None, "asset_class": None, "side": None, "position_intent": None}
-    if terms.type == "limit":
-        shown["limit_price"] = format_price(terms.limit_price)
-    shown["legs"] = [_render_leg(record, shown, index) for index in range(len(terms.legs))]
+    shown = asdict(view_order(record, legs))
+    if record.terms.legs:
+        shown["legs"] = [asdict(leg) for leg in shown["legs"]]
     return shown
 
 
-def _render_leg(record: OrderRecord, parent: dict[str, Any], index: int) -> dict[str, Any]:
-    leg = record.terms.legs[index]
+def _view_leg(record: OrderRecord, parent: OrderView, leg_id: str, index: int) -> LegView:
+    """One leg with its order's times and status, under an id of its own (alpaca-api §2.13)."""
+    terms = record.terms
+    leg = terms.legs[index]
     qty, weight = record.leg_fills[index] if record.leg_fills else (0, 0)
-    leg_id = leg_id_of(record.terms.order_id, index)
-    return parent | {
-        "id": leg_id,
-        "client_order_id": leg_id,
-        "symbol": leg.symbol,
-        "asset_id": leg.asset_id,
-        "asset_class": "us_equity" if leg.is_stock else "us_option",
-        "qty": format_qty(record.terms.qty * leg.ratio),
-        "filled_qty": format_qty(qty),
-        "filled_avg_price": format_price(divide_half_even(weight, qty)) if qty else None,
-        "order_type": None,
-        "type": None,
-        "side": leg.side,
-        "position_intent": leg.position_intent,
-        "limit_price": None,
-        "ratio_qty": str(leg.ratio),
-        "legs": None,
-    }
+    return LegView(
+        leg_id,
+        leg_id,
+        parent.created_at,
+        parent.updated_at,
+        parent.submitted_at,
+        parent.filled_at,
+        parent.expired_at,
+        parent.expires_at,
+        parent.canceled_at,
+        None,
+        parent.replaced_at,
+        parent.replaced_by,
+        parent.replaces,
+        leg.asset_id,
+        leg.symbol,
+        "us_equity" if leg.is_stock else "us_option",
+        None,
+        format_qty(terms.qty * leg.ratio),
+        format_qty(qty) if qty else "0",
+        format_price(divide_half_even(weight, qty)) if qty else None,
+        parent.order_class,
+        None,
+        None,
+        leg.side,
+        leg.position_intent,
+        parent.time_in_force,
+        None,
+        None,
+        None,
+        None,
+        None,
+        parent.extended_hours,
+        None,
+        parent.status,
+        parent.reason,
+        parent.profile,
+        parent.structure_id,
+        str(leg.ratio),
+    )
 
 
 def render_leg(record: OrderRecord, leg_id: str) -> dict[str, Any] | None:
     """One leg of an order by its own id; None when the order has no such leg."""
-    for index in range(len(record.terms.legs)):
-        if leg_id_of(record.terms.order_id, index) == leg_id:
-            found: dict[str, Any] = _render_unit(record)["legs"][index]
-            return found
-    return None
-
-
-def _render(record: OrderRecord, legs: list[OrderRecord] | None) -> dict[str, Any]:
-    return asdict(view_order(record, legs))
+    parent = view_order(record, None)
+    return next((asdict(leg) for leg in parent.legs or () if isinstance(leg, LegView) and leg.id == leg_id), None)
 
 
 def view_order(record: OrderRecord, legs: list[OrderRecord] | None) -> OrderView:
-    """An order of one instrument in Alpaca's shape; :func:`render_order` serves every order."""
+    """An order in Alpaca's shape: its exits as its ``legs``, or what it trades when that is several legs."""
     terms = record.terms
+    unit = bool(terms.legs)
     submitted_at, updated_at = terms.submitted_at, record.updated_at
     submitted = format_time(submitted_at)
     option = is_option_symbol(terms.symbol)
@@ -276,7 +291,8 @@ def view_order(record: OrderRecord, legs: list[OrderRecord] | None) -> OrderView
     if record.filled_qty:
         shares = CONTRACT_SHARES if option or terms.legs else 1
         average = format_price(average_price(record.filled_money, record.filled_qty * shares))
-    return OrderView(
+    limit = format_price(terms.limit_price) if terms.limit_price or (unit and terms.type == "limit") else None
+    view = OrderView(
         terms.order_id,
         terms.client_order_id,
         submitted,
@@ -290,9 +306,9 @@ def view_order(record: OrderRecord, legs: list[OrderRecord] | None) -> OrderView
         format_time(record.replaced_at) if record.replaced_at else None,
         record.replaced_by or None,
         record.replaces_id or None,
-        terms.asset_id,
-        terms.symbol,
-        "us_option" if option else "us_equity",
+        None if unit else terms.asset_id,
+        None if unit else terms.symbol,
+        None if unit else "us_option" if option else "us_equity",
         format_money(terms.notional) if terms.notional else None,
         format_qty(terms.qty) if terms.qty else None,
         format_qty(record.filled_qty) if record.filled_qty else "0",
@@ -300,17 +316,22 @@ def view_order(record: OrderRecord, legs: list[OrderRecord] | None) -> OrderView
         terms.order_class,
         terms.type,
         terms.type,
-        terms.side,
-        terms.position_intent,
+        None if unit else terms.side,
+        None if unit else terms.position_intent,
         terms.time_in_force,
-        format_price(terms.limit_price) if terms.limit_price else None,
+        limit,
         format_price(terms.stop_price) if terms.stop_price else None,
         format_scaled(terms.trail_ppm, 4) if terms.trail_ppm else None,
         format_price(terms.trail_price) if terms.trail_price else None,
         format_price(terms.high_water_mark) if terms.high_water_mark else None,
         terms.extended_hours,
-        [render_order(leg) for leg in legs] if legs else None,
+        [render_order(leg) for leg in legs] if legs and not unit else None,
         record.status,
         record.reason or None,
         terms.profile,
+        terms.structure_id or None,
     )
+    if not unit:
+        return view
+    ids = leg_ids_of(terms.order_id, len(terms.legs))
+    return replace(view, legs=[_view_leg(record, view, leg_id, n) for n, leg_id in enumerate(ids)])

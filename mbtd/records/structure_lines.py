@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from actors.book import events as e
+from actors.book.rules.money.fees import PICO_PER_MONEY
 from actors.book.units import divide_half_even, format_money, format_price, format_qty, format_time
 
 STRUCTURE_NAMES: dict[type, str] = {
@@ -34,6 +35,8 @@ def structure_fields(event: Any, line: dict[str, Any]) -> None:
             line["legs"] = [{"symbol": leg.symbol, "qty": format_qty(leg.qty)} for leg in event.legs]
             line["net_amount"] = format_money(event.net_money)
             line["realized_pl"] = format_money(event.realized_money)
+            if event.fees_pico:
+                line["fees"] = format_money(divide_half_even(event.fees_pico, PICO_PER_MONEY))
             line["broken"] = event.broken
         case e.StructureExitSet():
             held = event.exit

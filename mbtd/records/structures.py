@@ -1,9 +1,11 @@
 """Structures for the outside: one profit and loss, one largest loss, breakevens, campaign, exits (contracts §3).
 
-Invariants: money is exact and without fees, which are the account's; value is at the marks by which positions are
-valued, so that structures and what is loose add up to the account; bounds and breakevens are those at expiry of what
-is open, at its own cost, and null where legs end on different days. Nets are a share of one unit as in the order that
-closes it: positive is paid, negative is received.
+Invariants: money is exact; ``gross_pl`` (``realized_pl``, ``unrealized_pl``, ``total_pl``) is without fees,
+``net_pl`` is what is left after those that all fills accrued, while the account is charged each kind rounded up to
+the cent once a day. Value is at the marks by which positions are valued, so that structures and what is loose add
+up to the account; bounds and breakevens are those at expiry of what is open, at its own cost, and null where legs
+end on different days. Nets are a share of one unit as in the order that closes it: positive is paid, negative is
+received.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from typing import Any
 
 from actors.book import events as e
 from actors.book.instruments import Instrument
+from actors.book.rules.money.fees import PICO_PER_MONEY
 from actors.book.state.book import Book
 from actors.book.state.structures import Structure
 from actors.book.structures.exits import middle_doubled
@@ -60,6 +63,7 @@ def render_structure(book: Book, structure: Structure, world: World, now: int) -
         "unrealized_pl": format_money(worth - cost),
         "realized_pl": format_money(structure.realized_money),
         "total_pl": format_money(worth - cost + structure.realized_money),
+        **_net(worth - cost + structure.realized_money, structure.fees_pico),
         **_bounds(book, structure, world),
         "campaign": {
             "net_premium": format_money(structure.premium_money),
@@ -97,11 +101,22 @@ def render_ended(last: e.StructureChanged, at: int) -> dict[str, Any]:
         "broken": last.broken,
         "realized_pl": format_money(last.total_realized_money),
         "total_pl": format_money(last.total_realized_money),
+        **_net(last.total_realized_money, last.total_fees_pico),
         "campaign": {
             "net_premium": format_money(last.premium_money),
             "net_cash": format_money(last.total_net_money),
             "rolls": last.rolls,
         },
+    }
+
+
+def _net(gross_money: int, fees_pico: int) -> dict[str, str]:
+    """Profit before fees, the fees, and what is left."""
+    fees = divide_half_even(fees_pico, PICO_PER_MONEY)
+    return {
+        "gross_pl": format_money(gross_money),
+        "fees": format_money(fees),
+        "net_pl": format_money(gross_money - fees),
     }
 
 

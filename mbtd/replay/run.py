@@ -32,7 +32,8 @@ from mbtd.market.calendar import Calendar, TradeDays
 from mbtd.market.feeds.replay import last_roll, with_sessions
 from mbtd.market.markouts import MarkOuts
 from mbtd.market.recordings import Recording, open_recordings
-from mbtd.methods import BadParams, read_action
+from mbtd.methods import HOUSE_COMMANDS, BadParams, read_action, read_house
+from mbtd.pasts import Pasts
 from mbtd.rates import digest_of_rates, rates_of
 from mbtd.records.lines import Lines
 from mbtd.replay.identity import Identity, OtherInputs, claim, digest_of_profiles
@@ -110,6 +111,7 @@ class Replay:
         except BaseException:
             self._lock.release()
             raise
+        engine.world.past = Pasts(options.state, lambda: engine.steps)
         self._cursor = Cursor()
         self._marks = MarkOuts()
 
@@ -233,6 +235,9 @@ class Replay:
         engine = self._engine
         account_no = engine.house.find(command.account)
         try:
+            if command.method in HOUSE_COMMANDS:
+                engine.house_command(read_house(command.method, command.params), command.at, _SYSTEM)
+                return
             action = read_action(command.method, command.params, command.account)
         except BadParams as error:
             engine.unreadable(account_no or 0, command.method, error.reason, error.text, command.at, command.account)

@@ -18,7 +18,7 @@ from actors.book.ids import derive_order_ids
 from actors.book.outcome import Closed, Placed
 from actors.book.rules.reasons import Refusal as RuleRefusal
 from actors.book.rules.reasons import refuse as rule_refusal
-from actors.commands import CreateAccount, PlaceOrder, ReplaceOrder
+from actors.commands import CreateAccount, ReplaceOrder
 from actors.engine import Created
 from actors.inputs import Envelope, Issued
 from actors.market.world import World
@@ -26,7 +26,7 @@ from mbtd.core import Core
 from mbtd.entropy import SystemEntropy
 from mbtd.failpoints import reach
 from mbtd.keys import IssuedKey, issue_key
-from mbtd.methods import DECODERS
+from mbtd.methods import DECODERS, PREVIEWS
 from mbtd.records.accounts import render_account
 from mbtd.records.orders import (
     TERMINAL,
@@ -45,7 +45,9 @@ from mbtd.service.structures import structure_body, structure_words
 from mbtd.service.turns import answered, queue_turn
 
 _encode = msgspec.json.Encoder().encode
-_PREVIEW = msgspec.json.Decoder(PlaceOrder)
+_PREVIEWS: dict[str, msgspec.json.Decoder[Any]] = {
+    name: msgspec.json.Decoder(kind) for name, kind in PREVIEWS.items()
+}
 PRIVILEGED = frozenset({"order.cancel", "order.cancel_all"})
 """May use the reserved places of a mailbox."""
 OPERATORS_ONLY = frozenset({"account.recall_borrow", "account.announce_dividend"})
@@ -55,7 +57,7 @@ OPERATORS_ONLY = frozenset({"account.recall_borrow", "account.announce_dividend"
 class _PlacedReply(Struct, frozen=True, gc=False, omit_defaults=True):
     """The answer to ``order.place``."""
 
-    order: OrderView | dict[str, Any]
+    order: OrderView
     seq: int
     duplicate: bool
     structure_id: str | None = None
@@ -122,8 +124,8 @@ class App:
         decoder = DECODERS.get(method)
         if decoder is not None:
             self._command(session, request_id, method, decoder.decode(params), deadline_ms)
-        elif method == "order.preview":
-            self._preview(session, request_id, _PREVIEW.decode(params), deadline_ms)
+        elif method in _PREVIEWS:
+            self._preview(session, request_id, _PREVIEWS[method].decode(params), deadline_ms)
         elif self.extension is not None and self.extension.handles(method):
             self.extension.request(session, request_id, method, bytes(params), deadline_ms)
         elif self._reader.handles(method):
@@ -230,8 +232,9 @@ class App:
             replaced = derive_order_ids(book.seed, book.epoch, placed.terms.replaces)[0]
             body = _encode({**render_order(record, legs), "replaces": replaced})
         else:
-            order = render_order(record, legs) if placed.terms.legs else view_order(record, legs)
-            body = _encode(_PlacedReply(order, seq, placed.duplicate, **structure_words(book, placed)))
+            body = _encode(
+                _PlacedReply(view_order(record, legs), seq, placed.duplicate, **structure_words(book, placed))
+            )
         core.outbox.put(seq, partial(session.reply, request_id, body), partial(_tell_unknown, session, request_id))
 
     def _answer_old(self, session: Session, request_id: RequestId, account_no: int, order_no: int, seq: int) -> None:
@@ -297,7 +300,7 @@ class App:
 
     # ── preview ──────────────────────────────────────────────────────────────────────────────────────────
 
-    def _preview(self, session: Session, request_id: RequestId, action: PlaceOrder, deadline_ms: int | None) -> None:
+    def _preview(self, session: Session, request_id: RequestId, action: Any, deadline_ms: int | None) -> None:
         core = self._core
         account_no = self.account_no(session, "read", action.account)
 

@@ -21,12 +21,13 @@ from actors.book.rules.margin.requirement import Holdings
 from actors.book.rules.margin.stock import requirement
 from actors.book.rules.matching.multileg import LegQuote, payoff_bounds, sign_suspect, unit_quote
 from actors.book.rules.matching.profiles import Profiles
-from actors.book.rules.money.fees import accrued_money, fees_of
+from actors.book.rules.money.fees import PICO_PER_MONEY, accrued_money, fees_of
 from actors.book.rules.money.settlement import violation_of
 from actors.book.rules.reasons import Refusal
 from actors.book.state.book import Book
 from actors.book.units import (
     QTY_PER_SHARE,
+    divide_half_even,
     format_money,
     format_price,
     format_qty,
@@ -35,7 +36,7 @@ from actors.book.units import (
     value_money,
 )
 from actors.book.view import accrued, figures, stock_terms, trade_date
-from actors.commands import PlaceOrder
+from actors.commands import CloseStructure, PlaceOrder, RollStructure
 from actors.engine import Engine
 from actors.market.world import World
 from mbtd.records.money_lines import date_text
@@ -43,8 +44,10 @@ from mbtd.service.refusals import rpc_error
 from mbtd.service.structures import structure_words
 
 
-def preview(engine: Engine, account_no: int, action: PlaceOrder, at: int) -> dict[str, Any]:
-    """The effect of an order at present; nothing changes."""
+def preview(
+    engine: Engine, account_no: int, action: PlaceOrder | CloseStructure | RollStructure, at: int
+) -> dict[str, Any]:
+    """The effect of an order at present, also of one that closes or rolls a structure; nothing changes."""
     outcome, _ = engine.preview(account_no, action, at)
     book = engine.books[account_no]
     before = figures(book, engine.world)
@@ -65,12 +68,46 @@ def preview(engine: Engine, account_no: int, action: PlaceOrder, at: int) -> dic
             **(_option_effect if is_optional(terms) else _stock_effect)(book, terms, engine.world, engine.profiles),
             "warnings": _warnings(book, terms, engine.world),
         }
+        if isinstance(action, CloseStructure | RollStructure):
+            effect |= _structure_effect(book, terms, engine.world, engine.profiles)
     told = {"structures": structure_words(book, outcome)} if isinstance(outcome, Placed) else {}
     return {
         "acceptable": True,
         "duplicate": isinstance(outcome, Placed) and outcome.duplicate,
         "effect": effect,
     } | told
+
+
+def _structure_effect(book: Book, terms: OrderAccepted, world: World, profiles: Profiles) -> dict[str, Any]:
+    """The order that would be sent, and what the structure has realised once it is filled at its check price.
+
+    The profit of a roll's closed legs depends on how its one net falls to the legs; only its cash is foreseen.
+    """
+    structure = book.structures[terms.structure_no]
+    legs = legs_of(terms, terms.qty, world)
+    shown: dict[str, Any] = {
+        "structure_id": structure.structure_id,
+        "type": terms.type,
+        "cost": format_money(-cash_of(terms, terms.qty, legs)),
+        "legs": [
+            {
+                "symbol": leg.instrument.symbol,
+                "side": "buy" if leg.buying else "sell",
+                "qty": format_qty(leg.qty),
+                "position_intent": leg.intent,
+            }
+            for leg in legs
+        ],
+    }
+    if any(leg.intent.endswith("_to_open") for leg in legs):
+        return shown
+    gone = 0
+    for leg in legs:
+        held = next(own for own in structure.legs if own.symbol == leg.instrument.symbol)
+        gone += divide_half_even(held.basis_money * leg.qty, abs(held.qty))
+    gross = cash_of(terms, terms.qty, legs) - gone
+    fees = divide_half_even(sum(fee.pico for fee in _option_fees(legs, terms, world, profiles)), PICO_PER_MONEY)
+    return shown | {"realized_pl": format_money(gross), "realized_net_pl": format_money(gross - fees)}
 
 
 def is_optional(terms: OrderAccepted) -> bool:

@@ -17,9 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from actors.book import events as e
-from actors.book.ids import derive_structure_id
 from actors.book.instruments import Instrument
-from actors.book.osi import is_option_symbol
 from actors.book.outcome import Placed
 from actors.book.state.book import Book
 from actors.book.structures.orders import find
@@ -66,12 +64,8 @@ def structure_words(book: Book, placed: Placed) -> dict[str, Any]:
     out: dict[str, Any] = {}
     if terms is None:
         return {}
-    if terms.structure_no in book.structures:
-        out["structure_id"] = book.structures[terms.structure_no].structure_id
-    elif not terms.structure_no and (terms.legs or is_option_symbol(terms.symbol)):
-        intents = [leg.position_intent for leg in terms.legs] or [terms.position_intent]
-        if any(intent.endswith("_to_open") for intent in intents):
-            out["structure_id"] = derive_structure_id(terms.order_id)
+    if terms.structure_id:
+        out["structure_id"] = terms.structure_id
     if placed.warnings:
         out["warnings"] = [render_warning(w.name, w.symbol, w.qty, w.structure_id, w.exits) for w in placed.warnings]
     return out

@@ -23,6 +23,8 @@ def wait_numbers(order: Order, found: Json, now: int) -> str:
     """The wait in a few sentences of numbers."""
     buying, terms = order.terms.side == "buy", order.terms
     side, other = ("ask", "bid") if buying else ("bid", "ask")
+    # A quote that is not of this moment is no present fact.
+    the, be = ("The last", "was") if found["reason"] in _NOT_LIVE else ("The", "is")
     parts = []
     if "phase" in found:
         parts.append(_session(order, found))
@@ -35,18 +37,18 @@ def wait_numbers(order: Order, found: Json, now: int) -> str:
         if terms.limit_price:
             parts.append(f"Its limit of {format_price(terms.limit_price)} counts from then on.")
         if found.get("far"):
-            parts.append(f"The {side} is {format_price(found['far'])} x {found['far_size']}.")
+            parts.append(f"{the} {side} {be} {format_price(found['far'])} x {found['far_size']}.")
     elif found.get("far") and "limit" in found:
         away = found["distance"]
         where = (
             f"{format_price(away)} away from" if away > 0 else "at" if away == 0 else f"{format_price(-away)} through"
         )
         parts.append(
-            f"The {side} is {format_price(found['far'])} x {found['far_size']}, {where} the limit of "
+            f"{the} {side} {be} {format_price(found['far'])} x {found['far_size']}, {where} the limit of "
             f"{format_price(found['limit'])}."
         )
     elif found.get("far"):
-        parts.append(f"The {side} is {format_price(found['far'])} x {found['far_size']}.")
+        parts.append(f"{the} {side} {be} {format_price(found['far'])} x {found['far_size']}.")
     if "net_far" in found:
         parts.append(_net(found))
     if "stop" not in found:
@@ -64,6 +66,9 @@ def wait_numbers(order: Order, found: Json, now: int) -> str:
     if found.get("live_at"):
         parts.append(f"It is live in the market at {format_time(found['live_at'])}.")
     return " ".join((*parts, *_history(order, found)))
+
+
+_NOT_LIVE = frozenset(("feed_dead", "market_data_disabled", "no_live_quote", "stale"))
 
 
 def _net(found: Json) -> str:
@@ -161,5 +166,8 @@ def end_numbers(record: OrderRecord) -> str:
     if record.filled_qty and not terms.legs:
         done += f" at {format_price(average_price(record.filled_money, record.filled_qty))} on average"
     price = f", with a limit of {format_price(terms.limit_price)}" if terms.limit_price and not terms.legs else ""
+    if terms.stop_price:
+        stop = "that was elected" if record.triggered else "that was not reached"
+        price += f", with a stop of {format_price(terms.stop_price)} {stop}"
     lived = max(0, ended_at - terms.submitted_at)
     return f"{done}{price}; it ended at {format_time(ended_at)}, {lived / NS_PER_SECOND:.3f} s after it was placed."

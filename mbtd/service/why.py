@@ -143,7 +143,8 @@ def _fill_numbers(record: FillRecord) -> str:
         gain = format_money(value_money(better, fill.qty, v.multiplier))
         return f"{done} against {quote}: {format_price(better)} better than the {name}, {gain} dollars in all."
     if better < 0:
-        return f"{done} against {quote}: {format_price(-better)} beyond the {name}, for more than it showed."
+        worse = format_price(-better)
+        return f"{done} against {quote}: {worse} beyond the {name}, as an order larger than the quote moves it."
     return f"{done} against {quote}: at the {name}."
 
 

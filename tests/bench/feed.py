@@ -13,7 +13,7 @@ import resource
 import sys
 import time
 from collections.abc import Awaitable, Callable, Collection
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any, Final
 
 import msgpack  # type: ignore[import-untyped]
@@ -65,7 +65,14 @@ class BenchFeed:
     name: Final = "bench"
     data_class: Final[DataClass] = "real_time"
 
-    def __init__(self, symbols: int, handlers: dict[str, Handler] | None = None, *, options: bool = False) -> None:
+    def __init__(
+        self,
+        symbols: int,
+        handlers: dict[str, Handler] | None = None,
+        *,
+        options: bool = False,
+        today: date | None = None,
+    ) -> None:
         self.calendar = Calendar(always_open=True)
         self.symbols = [symbol_of(i) for i in range(symbols)]
         self._begun_at = time.time_ns()
@@ -77,11 +84,12 @@ class BenchFeed:
         self.sink: Any = None
         """The daemon's core, once it runs."""
         self._handlers = handlers or {}
-        self._chain: list[Instrument] = contracts(self.symbols, datetime.now(UTC).date()) if options else []
+        self.chain: list[Instrument] = contracts(self.symbols, today or datetime.now(UTC).date()) if options else []
+        """Contracts on some of the symbols, their expiries counted from ``today``."""
 
     def reference(self) -> list[Instrument]:
         """All symbols, and contracts on some of them."""
-        return [Instrument(asset_id(symbol), symbol) for symbol in self.symbols] + self._chain
+        return [Instrument(asset_id(symbol), symbol) for symbol in self.symbols] + self.chain
 
     def subscribe(self, symbols: Collection[str]) -> None:
         """Ignored."""
@@ -109,7 +117,7 @@ class BenchFeed:
         for frame in self._frames:
             sink.push(self._decoder.decode(frame, time.time_ns())[0])
         async with asyncio.TaskGroup() as tasks:
-            if self._chain:
+            if self.chain:
                 tasks.create_task(self._quote_contracts(sink))
             tasks.create_task(self._listen())
             tasks.create_task(self._deliver(sink))
@@ -117,7 +125,7 @@ class BenchFeed:
     async def _quote_contracts(self, sink: FeedSink) -> None:
         """Repeat the contracts' quotes before they are old."""
         while True:
-            sink.push(list(contract_quotes(self._chain, time.time_ns())))
+            sink.push(list(contract_quotes(self.chain, time.time_ns())))
             await asyncio.sleep(20)
 
     async def _deliver(self, sink: FeedSink) -> None:

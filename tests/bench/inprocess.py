@@ -13,6 +13,7 @@ import gc
 import statistics
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any, cast
 
 from actors.engine import Engine
@@ -32,6 +33,7 @@ from mbtd.seeds import partition_seed
 from mbtd.service.app import App
 from storage.records import Group, Head
 from tests.bench.built import open_accounts
+from tests.bench.contracts import contract_quotes
 from tests.bench.feed import BenchFeed, frames, symbol_of
 from tests.bench.load import Script
 from tests.bench.running import BenchError
@@ -39,13 +41,18 @@ from tests.bench.running import BenchError
 STAGES = ("read", "turn", "after")
 START = 1_795_446_000_000_000_000
 """A Monday of November 2026, under the intraday margin rule as daemons of today are."""
+TODAY = datetime.fromtimestamp(START // 10**9, UTC).date()
+WARM = 20
+"""Rounds before the measured ones."""
+STRUCTURES = 4
+"""Condors that an account opens; then it is the next account's turn."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("--clients", type=int, default=64)
     parser.add_argument("--symbols", type=int, default=100)
-    parser.add_argument("--kind", choices=["market", "limit_cancel", "both"], default="both")
+    parser.add_argument("--kind", choices=["market", "limit_cancel", "condor", "both"], default="both")
     parser.add_argument("--profile", default="alpaca-parity")
     parser.add_argument("--rounds", type=int, default=150)
 
@@ -69,10 +76,10 @@ class NoDisk:
 class Desk:
     """A daemon without its ends."""
 
-    def __init__(self, clients: int, symbols: int, profile: str) -> None:
+    def __init__(self, clients: int, accounts: int, symbols: int, profile: str, *, options: bool = False) -> None:
         names = [symbol_of(i) for i in range(symbols)]
         calendar = Calendar(always_open=True)
-        feed = BenchFeed(symbols)
+        feed = BenchFeed(symbols, options=options, today=TODAY)
         self.engine = engine = Engine(partition_seed(7), instruments=feed.reference(), days=TradeDays(calendar))
         assert engine.world.instruments.by_symbol[names[0]].asset_id == asset_id(names[0])
         self.core = core = Core(
@@ -83,18 +90,27 @@ class Desk:
         core._cutter = GroupCutter(engine, Head(1, 0, 0, 0, 0, b"", b"", ""))
         core.residency = Residency(engine, cast(Any, None), chunk=200)
         core.interest = Interest(engine, feed, tuple, time.monotonic_ns, max_symbols=10_000, max_contracts=10_000)
-        self._at = START
+        self._at, self._frame = START, 0
         engine.tape(calendar.session_at(START))
         engine.tape(FeedState("up", START, "bench", received_at=START))
-        decoder = StreamDecoder("stocks")
-        for frame in frames(symbols, START, symbols // 8 + 8):
-            for message in decoder.decode(frame, START)[0]:
-                engine.tape(message)
-        open_accounts(engine, 0, clients, profile)
+        self._decoder = StreamDecoder("stocks")
+        self._frames = frames(symbols, START, symbols // 8 + 8)
+        for _ in self._frames:
+            self.quote()
+        for quote in contract_quotes(feed.chain, START):
+            engine.tape(quote)
+        open_accounts(engine, 0, accounts, profile)
         core.hand_on()
         self.app = App(core, cast(Any, None), lambda work: None)
         peer = Peer(0, 0, 0, "service")
         self.connections = [Connection(self.app, peer, time.monotonic, number=i) for i in range(clients)]
+
+    def quote(self) -> None:
+        """One more frame of stock quotes: prices move between the rounds, as they do in a market."""
+        frame = self._frames[self._frame % len(self._frames)]
+        self._frame += 1
+        for message in self._decoder.decode(frame, START)[0]:
+            self.engine.tape(message)
 
     def _now(self) -> int:
         self._at += 1_000
@@ -104,6 +120,7 @@ class Desk:
 def _round(desk: Desk, scripts: list[Script], request_id: int, spent: dict[str, list[float]]) -> None:
     """Every client sends one request and gets its answer."""
     clock = time.process_time_ns
+    desk.quote()
     requests = [script.next(request_id) for script in scripts]
     connections, pump, after = desk.connections, desk.core.pump, desk.core.hand_on
     begin = clock()
@@ -127,18 +144,20 @@ def run(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """Measure; yields one object a kind and stage."""
     kinds = ("market", "limit_cancel") if options.kind == "both" else (options.kind,)
     for kind in kinds:
-        desk = Desk(options.clients, options.symbols, options.profile)
+        condor = kind == "condor"
+        accounts = options.clients * (-(-(options.rounds + WARM) // STRUCTURES) if condor else 1)
+        desk = Desk(options.clients, accounts, options.symbols, options.profile, options=condor)
         settings = {
-            "kind": kind, "symbols": options.symbols, "run": 1, "accounts": options.clients, "clients": options.clients
+            "kind": kind, "symbols": options.symbols, "run": 1, "accounts": accounts, "clients": options.clients,
+            "today": TODAY.isoformat(),
         }  # fmt: skip
         scripts = [Script(settings, client) for client in range(options.clients)]
         spent: dict[str, list[float]] = {stage: [] for stage in STAGES}
         gc.collect()
         gc.freeze()
         gc.set_threshold(50_000, 20, 100)
-        warm = 20
-        for number in range(options.rounds + warm):
-            if number == warm:
+        for number in range(options.rounds + WARM):
+            if number == WARM:
                 for stage in STAGES:
                     spent[stage].clear()
                 before = desk.journal.bytes

@@ -13,7 +13,7 @@ import json
 import sys
 import time
 from array import array
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import uvloop
@@ -58,7 +58,8 @@ class Script:
                 if kind in ("limit_cancel", "mixed"):
                     row += [(limit, False), (cancel, True)]
         if kind == "condor":
-            row += [(begin, False) for begin in _condors(accounts, client, symbols)]
+            today = date.fromisoformat(settings["today"]) if "today" in settings else datetime.now(UTC).date()
+            row += [(begin, False) for begin in _condors(accounts, client, symbols, today)]
         self._row = row
         self._place = 0
 
@@ -71,11 +72,10 @@ class Script:
         return _BEGIN + b"%d" % request_id + begin + self._tag + b"%x" % self._number + _END
 
 
-def _condors(accounts: list[str], client: int, symbols: int) -> list[bytes]:
+def _condors(accounts: list[str], client: int, symbols: int, today: date) -> list[bytes]:
     """Beginnings of market orders for condors: for every account its four structures, one after the other."""
     mine = [
-        structures(symbol_of((client + offset) % min(symbols, UNDERLYINGS)), datetime.now(UTC).date())
-        for offset in range(len(accounts))
+        structures(symbol_of((client + offset) % min(symbols, UNDERLYINGS)), today) for offset in range(len(accounts))
     ]
     return [
         (_UNIT % (account, json.dumps(four[number]))).encode()

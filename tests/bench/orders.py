@@ -22,12 +22,16 @@ from tests.bench.anchors import Anchors
 from tests.bench.running import Child, StateDirectory, start_daemon
 
 WARM_S = 0.2
+CONDOR_ACCOUNTS = 2_048
+"""Enough for every account to open its four structures and no more while a run of some seconds lasts."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("--clients", type=int, default=64)
-    parser.add_argument("--accounts", type=int, default=0, help="0: one for each client, at least 64")
+    parser.add_argument(
+        "--accounts", type=int, default=0, help="0: one for each client, at least 64; of condors 2,048"
+    )
     parser.add_argument("--quotes-per-s", type=float, default=20_000)
     parser.add_argument("--saturated", action="store_true", help="quotes as fast as they decode")
     parser.add_argument("--seconds", type=float, default=5.0, help="measured time, all repetitions together")
@@ -42,8 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """Measure; yields one object per figure."""
-    accounts = options.accounts or max(options.clients, 64)
     condor = options.kind == "condor"
+    accounts = options.accounts or (CONDOR_ACCOUNTS if condor else max(options.clients, 64))
     with StateDirectory(options.state_in) as state, start_daemon(state, options.symbols, options=condor) as daemon:
         daemon.ask("create", count=accounts, profile=options.profile)
         if condor:

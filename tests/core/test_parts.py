@@ -151,6 +151,32 @@ def test_an_account_may_leave_while_its_snapshot_is_under_way(tmp_path: Path) ->
     rig.store.close()
 
 
+def test_a_book_damaged_in_memory_costs_nobody_else_anything(tmp_path: Path) -> None:
+    """It is set aside, the others are stored and may leave, and the journal keeps what brings it back."""
+    house = House(tmp_path)
+    engine = house.engine
+    house.commit()
+    house.snapshot()
+    before = engine.seq
+    for account_no in (3, 4):
+        assert house.residency.bring(account_no)
+        assert engine.command(account_no, Deposit(amount="7"), START + 2, Envelope())
+    house.commit()
+    damaged = engine.books[3]
+    damaged.cash = object()  # type: ignore[assignment]
+    house.snapshot()
+    house.snapshot()
+    assert damaged.quarantined
+    assert 4 not in engine.books
+    assert [no for no, _ in engine.failures] == [3]
+    assert engine.command(3, Deposit(amount="1"), START + 3, Envelope()).reason == "account_quarantined"
+    assert house.residency.needed_seq(engine.seq) <= before + 1
+    again = recovered(house.store, {}, None).books[3]
+    assert not again.quarantined
+    assert again.cash == recovered(house.store, {}, None).books[4].cash
+    house.store.close()
+
+
 def test_the_more_accounts_wait_the_more_are_written_at_once(tmp_path: Path) -> None:
     rig = House(tmp_path)
     rig.residency = Residency(rig.engine, SnapshotReader(tmp_path), chunk=3)

@@ -19,8 +19,9 @@ from actors.book.state.book import Book
 from actors.book.state.fold import fold
 from actors.engine import Engine
 from actors.house.commands import AnnounceAction, WithdrawAction
-from actors.inputs import Envelope
+from actors.inputs import Envelope, Step, TimerInput
 from actors.market.messages import Quote
+from actors.market.world import Past
 from mbtd.market.assets import instrument_of
 from mbtd.market.calendar import Calendar, TradeDays
 from tests.money.rig import QUICK, Bench, when
@@ -29,23 +30,18 @@ CALENDAR = Calendar()
 FREE = {"quick": QUICK["quick"] | {"fees": "none"}}
 
 
-def past_of(engine: Engine) -> Any:
-    """An account's past, from the steps that the engine has taken so far."""
-
-    def past(account_no: int, since: int, n: int) -> Any:
-        book, later = Book(account_no), []
-        for step in engine.steps:
-            for section in step.sections:
-                if section.account_no != account_no:
-                    continue
-                for event in section.events:
-                    if step.at < since:
-                        fold(book, event, step.at)
-                    else:
-                        later.append((step.at, event))
-        return book, later
-
-    return past
+def past_of(steps: Iterable[Step], account_no: int, since: int, n: int) -> Past:
+    """An account before an instant and what happened to it since, up to so many events in all."""
+    book, later = Book(account_no), []
+    for step in steps:
+        for section in step.sections:
+            for event in section.events if section.account_no == account_no else ():
+                if step.at < since and not later:
+                    fold(book, event, step.at)
+                else:
+                    later.append((step.at, event))
+    assert book.n + len(later) >= n
+    return book, later[: n - book.n]
 
 
 class Stage(Bench):
@@ -56,7 +52,7 @@ class Stage(Bench):
         known |= {instrument.symbol: instrument for instrument in instruments}
         self.engine = Engine(b"r" * 32, Profiles(FREE), instruments=known.values(), days=TradeDays(CALENDAR),
                              rates=Rates(margin_interest_ppm=0))  # fmt: skip
-        self.engine.world.past = past_of(self.engine)
+        self.engine.world.past = lambda *asked: past_of(self.engine.steps, *asked)
         self.now = when(start)
         self.fed: list[Quote] = []
         """The quotes as they came."""
@@ -93,8 +89,6 @@ class Stage(Bench):
         failures = len(self.engine.failures)
         self.engine.turn(self.book(account_no), run)
         assert self.engine.failures[failures:] == []
-        from actors.inputs import TimerInput
-
         self.engine.close_step(TimerInput(account_no, 0, 0))
 
     def hold(self, account_no: int, symbol: str, qty: int, basis: int) -> None:

@@ -6,16 +6,21 @@ import contextlib
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
+from alpaca.trading.models import NonTradeActivity, TradeActivity
 
 from actors.book import events as e
-from actors.commands import PlaceOrder
+from actors.book.rules.reasons import Refusal
+from actors.commands import ConfigureAccount, PlaceOrder, Withdraw
 from actors.house.state import HOUSE_NO
 from actors.inputs import Step, encode
+from mbtd.gateway.endpoint import shape as wire_shape
+from mbtd.gateway.schemas import Activity
 from mbtd.jobs.verify import verify
 from mbtd.maintenance import purge_account
 from mbtd.pasts import Pasts
-from mbtd.records.activities import render_activity
+from mbtd.records.activities import activity_id_of, render_activity
 from mbtd.records.lots import decode_lot
 from mbtd.records.projection import project
 from mbtd.residency import Residency, snapshot_of, snapshot_of_house
@@ -25,6 +30,7 @@ from storage.sqlite import SqliteStore
 from tests.corporate.rig import CALENDAR, Stage
 from tests.money.rig import when
 
+ACCOUNT = "00000000-0000-4000-8000-000000000001"
 SPLIT = {
     "id": "s",
     "type": "forward_split",
@@ -212,7 +218,7 @@ def test_verify_and_the_rows_that_clients_read(life: tuple[Stage, int], tmp_path
     for row in taken_back:
         first = by_id[row["previous_id"]]
         assert float(first["net_amount"]) == -float(row["net_amount"])
-        assert (first["symbol"], first["corporate_action_id"]) == (row["symbol"], row["corporate_action_id"])
+        assert (first["symbol"], first["ca_id"]) == (row["symbol"], row["ca_id"])
     facts = stage.events(no)
     realized = [f.realized_money for f in facts if isinstance(f, e.PositionChanged | e.PositionAdjusted)]
     assert sum(profit) == sum(realized)
@@ -273,3 +279,48 @@ def test_announcements_are_nobody_s_and_outlive_an_erasure(life: tuple[Stage, in
     facts = life[0].events(HOUSE_NO, e.CorporateActionAnnounced)
     assert len(facts) == 6
     assert not any(names_somebody(fact, (1,), ("AAA", "s", "d")) for fact in facts)
+
+
+def test_a_dividend_taken_back_may_overdraw_a_cash_account_and_that_is_no_fault(tmp_path: Path) -> None:
+    stage = Stage("2026-08-03 10:00", ("AAA",))
+    stage.quote("AAA", 100)
+    no = stage.account("1000", "cash")
+    stage.order(no, "buy", "10")
+    stage.announce(**DIVIDEND)
+    stage.go("2026-08-07 10:00")
+    assert not isinstance(stage.do(no, Withdraw(amount="4")), Refusal)
+    stage.withdraw("d")
+    stage.go("2026-08-10 10:00")
+    assert stage.engine.failures == []
+    assert stage.book(no).cash == -4_000_000
+    with contextlib.closing(stored(stage, tmp_path)) as store:
+        while store.projection_backlog():
+            store.project(project, 64)
+    report = verify(tmp_path)
+    assert report.ok, report.wrong
+
+
+def test_activities_are_what_the_gateway_and_alpaca_s_models_read() -> None:
+    stage = Stage("2026-08-03 10:00", ("AAA", "BBB"))
+    stage.quote("AAA", 100)
+    no = stage.account("50000")
+    stage.do(no, ConfigureAccount(drip="on", nra_ppm=300_000, fraction_long="cil"))
+    stage.order(no, "buy", "35")
+    for words in (DIVIDEND, {**SPLIT, "old_rate": "2"}, MERGER):
+        assert stage.announce(**words) is None
+    stage.go("2026-08-10 10:00")
+    booked = stage.events(no, e.ActivityBooked)
+    rows = [
+        render_activity(
+            (no, n, activity_id_of(no, n, stage.now), fact.activity_type, stage.now, encode(fact)), ACCOUNT
+        )
+        for n, fact in enumerate(booked, 1)
+    ]
+    shown = msgspec.to_builtins(wire_shape(list[Activity], rows))
+    assert {row["activity_type"] for row in shown} == {"JNLC", "DIV", "DIVNRA", "FILL", "SPLIT", "MA", "CIL"}
+    for row in shown:
+        model = TradeActivity if row["activity_type"] == "FILL" else NonTradeActivity
+        read = model(**row)
+        assert read.activity_type.value == row["activity_type"]
+    dividend = next(row for row in shown if row["activity_type"] == "DIV")
+    assert (dividend["per_share_amount"], dividend["ca_id"], dividend["status"]) == ("0.4", "d", "executed")

@@ -14,7 +14,7 @@ from actors.book.state.fold import fold
 from actors.book.view import figures
 from actors.commands import ConfigureAccount
 from actors.inputs import Step
-from tests.corporate.rig import CALENDAR, Stage
+from tests.corporate.rig import CALENDAR, Stage, past_of
 from tests.money.rig import DOLLAR, INSTRUMENTS
 from tests.money.test_ledger import act
 from tests.oracle.ledger import Ledger, check_ledger
@@ -46,14 +46,17 @@ def words(what: str, symbol: str, ca_id: str, date: str) -> dict[str, Any]:
     return {
         "forward_split": given | {"new_rate": "3", "old_rate": "2"},
         "reverse_split": given | {"new_rate": "1", "old_rate": "7"},
+        "reverse_renamed": given | {"type": "reverse_split", "new_rate": "1", "old_rate": "7", "new_symbol": "AAAD"},
+        "name_change": {"id": ca_id, "type": what, "old_symbol": symbol, "new_symbol": "AAAD", "process_date": date},
         "cash_dividend": given | {"rate": "0.3333", "payable_date": date},
         "return_of_capital": given | {"type": "cash_dividend", "rate": "9", "sub_type": "return_of_capital"},
         "stock_dividend": given | {"rate": "0.05"},
         "spin_off": {"id": ca_id, "type": what, "ex_date": date, "source_symbol": symbol, "source_rate": "3",
                      "new_symbol": "SPUN", "new_rate": "1", "prices": {"SPUN": {"alloc_price": "40", "cil_price": "40"}, symbol: {"alloc_price": "90"}}},
         "stock_merger": moved,
-        "stock_and_cash_merger": moved | {"cash_rate": "12.345"},
-        "cash_merger": {"id": ca_id, "type": what, "acquiree_symbol": symbol, "effective_date": date, "rate": "54.321"},
+        "stock_and_cash_merger": moved | {"cash_rate": "12.345", "payable_date": "2026-08-06"},
+        "cash_merger": {"id": ca_id, "type": what, "acquiree_symbol": symbol, "effective_date": date, "rate": "54.321",
+                        "payable_date": "2026-08-12"},
         "worthless_removal": {"id": ca_id, "type": what, "symbol": symbol, "process_date": date},
         "rights_distribution": {"id": ca_id, "type": what, "source_symbol": symbol, "new_symbol": "AAA.RT",
                                 "rate": "0.5", "ex_date": date, "payable_date": date},
@@ -66,7 +69,7 @@ class Life:
     def __init__(self, kind: str, **policy: Any) -> None:
         self.stage = Stage("2026-08-03 10:00", (), INSTRUMENTS)
         self.steps: list[Step] = []
-        self.stage.engine.world.past = self.past
+        self.stage.engine.world.past = lambda *asked: past_of([*self.steps, *self.stage.engine.steps], *asked)
         for name in NAMES:
             self.stage.quote(name, 100)
         self.no = self.stage.account("30000", kind)
@@ -74,18 +77,6 @@ class Life:
         self.day = 20260803
         self.announced: list[str] = []
         self.ledger, self.plain = Ledger(), Book(self.no)
-
-    def past(self, account_no: int, since: int, n: int) -> Any:
-        book, later = Book(account_no), []
-        for step in [*self.steps, *self.stage.engine.steps]:
-            for section in step.sections:
-                for event in section.events if section.account_no == account_no else ():
-                    if step.at < since and not later:
-                        fold(book, event, step.at)
-                    else:
-                        later.append((step.at, event))
-        assert book.n + len(later) >= n
-        return book, later[: n - book.n]
 
     def act(self, what: str, symbol: str, number: int) -> None:
         if what == "withdraw":
@@ -171,7 +162,7 @@ def test_n_for_one_and_then_one_for_n_is_what_it_was(n: int, lots: list[tuple[in
 
 @settings(max_examples=60, deadline=None)
 @given(
-    st.sampled_from(["forward_split", "reverse_split", "stock_dividend"]), st.integers(1, 900),
+    st.sampled_from(["forward_split", "reverse_split", "reverse_renamed", "stock_dividend", "name_change"]), st.integers(1, 900),
     st.booleans(), st.integers(1_000, 300_000), st.sampled_from(["keep", "cil"]),
 )  # fmt: skip
 def test_an_action_that_changes_units_changes_no_equity(

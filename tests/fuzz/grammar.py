@@ -35,6 +35,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "position.close": {"account": "fuzz-0", "symbol": "AAPL", "percentage": "50"},
     "position.close_all": {"account": "fuzz-0"},
     "structure.list": {"account": "fuzz-0"},
+    "structure.close_preview": {"account": "fuzz-0", "structure_id": "1", "qty": "1"},
     "fill.list": {"account": "fuzz-0", "limit": 5},
     "fill.why": {"fill_id": "0"},
     "activity.list": {"account": "fuzz-0", "activity_types": ["JNLC"], "limit": 5},

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mbtd.records.orders import accepted_record, follow
+from actors.market.messages import FeedState, Trade
+from mbtd.records.orders import OrderRecord, accepted_record, follow
 from mbtd.service.why import why_ended, why_live
 from tests.money.rig import SECOND, Bench
 from tests.structures.rig import BY_WORD, Floor
@@ -16,6 +17,19 @@ def waiting(bench: Bench, no: int) -> str:
     (order,) = book.orders.values()
     record = accepted_record(order.terms, bench.now)
     return str(why_live(book, order, record, bench.engine.world, bench.engine.profiles)["explanation"])
+
+
+def last_record(bench: Bench) -> OrderRecord:
+    """The record of the order that was accepted last."""
+    record = None
+    for step in bench.engine.steps:
+        for event in (event for section in step.sections for event in section.events):
+            if type(event).__name__ == "OrderAccepted":
+                record = accepted_record(event, step.at)
+            elif record is not None and getattr(event, "order_no", 0):
+                record = follow(record, event, step.at)
+    assert record is not None
+    return record
 
 
 @pytest.mark.parametrize(
@@ -75,16 +89,61 @@ def test_an_ended_order_says_what_it_did_and_when() -> None:
     no = bench.account(profile="realistic")
     bench.order(no, "buy", "10", type="limit", limit_price="99.00", time_in_force="ioc")
     bench.engine.run_timers_through(bench.now + SECOND)
-    record = None
-    for step in bench.engine.steps:
-        for event in (event for section in step.sections for event in section.events):
-            if type(event).__name__ == "OrderAccepted":
-                record = accepted_record(event, step.at)
-            elif record is not None and getattr(event, "order_no", 0):
-                record = follow(record, event, step.at)
-    assert record is not None
+    record = last_record(bench)
     text = why_ended(record)["explanation"]
     assert "0 of 10 were filled, with a limit of 99; it ended at 2026-08-03T14:00:00" in text
+
+
+@pytest.mark.parametrize(
+    ("at", "terms", "said"),
+    [
+        (
+            "2026-08-03 08:00",
+            {"type": "market"},
+            "It is the session before the open; the order waits for the core session, which opens at 2026-08-03T13:30:00Z",
+        ),
+        (
+            "2026-08-03 10:00",
+            {"type": "trailing_stop", "trail_price": "1.50"},
+            "It trails the lowest price so far, 100.01, by 1.5.",
+        ),
+        (
+            "2026-08-03 10:00",
+            {"type": "market", "time_in_force": "cls"},
+            "That is the closing auction; without a print by 2026-08-03T20:05:00Z it ends.",
+        ),
+    ],
+)
+def test_a_waiting_order_names_what_it_waits_for(at: str, terms: dict[str, str], said: str) -> None:
+    bench = Bench(at)
+    bench.quote("AAA", 100.00, 100.02)
+    no = bench.account(profile="realistic")
+    bench.order(no, "buy", "10", **terms)
+    assert said in waiting(bench, no)
+
+
+def test_a_quote_of_before_is_not_told_as_one_of_now() -> None:
+    bench = Bench("2026-08-03 10:00")
+    bench.quote("AAA", 100.00, 100.02)
+    no = bench.account(profile="realistic")
+    bench.order(no, "buy", "10", type="limit", limit_price="99.40")
+    bench.engine.tape(FeedState("down", bench.now, "synthetic", (), "gone"))
+    text = waiting(bench, no)
+    assert text.startswith("The market data feed is down")
+    assert "The last ask was 100.02 x 10000" in text
+
+
+@pytest.mark.parametrize(("triggered", "said"), [(False, "that was not reached"), (True, "that was elected")])
+def test_an_ended_stop_says_whether_it_was_elected(triggered: bool, said: str) -> None:
+    bench = Bench("2026-08-03 10:00")
+    bench.quote("AAA", 100.00, 100.02)
+    no = bench.account(profile="realistic")
+    bench.order(no, "buy", "10", type="stop_limit", stop_price="101", limit_price="100.5")
+    if triggered:
+        bench.quote("AAA", 101.00, 101.02)
+        bench.engine.tape(Trade("AAA", 1_010_000, 100, bench.now + SECOND, received_at=bench.now + SECOND))
+    bench.go("2026-08-03 16:01")
+    assert f"with a stop of 101 {said}" in why_ended(last_record(bench))["explanation"]
 
 
 def unit_waiting(floor: Floor, words: str, **terms: str) -> str:

@@ -11,6 +11,7 @@ from typing import Any, cast
 import pytest
 
 from actors.market.messages import Quote
+from mbtd.cli import main
 from mbtd.console.shell import Shell, complete
 from mbtd.rpc.client import Client
 from mbtd.tape import TapeReaders, open_files
@@ -134,3 +135,25 @@ def test_an_archive_that_cannot_be_written_stops_no_start_and_goes_on_by_itself(
     assert not readers.files_problem
     readers.close()
     assert [seq for seq, _ in read_tape(tmp_path, 1)] == [3]
+
+
+LONG = "9" * 400
+SLIPS = (
+    "status --timeout NaN", "status --timeout 1e400", "status --timeout -1", "top --every nan", "metrics --textfile=",
+    "order place al buy 1 AAPL --wait nan", "stream quotes:AAPL --seconds inf", "status \udcff",
+    f"backup --state {LONG}", f"restore --state {LONG}", f"verify {LONG}", "metrics --textfile /nowhere/at/all.prom",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("line", SLIPS)
+def test_a_slip_on_the_command_line_is_told_and_not_thrown(
+    daemon: Daemon, line: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MBTD_SOCKET", str(daemon.socket))
+    try:
+        status = main(line.split())
+    except SystemExit as leaving:
+        status = int(leaving.code or 0)
+    out, err = capsys.readouterr()
+    assert (status, out) == (2, "")
+    assert "mbtd" in err.splitlines()[-1]

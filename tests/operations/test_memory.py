@@ -75,7 +75,7 @@ def test_a_turn_without_memory_quarantines_nobody_and_leaves_the_book_as_it_was(
     def nothing_left(*_: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("actors.turns.follow_up", nothing_left)
+    monkeypatch.setattr("actors.turns.book_trades", nothing_left)
     order = PlaceOrder(symbol="AAA", qty="1", side="buy", type="limit", limit_price="1.00", time_in_force="day")
     with pytest.raises(MemoryError):
         feed(engine, Do(1, order, OPEN + SECOND))

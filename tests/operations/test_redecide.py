@@ -11,6 +11,7 @@ import pytest
 
 from actors.inputs import decode_steps, encode
 from mbtd.jobs.redecide import redecide, steps_of
+from mbtd.jobs.verify import verify
 from storage.database import FILE_NAME
 from tests.service.running import run_cli
 
@@ -28,12 +29,23 @@ SCRIPT = (
 )
 
 
-@pytest.fixture
-def state(tmp_path: Path) -> Path:
+SPLIT = {"id": "s", "type": "forward_split", "symbol": "SPY", "new_rate": "2", "old_rate": "1",
+         "ex_date": "2013-10-08"}  # fmt: skip
+ACTIONS = (
+    *SCRIPT,
+    ("17:00", "corporate_action.announce", SPLIT),
+    ("18:00", "corporate_action.announce", {"id": "no", "type": "split"}),
+    ("T08T14:00", "corporate_action.announce", {**SPLIT, "new_rate": "3"}),
+    ("T08T15:00", "corporate_action.withdraw", {"id": "s"}),
+)
+
+
+def replayed(tmp_path: Path, script_lines: tuple[tuple[str, str, dict[str, str]], ...]) -> Path:
     lines = [
-        {"at": f"2013-10-07T{at}:00Z", "account": "alice", "method": method, "params": params}
-        for at, method, params in SCRIPT
-    ]
+        {"at": f"2013-10-{at[1:]}:00Z" if at[0] == "T" else f"2013-10-07T{at}:00Z", "account": "alice",
+         "method": method, "params": params}
+        for at, method, params in script_lines
+    ]  # fmt: skip
     script = tmp_path / "script.ndjson"
     script.write_text("".join(json.dumps(line) + "\n" for line in lines))
     done = run_cli(
@@ -42,6 +54,28 @@ def state(tmp_path: Path) -> Path:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return tmp_path / "state"
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    return replayed(tmp_path, SCRIPT)
+
+
+@pytest.mark.skipif(not RECORDING.exists(), reason="20131007-equities.ndjson.gz is not there")
+def test_actions_of_a_script_are_corrected_and_withdrawn_from_the_stored_history(tmp_path: Path) -> None:
+    state = replayed(tmp_path, ACTIONS)
+    lines = [json.loads(line) for line in (tmp_path / "out").read_text().splitlines()]
+    adjusted = [line for line in lines if line["event"] == "position.adjusted"]
+    assert [line["qty"] for line in adjusted] == ["40", "60", "20"]  # of 20
+    assert len({line["cost_basis"] for line in adjusted}) == 1
+    applied = [line for line in lines if line["event"] == "corporate_action.applied"]
+    assert [(line["status"], line["reconcile_required"]) for line in applied] == [
+        ("applied", False), ("applied", False), ("withdrawn", False)
+    ]  # fmt: skip
+    found = redecide(state, (RECORDING,))
+    assert found.ok, found.wrong
+    report = verify(state)
+    assert report.ok, report.wrong
 
 
 @pytest.mark.skipif(not RECORDING.exists(), reason="20131007-equities.ndjson.gz is not there")

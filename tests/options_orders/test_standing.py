@@ -9,6 +9,7 @@ from msgspec import structs
 
 from actors.book import events as e
 from actors.book.instruments import Instrument
+from actors.book.leg_ids import leg_id_of
 from actors.book.outcome import Placed
 from actors.book.rules.matching.profiles import Profiles
 from actors.book.rules.reasons import Refusal
@@ -17,7 +18,6 @@ from actors.engine import Engine
 from actors.market.messages import Status
 from mbtd.market.assets import instrument_of
 from mbtd.market.calendar import TradeDays
-from mbtd.records.orders import leg_id_of
 from tests.money.rig import CALENDAR, QUICK, SECOND, Bench, when
 from tests.options_orders.rig import CALLS, PUTS, STOCK, Desk
 

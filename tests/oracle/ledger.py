@@ -66,6 +66,10 @@ class Ledger:
         match event:
             case e.PositionAdjusted():
                 self._adjusted(event)
+            case e.CorporateActionApplied():
+                name = f"receivable {event.record.ca_id}"
+                due = sum(pay.money for pay in event.record.pays if pay.kind == "cash")
+                self.post(name, "action", due - self.balance.get(name, 0))
             case e.ActivityBooked():
                 self._booked(event)
             case e.TradeBooked():
@@ -99,9 +103,8 @@ class Ledger:
         before = self.qty(event.symbol)
         assert event.qty == before + event.qty_change == sum(lot.qty for lot in event.lots)
         assert event.basis_money == sum(lot.basis_money for lot in event.lots)
-        assert event.realized_money >= 0 or event.closed or event.realized_money == 0
         profit = sum(use.proceeds_money - use.basis_money for use in event.closed)
-        assert not event.closed or profit == event.realized_money
+        assert profit == event.realized_money
         cost = self.balance.get(f"cost {event.symbol}", 0)
         self.post(f"cost {event.symbol}", "action", event.basis_money - cost)
         self.post("action", "profit", event.realized_money)

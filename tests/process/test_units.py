@@ -10,6 +10,7 @@ import pytest
 
 from mbtd.config import Config
 from mbtd.install import install
+from mbtd.market.alpaca_credentials import KEY_FILE, SECRET_FILE
 
 UNITS = Path(__file__).parents[2] / "systemd"
 needs_systemd = pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is not here")
@@ -75,6 +76,11 @@ def test_a_restart_is_not_tried_where_it_cannot_help() -> None:
     assert service["Type"] == "notify"
 
 
+def test_credentials_carry_the_names_the_daemon_looks_for() -> None:
+    loaded = {value for _, key, value in options("mbtd.service") if key == "LoadCredential"}
+    assert loaded == {KEY_FILE, SECRET_FILE}
+
+
 def test_directives_that_break_the_daemon_are_absent() -> None:
     keys = {key for _, key, _ in options("mbtd.service")}
     assert not keys & {"PrivateUsers", "RuntimeDirectory"}
@@ -94,7 +100,9 @@ def test_an_installation_below_a_root_names_itself_and_keeps_a_configuration(tmp
     assert {path.name for path in written} >= {"mbtd.service", "mbtd.socket", "mbtd-backup.timer", "mbtd-drill.timer"}
     assert "ExecStart=/srv/mbtd/bin/mbtd serve" in (units / "mbtd.service").read_text()
     configuration = tmp_path / "etc/mbtd/config.toml"
-    assert Config.load(configuration, {}).config.server.operator_uids == (0,)
+    server = Config.load(configuration, {}).config.server
+    assert server.operator_uids == (0,)
+    assert (server.operator_groups, server.service_groups) == (("mbtd-operators",), ("mbtd-gateway",))
     configuration.write_text("[log]\n")
     assert configuration not in install(tmp_path)
     assert configuration.read_text() == "[log]\n"

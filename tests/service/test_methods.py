@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from mbtd.methods import COMMANDS
+from mbtd.methods import COMMANDS, PREVIEWS
 from mbtd.rpc.client import Client
 from mbtd.service.reads import READS
 from tests.service.conftest import ended, make_account, place, status_is
@@ -20,7 +20,7 @@ ORDER_FIELDS = {
     "canceled_at", "failed_at", "replaced_at", "replaced_by", "replaces", "asset_id", "symbol", "asset_class",
     "notional", "qty", "filled_qty", "filled_avg_price", "order_class", "order_type", "type", "side",
     "position_intent", "time_in_force", "limit_price", "stop_price", "trail_percent", "trail_price", "hwm",
-    "extended_hours", "legs", "status", "reason", "profile",
+    "extended_hours", "legs", "status", "reason", "profile", "structure_id",
 }  # fmt: skip
 ACCOUNT_FIELDS = {
     "id", "account_number", "name", "user_id", "tier", "type", "status", "currency", "cash", "equity",
@@ -229,7 +229,7 @@ def test_what_is_not_there_says_so(client: Client, account: str) -> None:
         assert method in error["message"]
 
 
-@pytest.mark.parametrize("method", sorted({*COMMANDS, *READS, "order.preview"}))
+@pytest.mark.parametrize("method", sorted({*COMMANDS, *READS, *PREVIEWS}))
 def test_no_method_takes_a_field_it_does_not_know(client: Client, method: str) -> None:
     error = refusal(lambda: client.call(method, misspelt="1"))
     assert error["code"] == -32602

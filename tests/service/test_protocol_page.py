@@ -7,8 +7,8 @@ from pathlib import Path
 
 import msgspec
 
-from actors.commands import PlaceOrder
-from mbtd.methods import COMMANDS
+from actors.book.rules.reasons import REASONS
+from mbtd.methods import COMMANDS, PREVIEWS
 from mbtd.rpc.errors import KINDS
 from mbtd.service.reads import READS
 
@@ -25,12 +25,23 @@ def parameters(kind: type[msgspec.Struct]) -> list[tuple[str, bool]]:
 
 
 def test_the_page_lists_the_methods() -> None:
-    methods = {**COMMANDS, **READS, "order.preview": PlaceOrder}
+    methods = {**COMMANDS, **READS, **PREVIEWS}
     rows = re.findall(r"^\| `([a-z_]+\.[a-z_]+)` \| (.*) \|$", PAGE, re.MULTILINE)
     listed = {
         name: [(found[0], bool(found[1])) for found in re.findall(r"`([a-z_]+)`(\??)", text)] for name, text in rows
     }
     assert listed == {name: parameters(kind) for name, kind in sorted(methods.items())}
+
+
+def test_the_page_lists_the_refusals_of_options() -> None:
+    """Published names and numbers stay as they are: whoever changes one changes the page."""
+    rows = re.findall(r"^\| (36[0-9]+) \| `([a-z_]+)` \| ([0-9]+) ([0-9]+) \| (.+) \|$", PAGE, re.MULTILINE)
+    table = sorted(REASONS.values(), key=lambda reason: reason.code)
+    assert rows == [
+        (str(r.code), r.name, str(r.alpaca_status), str(r.alpaca_code), r.alpaca_text)
+        for r in table
+        if 3620 <= r.code < 3700
+    ]
 
 
 def test_the_page_lists_the_reasons() -> None:

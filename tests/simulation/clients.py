@@ -31,12 +31,13 @@ from actors.commands import (
 )
 from actors.inputs import Envelope, SwitchInput
 from actors.switching import switch
-from tests.simulation.market import OPTIONED, SYMBOLS, Market
+from tests.simulation.market import OPTIONED, SYMBOLS
+from tests.simulation.operators import Operators
 
 PROFILES = ("realistic", "alpaca-parity", "conservative", "brisk", "frugal")
 
 
-class Clients(Market):
+class Clients(Operators):
     """Commands to the accounts of :attr:`engine`."""
 
     def __init__(self, days: int) -> None:

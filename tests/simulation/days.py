@@ -24,6 +24,7 @@ from actors.engine import Engine
 from actors.erasing import erase_user
 from actors.inputs import Envelope, EraseInput, Issued, Step, decode_steps, encode
 from actors.market.messages import FeedState
+from actors.market.world import Past
 from mbtd.groups import GroupCutter
 from mbtd.market.calendar import TradeDays
 from mbtd.records.projection import project
@@ -31,6 +32,7 @@ from mbtd.recovery import load
 from mbtd.residency import book_of, snapshot_of, snapshot_of_house
 from storage.errors import StorageBroken, StorageFull
 from storage.memory import Fault, MemoryStore
+from tests.corporate.rig import past_of
 from tests.crash.journal import bare
 from tests.money.rig import when
 from tests.oracle.ledger import replay_events, same_books
@@ -46,7 +48,7 @@ KINDS: tuple[tuple[str, float], ...] = (
     ("option", 8), ("unit", 4), ("exercise", 2), ("cancel", 4), ("cancel_all", 1), ("replace", 4), ("close", 3),
     ("close_all", 0.5), ("money", 2), ("configure", 1), ("reset", 0.2), ("repeat", 3), ("commit", 4), ("full", 1),
     ("crash", 1), ("snapshot", 2), ("feed", 2), ("halt", 2), ("reference", 0.5), ("switch", 2), ("erase", 0.15),
-    ("wait", 3),
+    ("wait", 3), ("action", 0.7),
 )  # fmt: skip
 GAPS = (MS, 40 * MS, 300 * MS, 2 * SECOND, 40 * SECOND, 300 * SECOND)
 BEGINS, ENDS = "09:20", "19:59"
@@ -144,9 +146,18 @@ class World(Clients):
         self.commit()
 
     def _fresh(self) -> Engine:
-        return Engine(
+        engine = Engine(
             RUN_SEED, Profiles(CUSTOM), instruments=self.instruments.values(), days=TradeDays(CALENDAR), rates=RATES
         )
+        engine.world.past = self._past
+        return engine
+
+    def _past(self, account_no: int, since: int, n: int) -> Past:
+        """An account before an instant and since: durable steps, those that the disk did not take, the newest."""
+        groups = [*self.store.groups(self.read_seq), *([self.stuck] if self.stuck is not None else ())]
+        unread = [step for group in groups if group.body for step in decode_steps(group.body)]
+        unread = [step for step in unread if step.seq_last > self.read_seq]
+        return past_of([*self.steps, *unread, *self.engine.steps], account_no, since, n)
 
     # ── time and phases ──────────────────────────────────────────────────────────────────────────────────
 

@@ -192,6 +192,8 @@ def _check_money(floor: Floor, owned: dict[str, int]) -> None:
         if not book.positions:
             assert realized == booked
         assert worth - open_cost + realized == worth - basis + booked
+        accrued = sum(fee.pico for booking in floor.facts(e.TradeBooked) for fee in booking.fees)
+        assert sum(fact.total_fees_pico for fact in last.values()) == accrued
 
 
 def _check_replay(floor: Floor) -> None:

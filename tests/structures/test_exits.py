@@ -11,7 +11,15 @@ from actors.book import events as e
 from actors.book.rules.matching.profiles import Profiles
 from actors.book.rules.reasons import REASONS
 from actors.book.state.book import Book
-from actors.commands import ClearStructureExit, CloseStructure, RollStructure, SetStructureExit, StopLoss, TakeProfit
+from actors.commands import (
+    CancelOrder,
+    ClearStructureExit,
+    CloseStructure,
+    RollStructure,
+    SetStructureExit,
+    StopLoss,
+    TakeProfit,
+)
 from actors.engine import Engine
 from actors.inputs import Moved
 from actors.market.messages import Status
@@ -202,6 +210,30 @@ def test_a_cleared_exit_is_gone() -> None:
     floor.wait(5)
     assert not triggers(floor)
     assert refused(floor.command(ClearStructureExit(structure_id="9"))) == "structure_not_found"
+
+
+def test_an_exit_that_is_refused_leaves_the_orders_that_it_would_replace() -> None:
+    floor = guarded()
+    alone = placed(floor.single("C105", "buy", limit="0.01")).order_no
+    opening = placed(floor.single("C110", "buy", limit="0.01"))
+    assert opening.terms is not None
+    before = floor.own.reserved_money
+    net(floor, 4.0)
+    floor.wait(5)
+    (refusal,) = triggers(floor)
+    assert (refusal.by_order_no, refusal.reason) == (0, "wash_trade")
+    assert list(floor.own.orders) == [alone, opening.order_no], "in the order in which they came"
+    assert floor.own.reserved_money == before
+    assert not floor.facts(e.OrderCanceled)
+    check(floor)
+    floor.command(CancelOrder(order_id=opening.terms.order_id))
+    floor.wait(60)
+    net(floor, 4.0)
+    floor.wait(5)
+    assert triggers(floor)[-1].by_order_no
+    assert [fact.order_no for fact in floor.facts(e.OrderCanceled) if fact.reason == "structure_exit"] == [alone]
+    assert not floor.own.structures
+    check(floor)
 
 
 @pytest.mark.parametrize(

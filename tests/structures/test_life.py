@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+from fractions import Fraction
+
 from msgspec import structs
 
 from actors.book import events as e
+from actors.book.actions.orders import follow_structures
+from actors.book.draft import Draft
+from actors.book.ids import derive_structure_id
 from actors.book.outcome import Closed, Placed
+from actors.book.rules.money.fees import fees_of
 from actors.book.state.structures import Structure
+from actors.book.units import QTY_PER_SHARE
 from actors.commands import (
     CloseAccount,
     CloseAllPositions,
@@ -17,7 +25,8 @@ from actors.commands import (
     RollStructure,
     SetStructureExit,
 )
-from tests.structures.rig import BY_WORD, CONDOR, Floor, check, placed, refused
+from mbtd.records.structures import render_ended, render_structure
+from tests.structures.rig import BY_WORD, CONDOR, WORDS, Floor, check, placed, refused
 
 
 def opened(words: str = CONDOR, qty: str = "2", **more: object) -> Floor:
@@ -34,6 +43,25 @@ def test_a_unit_order_opens_one_structure() -> None:
     assert structure.underlying == "XYZ"
     assert structure.net_money == structure.premium_money == -sum(leg.basis_money for leg in structure.legs)
     assert floor.changes() == ["opened"]
+    check(floor)
+
+
+def test_an_order_says_which_structure_it_opens_or_works_on() -> None:
+    floor = Floor()
+    first = placed(floor.unit(CONDOR, qty="2"))
+    assert first.terms is not None
+    assert first.terms.structure_id == floor.only.structure_id
+    close = placed(floor.command(CloseStructure(structure_id="1", qty="1", limit_price="0.01")))
+    unnamed = placed(floor.unit("+C105 -C110", "0.01"))
+    single = placed(floor.single("C100", "buy", limit="0.01"))
+    stock = placed(floor.single("XYZ", "buy", limit="1.00"))
+    ids = [order.terms.structure_id for order in (close, unnamed, stock) if order.terms is not None]
+    assert ids == [first.terms.structure_id, first.terms.structure_id, ""]
+    assert single.terms is not None
+    assert single.terms.structure_id == derive_structure_id(single.terms.order_id), "it would open one of its own"
+    floor.command(ReplaceOrder(order_id=single.terms.order_id, limit_price="0.02"))
+    (changed,) = [o.terms for o in floor.own.orders.values() if o.terms.symbol == single.terms.symbol]
+    assert changed.structure_id == derive_structure_id(changed.order_id)
     check(floor)
 
 
@@ -145,7 +173,7 @@ def test_what_a_roll_may_not_say() -> None:
     assert refused(roll(legs=floor.legs("+P95"), close=(BY_WORD["P95"].symbol,))) == "roll_opens_nothing"
     assert refused(roll(legs=floor.legs("+P95'"), close=(BY_WORD["P100"].symbol,))) == "roll_leg_not_held"
     assert refused(roll(legs=floor.legs("+P95' -P90' -C100' +C105' +C110'"))) == "leg_count"
-    assert refused(roll(expiration_date="2027-01-16")) == "asset_not_found"
+    assert refused(roll(expiration_date="2027-01-16")) == "contract_unknown"
     assert refused(roll(expiration_date="2027-01-15", qty="3")) == "structure_qty"
     assert refused(roll(expiration_date="2027-01-15", qty="0.5")) == "structure_qty"
     assert refused(floor.command(RollStructure(structure_id="2", expiration_date="2027-01-15"))) == (
@@ -231,6 +259,57 @@ def test_a_vertical_that_ends_in_the_money_realises_its_width() -> None:
     assert last.total_realized_money == credit - 500_000_000
     assert (last.premium_money, last.change) == (credit, "assigned")
     assert last.name == "call_credit_spread"
+    check(floor)
+
+
+def test_fees_of_all_fills_stand_beside_the_profit() -> None:
+    floor = opened(qty="2")
+    day = floor.engine.world.day
+    assert day is not None
+    legs = [(BY_WORD[word], side, price) for word, side, price in fills(floor)]
+    first = sum(
+        fee.pico for leg, side, price in legs
+        for fee in fees_of(leg, side == "buy", 2 * QTY_PER_SHARE, price, day.trade_date)
+    )  # fmt: skip
+    assert floor.only.fees_pico == first > 0
+    shown = render_structure(floor.own, floor.only, floor.engine.world, floor.now)
+    assert Decimal(shown["fees"]) == round(Decimal(first) / 10**12, 6)
+    assert Decimal(shown["net_pl"]) == Decimal(shown["gross_pl"]) - Decimal(shown["fees"])
+    assert shown["gross_pl"] == shown["total_pl"]
+    floor.command(CloseStructure(structure_id="1", qty="1"))
+    assert floor.only.fees_pico > first
+    floor.command(CloseStructure(structure_id="1"))
+    last = floor.facts(e.StructureChanged)[-1]
+    assert not last.legs
+    gone = render_ended(last, floor.now)
+    assert Decimal(gone["net_pl"]) == Decimal(gone["gross_pl"]) - round(Decimal(last.total_fees_pico) / 10**12, 6)
+    check(floor)
+
+
+def test_fees_stay_when_a_corporate_action_changes_the_legs() -> None:
+    floor = opened(qty="1")
+    before = floor.only.fees_pico
+    draft = Draft(floor.own, floor.now)
+    symbol = BY_WORD["C105"].symbol
+    follow_structures(draft, {symbol: (symbol, Fraction(2))}, floor.engine.world)
+    assert floor.only.qty_of(symbol) == -2 * QTY_PER_SHARE
+    assert floor.only.fees_pico == before > 0
+    draft.discard()
+
+
+def fills(floor: Floor) -> list[tuple[str, str, int]]:
+    return [(WORDS[fact.symbol], fact.side, fact.price) for fact in floor.facts(e.OrderLegFilled)]
+
+
+def test_an_order_that_closes_two_structures_shares_its_fees_by_contracts() -> None:
+    floor = opened("-C105 +C110", qty="1")
+    floor.unit("-C105 +C110", qty="2")
+    before = [s.fees_pico for s in floor.own.structures.values()]
+    floor.single("C105", "buy", qty="3")
+    after = [s.fees_pico for s in floor.own.structures.values()]
+    one, two = (late - early for early, late in zip(before, after, strict=True))
+    assert 0 < one < two
+    assert one + two == sum(fee.pico for fee in floor.facts(e.TradeBooked)[-1].fees)
     check(floor)
 
 

@@ -104,6 +104,11 @@ def test_a_condor_from_order_to_close(client: Client, account: str, months: tupl
     assert gone["id"] == listed["id"]
     assert gone["realized_pl"] == past["realized_pl"]
     assert client.call("structure.list", account=account, status="all")["items"] == [gone]
+    orders = client.call("order.list", account=account, status="all")["items"]
+    assert [order["structure_id"] for order in orders] == [listed["id"]] * 3
+    assert [leg["structure_id"] for leg in orders[0]["legs"]] == [listed["id"]] * 4
+    bought = client.call("order.place", account=account, symbol="AAPL", side="buy", qty="1", type="market")
+    assert bought["order"]["structure_id"] is None
 
 
 def test_a_roll_keeps_the_campaign(client: Client, account: str, months: tuple[str, str]) -> None:
@@ -141,6 +146,33 @@ def test_exits_are_set_seen_and_taken_off(client: Client, account: str, months: 
     assert cleared["exit"] is None
     gone = refusal(lambda: client.call("structure.exit_set", account=account, structure_id="nope"))
     assert (gone["data"]["reason"], gone["data"]["field"]) == ("structure_not_found", "structure_id")
+
+
+def test_a_close_and_a_roll_are_foreseen(client: Client, account: str, months: tuple[str, str]) -> None:
+    structure = condor(client, account, months[0])["structure_id"]
+    which = {"account": account, "structure_id": structure}
+    before = get(client, account, structure)
+    found = client.call("structure.close_preview", **which, qty="1")
+    effect = found["effect"]
+    assert (found["acceptable"], effect["structure_id"], effect["type"]) == (True, structure, "market")
+    assert [(leg["side"], leg["qty"]) for leg in effect["legs"]] == [
+        ("sell", "1"), ("buy", "1"), ("buy", "1"), ("sell", "1"),
+    ]  # fmt: skip
+    assert Decimal(effect["cost"]) == Decimal(effect["check_price"]) * 100
+    assert Decimal(effect["realized_pl"]) == -Decimal(before["cost_basis"]) / 2 - Decimal(effect["cost"])
+    assert Decimal(effect["realized_net_pl"]) <= Decimal(effect["realized_pl"])
+    assert Decimal(effect["options_buying_power"]) > 0, "half of the margin is freed"
+    rolled = client.call("structure.roll_preview", **which, expiration_date=months[1])
+    assert len(rolled["effect"]["legs"]) == 8
+    assert {leg["position_intent"] for leg in rolled["effect"]["legs"]} == {
+        "sell_to_close", "buy_to_close", "sell_to_open", "buy_to_open",
+    }  # fmt: skip
+    assert "realized_pl" not in rolled["effect"]
+    refused = client.call("structure.close_preview", **which, qty="3")
+    assert (refused["acceptable"], refused["refusal"]["data"]["reason"]) == (False, "structure_qty")
+    after = get(client, account, structure)
+    assert [leg["qty"] for leg in after["legs"]] == [leg["qty"] for leg in before["legs"]]
+    assert client.call("order.list", account=account, status="open")["items"] == []
 
 
 def test_one_leg_alone_is_warned_of_in_the_answer_and_in_the_preview(
@@ -225,6 +257,11 @@ def test_the_command_line_follows_a_condor(
     client.call("order.cancel_all", account=account)
     assert daemon.cli("structure", "roll", account, structure).returncode == 2
     until(lambda: not client.call("order.list", account=account)["items"], "the cancel")
+    foreseen = daemon.cli("structure", "close", account, structure, "--preview")
+    assert foreseen.returncode == 0, foreseen.stderr
+    for word in ("would send a market order", "(buy to close)", "pays", "realises", "options buying power"):
+        assert word in foreseen.stdout
+    assert daemon.cli("structure", "close", account, structure, "--qty", "9", "--preview").returncode == 1
     closed = printed(daemon.cli("structure", "close", account, structure, "--json"))
     ended(client, account, closed["order"]["id"])
     past = daemon.cli("structure", "show", account, structure)

@@ -180,11 +180,7 @@ class Again:
             realized = self._realized.get(symbol, 0) - self._realized_before.get(symbol, 0)
             if lots == held and not realized:
                 continue
-            closed = self._closed.get(symbol, ())
-            rest = realized - sum(use.proceeds_money - use.basis_money for use in closed)
-            if rest:
-                closed = (*closed, LotUse(0, 0, 0, rest))
-            plan.holdings[symbol] = Holding(symbol, lots, realized, closed)
+            plan.holdings[symbol] = Holding(symbol, lots, realized, self._closed.get(symbol, ()))
             if symbol not in self._world.instruments.by_symbol:
                 plan.instruments[symbol] = Instrument(asset_id_of(symbol, self._world), symbol)
             if any(lot.qty < 0 for lot in lots) and any(lot.qty > 0 for lot in lots):

@@ -15,7 +15,7 @@ from actors.book.instruments import Instrument
 from actors.book.osi import is_option_symbol
 from actors.book.rules.actions.contracts import adjusts_class, concerns
 from actors.book.state.book import Book
-from actors.market.actions import roll_at
+from actors.market.actions import roll_at, sequence_of
 from actors.market.world import World
 
 
@@ -23,32 +23,37 @@ def action_at(book: Book, world: World) -> int:
     """When an action is applied, or pays something, next; 0 for none."""
     if world.days is None:
         return 0
-    found = book.action_due
-    if world.actions:
-        for known in _candidates(book, world):
-            at = due_of(book, known, world)
-            if at and (not found or at < found):
-                found = at
-    return found
+    found, table = book.action_due, world.actions
+    if not table:
+        return found
+    instants = [at for known in _held(book, world) if (at := due_of(book, known, world))]
+    if table.late and table.looked.get(book.account_no) != table.late_n:
+        late = [at for ca_id in table.late if (at := due_of(book, table.by_id[ca_id], world))]
+        if not late:
+            table.looked[book.account_no] = table.late_n
+        instants += late
+    return min([found, *instants] if found else instants, default=0)
 
 
 def pending(book: Book, at: int, world: World) -> list[e.CorporateActionAnnounced]:
     """The actions that are due at an instant."""
-    return [known for known in _candidates(book, world) if due_of(book, known, world) == at]
+    table = world.actions
+    ids = {known.action.ca_id for known in _held(book, world)} | table.late.keys()
+    return [known for ca_id in sorted(ids) if due_of(book, known := table.by_id[ca_id], world) == at]
 
 
-def _candidates(book: Book, world: World) -> Iterator[e.CorporateActionAnnounced]:
+def _held(book: Book, world: World) -> Iterator[e.CorporateActionAnnounced]:
+    """The actions of everything that an account holds or has orders in."""
     table = world.actions
     names: dict[str, None] = {}
     for symbol in book.positions:
         names.update(dict.fromkeys(_names(symbol, world)))
-    for order in book.orders.values():
-        for leg in order.terms.legs or (order.terms,):
-            names.update(dict.fromkeys(_names(leg.symbol, world)))
-    ids: dict[str, None] = dict.fromkeys(table.late)
+    for side in book.open_sides:
+        names.update(dict.fromkeys(_names(side[1:], world)))
+    ids: dict[str, None] = {}
     for name in names:
         ids.update(table.by_symbol.get(name, {}))
-    return (table.by_id[ca_id] for ca_id in sorted(ids))
+    return (table.by_id[ca_id] for ca_id in ids)
 
 
 def _names(symbol: str, world: World) -> tuple[str, ...]:
@@ -68,8 +73,12 @@ def due_of(book: Book, known: e.CorporateActionAnnounced, world: World) -> int:
     if action.withdrawn:
         return 0
     if known.announced_at > rolls_at:
-        return known.announced_at if book.created_at < rolls_at else 0
+        never = book.next_lot_no == 1 and not book.orders
+        return known.announced_at if book.created_at < rolls_at and not never else 0
     if rolls_at < book.actions_through:
+        return 0
+    last = world.actions.by_id.get(book.action_last)
+    if rolls_at == book.actions_through and last is not None and sequence_of(action) <= sequence_of(last.action):
         return 0
     return rolls_at if is_concerned(book, action, rolls_at, world) else 0
 
@@ -84,6 +93,8 @@ def is_concerned(book: Book, action: e.CorporateAction, before_at: int, world: W
         for contract in contracts_of(book, action, world):
             if any(lot.opened_at < before_at for lot in book.positions[contract.symbol].lots):
                 return True
+    if world.now > world.actions.begun_at.get(action.ca_id, world.now):
+        return False
     for order in book.orders.values():
         terms = order.terms
         if terms.submitted_at >= before_at or 0 < terms.expires_at <= before_at:

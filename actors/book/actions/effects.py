@@ -29,7 +29,7 @@ from actors.book.rules.actions.arithmetic import (
     scaled,
     split_off,
 )
-from actors.book.rules.actions.contracts import Settled, adjust
+from actors.book.rules.actions.contracts import Settled, adjust, adjusts_class
 from actors.book.rules.actions.exchange import Row, Terms, exchange, words_of
 from actors.book.state.book import Book
 from actors.book.units import MONEY_PER_CENT, MONEY_PER_DOLLAR, NS_PER_SECOND, PRICE_PER_DOLLAR, QTY_PER_SHARE
@@ -56,7 +56,7 @@ def plan_of(
         else:
             _exchange(book, plan, action, before_at, world)
     for contract in contracts_of(book, action, world):
-        _adjust(book, plan, action, contract, before_at)
+        _adjust(book, plan, action, contract, before_at, world)
     return plan
 
 
@@ -114,7 +114,8 @@ def _exchange(book: Book, plan: Plan, action: CorporateAction, before_at: int, w
             plan.rows.append(Row(kind, sub_type, action.symbol, 0, done.cash_money))
     if not action.keeps_source:
         leg = action.legs[0] if len(action.legs) == 1 else None
-        plan.becomes[action.symbol] = (leg.symbol, fraction(leg.ratio)) if leg is not None else 0
+        paid = half_up(fraction(action.cash) * MONEY_PER_DOLLAR)
+        plan.becomes[action.symbol] = (leg.symbol, fraction(leg.ratio)) if leg is not None else paid
 
 
 def _price(plan: Plan, action: CorporateAction, symbol: str, world: World) -> int:
@@ -135,12 +136,15 @@ def _market(plan: Plan, key: str, symbol: str, world: World) -> int:
 def new_instruments(symbols: Iterable[str], action: CorporateAction, world: World) -> dict[str, Instrument]:
     """Records of securities that no source lists; a symbol change keeps the asset."""
     known, out = world.instruments.by_symbol, {}
-    source = known.get(action.symbol)
+    source, mark = known.get(action.symbol), world.mark(action.symbol)
     for symbol in symbols:
         if symbol in known:
             continue
         if action.type == "name_change" and source is not None and not action.new_asset:
-            out[symbol] = replace(source, symbol=symbol, active=True, tradable=True)
+            out[symbol] = replace(source, symbol=symbol, active=True, tradable=True, previous_close=mark)
+        elif action.type == "reverse_split" and source is not None:
+            close = half_up(mark / fraction(action.legs[0].ratio))
+            out[symbol] = replace(source, symbol=symbol, asset_id=named_asset_id(symbol), previous_close=close)
         else:
             price = action.price(symbol)
             worth = (price.cil or price.alloc) // _MONEY_PER_PRICE
@@ -148,10 +152,14 @@ def new_instruments(symbols: Iterable[str], action: CorporateAction, world: Worl
     return out
 
 
-def _adjust(book: Book, plan: Plan, action: CorporateAction, contract: Instrument, before_at: int) -> None:
+def _adjust(
+    book: Book, plan: Plan, action: CorporateAction, contract: Instrument, before_at: int, world: World
+) -> None:
     found = adjust(action, contract)
     lots = tuple(lot for lot in lots_of(book, contract.symbol) if lot.opened_at < before_at)
     if found is None or not lots:
+        # Nobody derived what a class becomes that must change: an operator gives its terms.
+        plan.reconcile = plan.reconcile or (bool(lots) and adjusts_class(action) and action.type != "name_change")
         return
     kind, sub_type = words_of(action)
     words = sub_type if kind == "REORG" else f"{kind}.{sub_type}" if sub_type else kind
@@ -175,6 +183,7 @@ def _adjust(book: Book, plan: Plan, action: CorporateAction, contract: Instrumen
     target = plan.holding(book, new.symbol)
     target.lots = (*scaled(lots, found.contracts), *target.lots)
     plan.instruments[new.symbol] = new
+    plan.instruments.update(new_instruments([leg.symbol for leg in action.legs], action, world))
     plan.becomes[contract.symbol] = (new.symbol, found.contracts)
 
 
@@ -212,9 +221,9 @@ def _pay_dividend(draft: Draft, plan: Plan, pay: ActionPay, action: CorporateAct
     rules = book.rules()
     plan.rows.append(Row(pay.type, pay.sub_type, pay.symbol, 0, pay.money, 0, pay.rate))
     if pay.type == "DIVROC":
-        if lots := lots_of(book, pay.symbol):
-            holding = plan.holding(book, pay.symbol)
-            holding.lots, holding.realized_money = give_back(lots, pay.money)
+        holding = plan.holding(book, pay.symbol)
+        lots = lots_of(book, pay.symbol)
+        holding.lots, holding.realized_money = give_back(lots, pay.money) if lots else ((), pay.money)
         return
     if pay.money <= 0:
         return

@@ -112,6 +112,8 @@ def _replace(draft: Draft, order: Order, new: Change, world: World) -> None:
         money = half_up(Fraction(money * price * leaves, before))
     held = min(leaves, _whole(order.reserved_qty, new.ratio)) if new.ratio != 1 else order.reserved_qty
     lower = new.limit_price != old.limit_price or new.stop_price != old.stop_price
+    watch = book.watch.get(old.order_no)
+    mark = watch.high_water_mark if watch is not None else 0
     terms = replace(
         old, order_no=order_no, order_id=order_id, symbol=new.symbol,
         asset_id=instrument.asset_id if instrument is not None else old.asset_id, qty=new.qty,
@@ -120,7 +122,7 @@ def _replace(draft: Draft, order: Order, new: Change, world: World) -> None:
         collar_price=half_up(old.collar_price / new.ratio) if old.collar_price else 0,
         live_at=max(order.live_at, draft.at) if order.activated else order.live_at, reserved_money=money,
         reserved_qty=held, filled_qty=new.filled_qty, filled_money=order.filled_money, fill_count=order.fill_count,
-        replaces=old.order_no,
+        replaces=old.order_no, high_water_mark=mark or old.high_water_mark,
     )  # fmt: skip
     draft.emit(e.OrderReplaced(old.order_no, terms))
 
@@ -156,7 +158,7 @@ def _follow(draft: Draft, old: Structure, becomes: dict[str, Becomes], world: Wo
         e.StructureChanged(
             old.structure_no, old.structure_id, "adjusted", underlying, called or old.name, left, net, realized,
             old.opened_at, old.net_money + net, old.realized_money + realized, old.premium_money, old.rolls,
-            old.broken, old.cover_qty, 0, old.rolled_by,
+            old.broken, old.cover_qty, 0, old.rolled_by, 0, old.fees_pico,
         )
     )  # fmt: skip
     if left and old.structure_no in book.exits:

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from actors.book import events as e
 from actors.book.draft import Draft
-from actors.book.events import ActionEntry, ActionPay, AppliedAction, Lot
+from actors.book.events import ActionEntry, ActionPay, AppliedAction, Lot, LotUse
 from actors.book.instruments import Instrument, named_asset_id
 from actors.book.rules.actions.arithmetic import held
 from actors.book.rules.actions.exchange import Holding, Row
@@ -124,15 +124,35 @@ def _position(draft: Draft, holding: Holding, record: AppliedAction, world: Worl
     lots = tuple(lot for lot in holding.lots if lot.qty or lot.basis_money)
     if lots == (old.lots if old is not None else ()) and not holding.closed and not holding.realized_money:
         return
+    closed = _closed(holding)
     qty, before = held(lots), old.qty if old is not None else 0
     basis = sum(lot.basis_money for lot in lots)
     asset_id = old.asset_id if old is not None else asset_id_of(holding.symbol, world)
     draft.emit(
         e.PositionAdjusted(
             record.ca_id, holding.symbol, asset_id, qty, basis if qty else 0, lots if qty else (), qty - before,
-            holding.realized_money, holding.closed,
+            holding.realized_money, closed,
         )
     )  # fmt: skip
+
+
+def _closed(holding: Holding) -> tuple[LotUse, ...]:
+    """What ended, each lot once; profit that belongs to none (cash beyond what shares had cost, or that came when
+    they were gone) stands under lot 0."""
+    uses: dict[int, LotUse] = {}
+    rest = holding.realized_money
+    for use in holding.closed:
+        if not use.lot_no:
+            continue
+        rest -= use.proceeds_money - use.basis_money
+        had = uses.get(use.lot_no)
+        if had is not None:
+            use = replace(
+                use, qty=had.qty + use.qty, basis_money=had.basis_money + use.basis_money,
+                proceeds_money=had.proceeds_money + use.proceeds_money,
+            )  # fmt: skip
+        uses[use.lot_no] = use
+    return (*uses.values(), LotUse(0, 0, 0, rest)) if rest else tuple(uses.values())
 
 
 def asset_id_of(symbol: str, world: World) -> str:

@@ -104,6 +104,8 @@ class OrderAccepted(Fact, frozen=True, gc=False, array_like=True, tag="oa"):
     """Tax lots that it closes; null: by the account's method."""
     do_not_reduce: bool = False
     """Cash dividends leave its prices alone."""
+    structure_id: str = ""
+    """The structure that it names, or that it opens when it fills; empty for none."""
 
     @property
     def held_at_first(self) -> bool:

@@ -69,6 +69,10 @@ class StructureChanged(Fact, frozen=True, array_like=True, tag="sc"):
     """The order that did it; 0 for a settlement."""
     rolled_by: int = 0
     """The order that rolled it last."""
+    fees_pico: int = 0
+    """What the fills of this change accrued in fees, before any rounding."""
+    total_fees_pico: int = 0
+    """The same since it was opened."""
 
     @property
     def order_no(self) -> int:

@@ -3,7 +3,8 @@
 A refusal is a typed value: a stable ``reason`` with the numbers that failed. Code, Alpaca's status, code and
 text, and the sentence for people are derived from this table by every surface (contracts §3); nobody parses a
 sentence. Alpaca's texts come from alpaca-api §0.1. Numbers 30xx request, 31xx identity and state of the order,
-32xx instrument, 33xx money and quantity, 34xx account, 35xx market and session.
+32xx instrument, 33xx money and quantity, 34xx account, 35xx market and session, 36xx exercise, orders in options and
+structures. From the first release on a number keeps its name and a name its number.
 """
 
 from __future__ import annotations

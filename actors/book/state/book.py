@@ -237,7 +237,9 @@ class Book(Struct, array_like=True):
     actions: dict[str, AppliedAction] = field(default_factory=dict)
     """Corporate actions that concerned the account, by their ids."""
     actions_through: int = 0
-    """The latest instant of one that was applied when it happened."""
+    """The latest instant of one that was applied,"""
+    action_last: str = ""
+    """and the last of that instant."""
     action_due: int = 0
     """When the next of them pays, delivers or ends something; 0 for none."""
 

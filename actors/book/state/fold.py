@@ -37,6 +37,7 @@ SCALARS = (
     "settings",
     "assigned_on",
     "actions_through",
+    "action_last",
     "action_due",
 )
 """Fields that a fold may assign; what a draft must save beside its undo list."""

@@ -121,6 +121,7 @@ def _position(book: Book, v: e.PositionChanged, at: int, undo: Undo | None) -> N
             drop(book.instructions, v.symbol, undo)
         if book.expiring:
             drop(book.expiring, v.symbol, undo)
+        if book.contracts:
             drop(book.contracts, v.symbol, undo)
         return
     realized = v.realized_money + (old.realized_money if old is not None else 0)

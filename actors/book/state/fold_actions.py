@@ -13,13 +13,16 @@ from actors.book.state.book import Book, Position, Undo
 from actors.book.state.fold_account import Fold
 from actors.book.state.undo import drop, put
 
+_LIVE = ("entitled", "applied")
+
 
 def _applied(book: Book, v: e.CorporateActionApplied, at: int, undo: Undo | None) -> None:
-    record = v.record
+    record, old = v.record, book.actions.get(v.record.ca_id)
     put(book.actions, record.ca_id, record, undo)
     book.action_due = min((pay.at for each in book.actions.values() for pay in each.pays), default=0)
-    if record.stage in ("entitled", "applied"):
-        book.actions_through = max(book.actions_through, record.effective_at)
+    fresh = record.stage in _LIVE and (old is None or old.stage not in _LIVE)
+    if fresh and record.effective_at >= book.actions_through:
+        book.actions_through, book.action_last = record.effective_at, record.ca_id
     for contract in v.contracts:
         put(book.contracts, contract.symbol, contract, undo)
     for group_no, entry_qty, exit_qty in v.groups:

@@ -119,7 +119,9 @@ def _add_order(book: Book, terms: e.OrderAccepted, status: str, at: int, undo: U
 
 
 def _remember(book: Book, terms: e.OrderAccepted, at: int, undo: Undo | None) -> None:
-    put(book.recent, terms.client_key, terms.order_no << 25 | terms.fingerprint, undo)
+    if terms.client_key not in book.recent:
+        # An order that a corporate action adjusted goes on under its client id; a repeat is answered with the first.
+        put(book.recent, terms.client_key, terms.order_no << 25 | terms.fingerprint, undo)
     day = at // DAY_NS
     if day in book.first_of_day:
         return

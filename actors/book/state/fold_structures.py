@@ -23,6 +23,7 @@ def _changed(book: Book, v: e.StructureChanged, at: int, undo: Undo | None) -> N
     structure = Structure(
         no, v.structure_id, v.underlying, v.name, v.opened_at, v.legs, v.total_net_money, v.total_realized_money,
         v.premium_money, v.rolls, v.broken, v.cover_qty, at, v.rolled_by,
+        v.total_fees_pico,
     )  # fmt: skip
     put(book.structures, no, structure, undo)
 

@@ -27,6 +27,8 @@ class Structure(Struct, frozen=True, gc=False, array_like=True):
     updated_at: int
     rolled_by: int = 0
     """The order that rolled it last: its further fills are the same roll."""
+    fees_pico: int = 0
+    """Fees of all its fills as they accrued; profit and cost are without them."""
 
     def qty_of(self, symbol: str) -> int:
         """Signed quantity units that it holds of an instrument."""

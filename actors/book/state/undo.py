@@ -24,11 +24,11 @@ def drop(table: dict[Any, Any], key: Any, undo: Undo | None) -> None:
         undo.append((table, key, old))
 
 
-def take_back(undo: Undo) -> None:
-    """Undo every entry, newest first. The order of keys of a restored entry is not kept."""
-    for table, key, old in reversed(undo):
+def take_back(undo: Undo, left: int = 0) -> None:
+    """Undo every entry but the first ``left``, newest first. The order of keys of a restored entry is not kept."""
+    while len(undo) > left:
+        table, key, old = undo.pop()
         if old is MISSING:
             table.pop(key, None)
         else:
             table[key] = old
-    undo.clear()

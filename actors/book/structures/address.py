@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from actors.book import events as e
+from actors.book.ids import derive_structure_id
 from actors.book.outcome import LegAlone
 from actors.book.state.book import Book
 from actors.book.state.structures import Structure
@@ -35,6 +36,16 @@ def addressed(book: Book, legs: Sequence[e.AcceptedLeg], qty: int) -> int:
 def _holds(structure: Structure, symbol: str, change: int) -> bool:
     held = structure.qty_of(symbol)
     return held * change < 0 and abs(change) <= abs(held)
+
+
+def id_of(book: Book, structure_no: int, order_id: str, intents: Sequence[str]) -> str:
+    """The id of the structure that an order in contracts names, else of the one that it opens; empty for neither."""
+    if structure_no in book.structures:
+        return book.structures[structure_no].structure_id
+    for intent in intents:
+        if intent.endswith("_to_open"):
+            return derive_structure_id(order_id)
+    return ""
 
 
 def legs_alone(book: Book, terms: e.OrderAccepted) -> tuple[LegAlone, ...]:

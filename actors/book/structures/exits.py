@@ -268,8 +268,9 @@ def _act(
     draft: Draft, structure: Structure, levels: e.StructureExit, unit: Unit, exit_: str, middle: int, since: int,
     world: World, profiles: Profiles,
 ) -> None:  # fmt: skip
-    """Submit the order of an exit that was reached."""
+    """Submit the order of an exit that was reached; when it is refused, the orders that it would replace stay."""
     book, no = draft.book, structure.structure_no
+    before = draft.savepoint()
     _cancel_others(draft, unit)
     if exit_ == TAKE_PROFIT:
         level = limit = levels.take_profit
@@ -282,6 +283,7 @@ def _act(
     admitted = admit(book, parsed, world) if isinstance(parsed, Parsed) else parsed
     seen = tuple(_seen(part.symbol, world) for part in unit.parts)
     if isinstance(admitted, Refusal):
+        draft.back_to(before)
         draft.emit(
             e.StructureExitTriggered(
                 no, structure.structure_id, exit_, level, middle, since, seen, 0, admitted.reason

@@ -7,7 +7,8 @@ opening option order; anything else first takes what is loose, then structures o
 oldest first, and says that a leg went alone. Shares that a contract delivers belong to its structure, unless they
 were loose or another structure's before. Cash is shared by quantity, half-even, the last part taking the rest.
 
-Known limit: fees are the account's, not the structure's.
+Fees are shared like cash, from the bookings of the turn's fills: exactly as they accrue, while the account is charged
+each kind rounded up to the cent once a day. Known limit: borrow fees and interest are the account's.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from actors.book.structures.shape import cover_needed, free_cover, name_of, same
 from actors.book.units import divide_half_even
 from actors.market.world import World
 
+_CHANGED, _FILLED, _LEG_FILLED, _BOOKED = e.PositionChanged, e.OrderFilled, e.OrderLegFilled, e.TradeBooked
 _SETTLED = {"OPEXP": "expired", "OPEXC": "exercised", "OPASN": "assigned"}
 _RANK = ("adjusted", "reduced", "added", "expired", "exercised", "assigned", "leg_alone", "rolled", "opened")
 """Of several things that one turn did to a structure, the later one names the change."""
@@ -46,8 +48,10 @@ def follow_up(draft: Draft, world: World) -> None:
 
 def signed_change(change: e.PositionChanged) -> tuple[int, int]:
     """Signed quantity that came, and the cash that it was worth (positive: received)."""
-    qty = -sum(use.qty for use in change.closed)
-    money = sum(use.proceeds_money for use in change.closed)
+    qty = money = 0
+    for use in change.closed:
+        qty -= use.qty
+        money += use.proceeds_money
     if change.opened is not None:
         qty += change.opened.qty
         money -= change.opened.basis_money
@@ -57,10 +61,10 @@ def signed_change(change: e.PositionChanged) -> tuple[int, int]:
 class _Tally:
     """What one turn does to one structure."""
 
-    __slots__ = ("broken", "by_order_no", "change", "net", "premium", "realized", "rolled")
+    __slots__ = ("broken", "by_order_no", "change", "fees_pico", "net", "premium", "realized", "rolled")
 
     def __init__(self) -> None:
-        self.net = self.realized = self.premium = self.by_order_no = 0
+        self.net = self.realized = self.premium = self.by_order_no = self.fees_pico = 0
         self.change = ""
         self.broken = self.rolled = False
 
@@ -81,43 +85,43 @@ class _Part(Struct, frozen=True):
 class _Run:
     def __init__(self, draft: Draft, world: World) -> None:
         self.draft, self.book, self.world = draft, draft.book, world
-        self.legs: dict[int, dict[str, tuple[int, int]]] = {
-            no: {leg.symbol: (leg.qty, leg.basis_money) for leg in structure.legs}
-            for no, structure in self.book.structures.items()
-        }
+        self.legs: dict[int, dict[str, tuple[int, int]]] = {}
+        """Quantity and cost of each leg of the structures that this turn can concern."""
+        self.terms: dict[int, e.OrderAccepted] = {}
         self.loose: dict[str, int] = {}
         self.tallies: dict[int, _Tally] = {}
         self.openers: dict[int, e.OrderAccepted] = {}
         self.delivered: dict[tuple[int, str], tuple[int, int]] = {}
 
     def run(self) -> None:
-        order_no, settled = 0, ""
+        moves, bookings = self._moves()
         removed: list[_Part] = []
-        for event in self.draft.events:
-            kind = type(event)
-            if kind is e.OrderFilled or kind is e.OrderLegFilled:
-                order_no, settled = event.order_no, ""  # type: ignore[union-attr]
-            elif kind is e.ActivityBooked:
-                order_no, settled = 0, _SETTLED.get(event.activity_type, settled)  # type: ignore[union-attr]
-                if not event.activity_type.startswith("OP"):  # type: ignore[union-attr]
-                    settled = ""
-            elif kind is e.PositionChanged:
-                change: e.PositionChanged = event  # type: ignore[assignment]
-                qty, money = signed_change(change)
-                if change.symbol not in self.loose:
-                    owned = sum(legs[change.symbol][0] for legs in self.legs.values() if change.symbol in legs)
-                    self.loose[change.symbol] = change.qty - qty - owned
-                if order_no:
-                    self._trade(change.symbol, qty, money, _terms(self.draft, order_no))
-                elif settled and is_option_symbol(change.symbol):
-                    removed = self._place(change.symbol, qty, money, 0, 0)
-                    self._settle(removed, settled)
-                elif settled:
-                    self._deliver(change.symbol, qty, money, removed)
-                else:
-                    for part in self._place(change.symbol, qty, money, 0, 0):
-                        if part.structure_no:
-                            self._tally(part.structure_no).note("adjusted")
+        booked = 0
+        for change, order_no, settled, traded in moves:
+            symbol = change.symbol
+            qty, money = signed_change(change)
+            if symbol not in self.loose:
+                owned = 0
+                for legs in self.legs.values():
+                    if symbol in legs:
+                        owned += legs[symbol][0]
+                self.loose[symbol] = change.qty - qty - owned
+            if order_no:
+                fees_pico = 0
+                if traded and booked < len(bookings):
+                    for fee in bookings[booked].fees:
+                        fees_pico += fee.pico
+                    booked += 1
+                self._trade(symbol, qty, money, fees_pico, order_no)
+            elif settled and is_option_symbol(symbol):
+                removed = self._place(symbol, qty, money, 0, 0)
+                self._settle(removed, settled)
+            elif settled:
+                self._deliver(symbol, qty, money, removed)
+            else:
+                for part in self._place(symbol, qty, money, 0, 0):
+                    if part.structure_no:
+                        self._tally(part.structure_no).note("adjusted")
         for (no, symbol), (qty, money) in self.delivered.items():
             if qty:
                 self._place(symbol, qty, money, no, no)
@@ -128,24 +132,71 @@ class _Run:
         for no in sorted(self.tallies):
             self._emit(no, self.tallies[no])
 
+    def _moves(self) -> tuple[list[tuple[e.PositionChanged, int, str, bool]], list[e.TradeBooked]]:
+        """The turn's changes of positions, each with the order or settlement behind it and whether it is a fill's,
+        and the bookings of the fills. Loads the structures that hold what changed."""
+        moves: list[tuple[e.PositionChanged, int, str, bool]] = []
+        bookings: list[e.TradeBooked] = []
+        changed: set[str] = set()
+        order_no, settled, traded = 0, "", False
+        for event in self.draft.events:
+            kind = type(event)
+            if kind is _CHANGED:
+                changed.add(event.symbol)  # type: ignore[union-attr]
+                moves.append((event, order_no, settled, traded))  # type: ignore[arg-type]
+                traded = False
+            elif kind is _LEG_FILLED or kind is _FILLED:
+                order_no, settled, traded = event.order_no, "", True  # type: ignore[union-attr]
+            elif kind is _BOOKED:
+                bookings.append(event)  # type: ignore[arg-type]
+            elif kind is e.ActivityBooked:
+                order_no, settled = 0, _SETTLED.get(event.activity_type, settled)  # type: ignore[union-attr]
+                if not event.activity_type.startswith("OP"):  # type: ignore[union-attr]
+                    settled = ""
+        for no, structure in self.book.structures.items():
+            for leg in structure.legs:
+                if leg.symbol in changed:
+                    self._load(no)
+                    break
+        return moves, bookings
+
+    def _load(self, no: int) -> None:
+        self.legs[no] = {leg.symbol: (leg.qty, leg.basis_money) for leg in self.book.structures[no].legs}
+
+    def _is_open(self, no: int) -> bool:
+        """Whether a structure is there to be worked on."""
+        if no and no not in self.legs and no in self.book.structures:
+            self._load(no)
+        return no in self.legs
+
     def _tally(self, no: int) -> _Tally:
-        return self.tallies.setdefault(no, _Tally())
+        tally = self.tallies.get(no)
+        if tally is None:
+            tally = self.tallies[no] = _Tally()
+        return tally
 
     # ── one change of a position ────────────────────────────────────────────────────────────────────────
 
-    def _trade(self, symbol: str, qty: int, money: int, terms: e.OrderAccepted) -> None:
+    def _trade(self, symbol: str, qty: int, money: int, fees_pico: int, order_no: int) -> None:
+        terms = self.terms.get(order_no)
+        if terms is None:
+            terms = self.terms[order_no] = _terms(self.draft, order_no)
         option = is_option_symbol(symbol)
-        target = terms.structure_no if terms.structure_no in self.legs else 0
+        target = terms.structure_no if self._is_open(terms.structure_no) else 0
         if not target and (option or terms.legs):
             target = terms.order_no
             self.openers[target] = terms
-        before = {no: len(legs) for no, legs in self.legs.items()}
+        before = {no: len(legs) for no, legs in self.legs.items()} if self.legs else {}
+        left, left_pico = qty, fees_pico
         for part in self._place(symbol, qty, money, target, target):
             no = part.structure_no
+            own_pico = _share(left_pico, part.qty, left) if left_pico else 0
+            left, left_pico = left - part.qty, left_pico - own_pico
             if not no:
                 continue
             tally = self._tally(no)
             tally.by_order_no = terms.order_no
+            tally.fees_pico += own_pico
             if option:
                 tally.premium += _share(money, part.qty, qty)
             if part.opens:
@@ -211,7 +262,8 @@ class _Run:
     def _holders(self, symbol: str, qty: int, own: int) -> list[int]:
         """Who holds the other side, in the order in which they are asked."""
         found = [no for no, legs in self.legs.items() if no != own and symbol in legs and legs[symbol][0] * qty < 0]
-        found.sort(key=lambda no: (len(self.legs[no]), no))
+        if len(found) > 1:
+            found.sort(key=lambda no: (len(self.legs[no]), no))
         if self.loose[symbol] * qty < 0:
             found.insert(0, 0)
         if own in self.legs and symbol in self.legs[own] and self.legs[own][symbol][0] * qty < 0:
@@ -249,7 +301,8 @@ class _Run:
                 no, first.structure_id, tally.change or "adjusted", first.underlying, called or first.name, legs,
                 tally.net, tally.realized, first.opened_at, first.net_money + tally.net,
                 first.realized_money + tally.realized, first.premium_money + tally.premium, rolls,
-                first.broken or tally.broken, cover, tally.by_order_no, rolled_by,
+                first.broken or tally.broken, cover, tally.by_order_no, rolled_by, tally.fees_pico,
+                first.fees_pico + tally.fees_pico,
             )
         )  # fmt: skip
         if no in book.exits and old is not None and legs and not same_shape(old.legs, legs):

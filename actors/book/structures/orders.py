@@ -223,12 +223,12 @@ def _opening(
     try:
         day = date.fromisoformat(action.expiration_date)
     except ValueError:
-        return refuse("asset_not_found", "expiration_date", symbol=action.expiration_date[:24])
+        return refuse("contract_unknown", "expiration_date", symbol=action.expiration_date[:24])
     found = []
     for symbol, ratio in closing.items():
         later = at_expiry(symbol, day.year * 10_000 + day.month * 100 + day.day)
         if later is None or later not in instruments.by_symbol:
-            return refuse("asset_not_found", "expiration_date", symbol=later or symbol)
+            return refuse("contract_unknown", "expiration_date", symbol=later or symbol)
         found.append((later, ratio))
     return found
 

@@ -95,23 +95,27 @@ def stock_qty(legs: Iterable[HeldLeg]) -> int:
 
 def name_of(legs: Sequence[HeldLeg], cover_qty: int, book: Book, instruments: Instruments) -> str:
     """What traders call it (margin-and-options §3): shares that stand behind all its short calls count."""
-    contracts = option_legs(legs, instruments)
-    if contracts is None or any(contract.is_adjusted for _, contract in contracts):
-        return "custom"
-    shares = stock_qty(legs)
-    short_calls = -sum(min(0, leg.qty) for leg, contract in contracts if contract.right == "call")
+    parts: list[StructureLeg] = []
+    shares = short_calls = 0
+    for leg in legs:
+        if not is_option_symbol(leg.symbol):
+            shares += leg.qty
+            continue
+        contract = instruments.by_symbol.get(leg.symbol)
+        if contract is None or contract.is_adjusted:
+            return "custom"
+        call = contract.right == "call"
+        if call and leg.qty < 0:
+            short_calls -= leg.qty
+        expiry = contract.settlement_date * 2 + (contract.settles != "am")
+        parts.append(StructureLeg(call, contract.strike, expiry, leg.qty // QTY_PER_SHARE))
     if not shares and short_calls and cover_qty >= short_calls * CONTRACT_SHARES:
         shares = cover_qty
     lots, rest = divmod(shares, _LOT_QTY)
     if rest:
-        return "custom" if contracts else ("long_stock" if shares > 0 else "short_stock")
+        return "custom" if parts else ("long_stock" if shares > 0 else "short_stock")
     secured = book.type == "cash" or book.options_level < UNCOVERED_LEVEL
-    return name([_leg(leg, contract) for leg, contract in contracts], lots, cash_secured=secured)
-
-
-def _leg(leg: HeldLeg, contract: Instrument) -> StructureLeg:
-    expiry = contract.settlement_date * 2 + (contract.settles != "am")
-    return StructureLeg(contract.right == "call", contract.strike, expiry, leg.qty // QTY_PER_SHARE)
+    return name(parts, lots, cash_secured=secured)
 
 
 def free_cover(book: Book, structure_no: int, underlying: str) -> int:
@@ -129,8 +133,10 @@ def free_cover(book: Book, structure_no: int, underlying: str) -> int:
 
 def cover_needed(legs: Sequence[HeldLeg], instruments: Instruments) -> int:
     """Shares that would cover a lone short call; 0 for anything else."""
+    if len(legs) != 1:
+        return 0
     contracts = option_legs(legs, instruments)
-    if not contracts or len(legs) != 1:
+    if not contracts:
         return 0
     leg, contract = contracts[0]
     if leg.qty >= 0 or contract.right != "call" or contract.settlement != "physical":

@@ -9,7 +9,10 @@ Known limits: rights adjust nothing without a descriptor; capital gains distribu
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from contextlib import suppress
 from fractions import Fraction
+from string import ascii_uppercase
 from typing import Final
 
 from msgspec import Struct
@@ -17,7 +20,7 @@ from msgspec.structs import replace
 
 from actors.book.events.actions import ContractTerms, CorporateAction
 from actors.book.instruments import CONTRACT_SHARES, Deliverable, Instrument, named_asset_id
-from actors.book.osi import OptionSymbol, contract_name, format_osi, next_root
+from actors.book.osi import BadSymbol, OptionSymbol, contract_name, format_osi, next_root
 from actors.book.rules.actions.arithmetic import cash_of, cent_price, fraction, half_up, whole_shares
 from actors.book.units import MONEY_PER_DOLLAR, PRICE_PER_DOLLAR, QTY_PER_SHARE
 
@@ -63,9 +66,16 @@ def adjusts_class(action: CorporateAction) -> bool:
 
 
 def adjust(action: CorporateAction, contract: Instrument) -> Adjusted | Settled | None:
-    """What one contract becomes; ``None`` when nothing happens to it."""
+    """What one contract becomes; ``None`` when nothing happens to it, or no symbol can say what it would be."""
     if contract.settlement == "cash" or not concerns(action, contract) or not adjusts_class(action):
         return None
+    try:
+        return _adjusted(action, contract)
+    except BadSymbol:
+        return None
+
+
+def _adjusted(action: CorporateAction, contract: Instrument) -> Adjusted | Settled | None:
     for terms in action.contracts:
         if terms.root == contract.root:
             return _by_terms(terms, contract)
@@ -92,13 +102,22 @@ def _whole(action: CorporateAction) -> int:
     return ratio.numerator if ratio.denominator == 1 else 0
 
 
+def free_root(base: str, taken: Iterable[str]) -> str:
+    """The next root for a class: its name with a digit, or with a letter and a digit once those are used up."""
+    in_use = frozenset(taken)
+    for letter in ("", *ascii_uppercase):
+        with suppress(BadSymbol):
+            return next_root(base[: 5 - len(letter)] + letter, in_use)
+    raise BadSymbol(f"every adjusted root of {base} is in use")
+
+
 def root_after(action: CorporateAction, contract: Instrument, base: str = "") -> str:
     """The root of a contract that is not standard any more: as fixed by the announcement, else the next one."""
     known = dict(action.roots).get(contract.root)
     if known is not None:
         return known
     taken = {*action.roots_in_use, *(root for _, root in action.roots), contract.root}
-    return next_root(base or contract.root.rstrip("0123456789"), frozenset(taken))
+    return free_root(base or contract.root.rstrip("0123456789"), taken)
 
 
 def base_root(action: CorporateAction, root: str) -> str:

@@ -16,11 +16,13 @@ from actors.book.events import OrderAccepted
 from actors.book.instruments import CONTRACT_SHARES, Instrument
 from actors.book.osi import is_option_symbol
 from actors.book.rules.margin.holdings import REQUIREMENTS, holdings_of, option_position, underlying_of
+from actors.book.rules.margin.legs import Underlying
 from actors.book.rules.margin.orders import (
     UNCOVERED_LEVEL,
     Change,
     apply,
     cover,
+    covers_itself,
     level_needed,
     needed_alone,
     reservation,
@@ -69,13 +71,15 @@ def date_refusal(book: Book, instrument: Instrument, intent: str, world: World) 
     """Why a contract cannot be traded, or not opened any more, today (§5.4)."""
     today = trade_date(world)
     day = instrument.expiry_date
+    if day > today:
+        return None
     expiry = f"{day // 10_000:04d}-{day // 100 % 100:02d}-{day % 100:02d}"
     session = world.session
     closed = session is not None and day == today and world.now >= session.core_closes_at
     if day < today or (closed and not instrument.trades_late):
         return refuse("contract_expired", "symbol", symbol=instrument.symbol, expiry=expiry)
     late = session is not None and world.now >= session.core_closes_at - CUTOFF_NS
-    if late and day == today and intent.endswith("_to_open") and book.profile in world.closeouts:
+    if late and intent.endswith("_to_open") and book.profile in world.closeouts:
         return refuse("expiry_day_cutoff", "symbol", symbol=instrument.symbol, expiry=expiry)
     return None
 
@@ -92,23 +96,25 @@ def fees_money(book: Book, legs: Iterable[OptionLeg], world: World) -> int:
 
 def change_of(legs: Sequence[OptionLeg], cash_money: int, world: World) -> Change | Refusal:
     """The legs as if they were filled, with their cash."""
-    options, stock, under = [], [], {}
+    options, stock = [], []
+    under: dict[str, Underlying] = {}
     for leg in legs:
         signed = leg.qty if leg.buying else -leg.qty
-        if not leg.instrument.is_option:
-            stock.append((leg.instrument.symbol, signed))
-            symbol = leg.instrument.symbol
+        instrument = leg.instrument
+        symbol = instrument.symbol
+        if instrument.asset_class != "us_option":
+            stock.append((symbol, signed))
         else:
-            mark = world.mark(leg.instrument.symbol) or leg.price
-            option = option_position(leg.instrument, signed // QTY_PER_SHARE, mark)
+            option = option_position(instrument, signed // QTY_PER_SHARE, world.mark(symbol) or leg.price)
             if option is None:
-                return refuse("options_not_served", "symbol", symbol=leg.instrument.symbol)
+                return refuse("options_not_served", "symbol", symbol=symbol)
             options.append(option)
-            symbol = leg.instrument.underlying
-        found = underlying_of(symbol, world)
-        if found is None:
-            return refuse("no_market_price", "symbol", symbol=symbol)
-        under[symbol] = found
+            symbol = instrument.underlying
+        if symbol not in under:
+            found = underlying_of(symbol, world)
+            if found is None:
+                return refuse("no_market_price", "symbol", symbol=symbol)
+            under[symbol] = found
     return Change(cash_money, tuple(options), tuple(stock), tuple(under.values()))
 
 
@@ -213,6 +219,12 @@ def _level_refusal(
     book: Book, held: Holdings, with_others: Holdings, change: Change, legs: Sequence[OptionLeg]
 ) -> Refusal | None:
     """Why the option level does not allow an order; judged beside the account's open orders (§4.7)."""
+    if (
+        book.options_level >= _SPREAD_LEVEL
+        and covers_itself(held, change)
+        and (with_others is held or covers_itself(with_others, change))
+    ):
+        return None
     needed = level_needed(held, change)
     if with_others is not held:
         needed = max(needed, level_needed(with_others, change))

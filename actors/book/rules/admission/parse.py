@@ -163,7 +163,7 @@ def parse(action: PlaceOrder, instruments: Instruments) -> Parsed | Refusal:
 
 def _parse_unit(action: PlaceOrder, instruments: Instruments) -> Parsed | Refusal:
     unit = parse_unit(action, instruments)
-    if isinstance(unit, Refusal):
+    if type(unit) is Refusal:
         return unit
     return Parsed(
         unit.legs[0].instrument, "buy", unit.type, "day", unit.qty, 0, unit.limit_price, 0, False, "",

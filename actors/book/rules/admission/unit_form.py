@@ -23,6 +23,8 @@ from actors.commands import OrderLeg, PlaceOrder
 
 _encoder = msgspec.msgpack.Encoder()
 LIMIT_MAX_PRICE: Final = 10**10
+_OF_ONE_LEG: Final = ("symbol", "side", "position_intent", "notional", "stop_price", "trail_price", "trail_percent",
+                      "take_profit", "stop_loss")  # fmt: skip
 
 
 class ParsedLeg(Struct, frozen=True, gc=False):
@@ -58,10 +60,13 @@ def parse_unit(action: PlaceOrder, instruments: Instruments) -> ParsedUnit | Ref
     """Read an order of several legs, or say what is wrong with it."""
     if action.client_order_id is not None and not 0 < len(action.client_order_id) <= CLIENT_ORDER_ID_MAX:
         return refuse("client_order_id_too_long", "client_order_id")
-    for name in ("symbol", "side", "position_intent", "notional", "stop_price", "trail_price", "trail_percent",
-                 "take_profit", "stop_loss"):  # fmt: skip
-        if getattr(action, name) is not None:
-            return refuse("mleg_field", name, field=name)
+    if (
+        action.symbol is not None or action.side is not None or action.position_intent is not None
+        or action.notional is not None or action.stop_price is not None or action.trail_price is not None
+        or action.trail_percent is not None or action.take_profit is not None or action.stop_loss is not None
+    ):  # fmt: skip
+        name = next(name for name in _OF_ONE_LEG if getattr(action, name) is not None)
+        return refuse("mleg_field", name, field=name)
     if not action.legs:
         return refuse("legs_required", "legs")
     if (action.type or "") not in OPTIONS.types:
@@ -74,18 +79,21 @@ def parse_unit(action: PlaceOrder, instruments: Instruments) -> ParsedUnit | Ref
     if not qty:
         return refuse("option_whole_contracts", "qty")
     limit = _limit(action)
-    if isinstance(limit, Refusal):
+    if type(limit) is Refusal:
         return limit
-    legs = []
+    legs: list[ParsedLeg] = []
+    forms: list[UnitLeg] = []
+    options = 0
     for index, given in enumerate(action.legs[: LEGS_MAX + 1]):
         leg = _leg(given, index, instruments)
-        if isinstance(leg, Refusal):
+        if type(leg) is Refusal:
             return leg
         legs.append(leg)
-    problem = invalid(
-        [UnitLeg(leg.instrument.symbol, leg.instrument.underlying or leg.instrument.symbol,
-                 leg.ratio if leg.buying else -leg.ratio, not leg.instrument.is_option) for leg in legs]
-    )  # fmt: skip
+        instrument = leg.instrument
+        symbol, stock = instrument.symbol, instrument.asset_class != "us_option"
+        options += not stock
+        forms.append(UnitLeg(symbol, instrument.underlying or symbol, leg.ratio if leg.buying else -leg.ratio, stock))
+    problem = invalid(forms)
     if problem is not None:
         lots = [abs(leg.lots) for leg in legs]
         under = legs[0].instrument.underlying or legs[0].instrument.symbol
@@ -93,7 +101,7 @@ def parse_unit(action: PlaceOrder, instruments: Instruments) -> ParsedUnit | Ref
             problem.reason, "legs", leg=problem.leg, most=str(LEGS_MAX), ratios=" ".join(map(str, lots)),
             divisor=str(gcd(*lots)), underlying=under, symbol=problem.leg,
         )  # fmt: skip
-    if not any(leg.instrument.is_option for leg in legs):
+    if not options:
         return refuse("stock_leg", "legs", leg=legs[0].instrument.symbol)
     words = (action.type, qty, limit, [(g.symbol, g.ratio_qty, g.side, g.position_intent) for g in action.legs])
     digest = blake2b(_encoder.encode(words), digest_size=4).digest()
@@ -128,16 +136,16 @@ def _leg(given: OrderLeg, index: int, instruments: Instruments) -> ParsedLeg | R
     instrument = instruments.find(given.symbol)
     if instrument is None:
         return unknown_symbol(given.symbol, f"{where}.symbol")
-    symbol = instrument.symbol
-    if instrument.is_option and not (instrument.underlying and instrument.right and instrument.expiry_date):
+    symbol, option = instrument.symbol, instrument.asset_class == "us_option"
+    if option and not (instrument.underlying and instrument.right and instrument.expiry_date):
         return refuse("options_not_served", f"{where}.symbol", symbol=symbol)
     if not instrument.active:
-        reason = "contract_not_active" if instrument.is_option else "asset_not_active"
+        reason = "contract_not_active" if option else "asset_not_active"
         return refuse(reason, f"{where}.symbol", symbol=symbol)
     if not instrument.tradable or instrument.asset_class == "us_index":
-        reason = "contract_not_tradable" if instrument.is_option else "asset_not_tradable"
+        reason = "contract_not_tradable" if option else "asset_not_tradable"
         return refuse(reason, f"{where}.symbol", symbol=symbol)
-    if instrument.is_option and instrument.multiplier != CONTRACT_SHARES:
+    if option and instrument.multiplier != CONTRACT_SHARES:
         return refuse("leg_refused", f"{where}.symbol", leg=symbol, detail="An adjusted contract trades alone.")
     intent = given.position_intent or ""
     if intent and intent not in INTENTS:

@@ -53,40 +53,45 @@ def check_unit(
     ``but_not`` is the order that this one replaces; what that holds is free for it.
     """
     legs: list[OptionLeg] = []
-    quotes: list[LegQuote] = []
+    closing = 0
     for index, leg in enumerate(unit.legs):
         found = _check_leg(book, leg, index, unit, world, freed_qty)
-        if isinstance(found, Refusal):
+        if type(found) is Refusal:
             return found
         legs.append(found)
-        slot = world.board.slots.get(leg.instrument.symbol)
-        if slot is not None and slot.quote is not None and slot.quote.ask:
-            quotes.append(LegQuote(leg.lots, slot.quote.bid, slot.quote.ask))
-    natural = sum(leg.price * part.lots for leg, part in zip(legs, unit.legs, strict=True))
-    net = natural if unit.type == "market" else unit.limit_price
-    if unit.type == "market" and world.session is not None and world.phase != "core":
-        return refuse("option_market_closed", "type")
-    if (
-        unit.type == "limit"
-        and not unit.any_sign
-        and book.profile not in world.any_sign
-        and len(quotes) == len(legs)
-        and sign_suspect(unit_quote(quotes), net)
-    ):
-        return refuse("sign_suspect", "limit_price", market="a credit" if net > 0 else "a debit")
-    if sum(value_money(leg.price, leg.qty, leg.instrument.multiplier) for leg in legs) > MAX_VALUE:
+        closing += found.intent.endswith("_to_close")
+    if unit.type == "market":
+        net = sum([leg.price * part.lots for leg, part in zip(legs, unit.legs, strict=True)])
+        if world.session is not None and world.phase != "core":
+            return refuse("option_market_closed", "type")
+    else:
+        net = unit.limit_price
+        if not unit.any_sign and book.profile not in world.any_sign and _is_sign_suspect(unit, world):
+            return refuse("sign_suspect", "limit_price", market="a credit" if net > 0 else "a debit")
+    if sum([value_money(leg.price, leg.qty, leg.instrument.multiplier) for leg in legs]) > MAX_VALUE:
         return refuse("number_too_large", "qty")
     cash = -value_money(net, unit.qty, CONTRACT_SHARES)
-    intents = tuple(leg.intent for leg in legs)
     refused = unit_restriction(book, legs, -cash, world) or unit_conflict(book, legs, but_not)
     if refused is not None:
         return refused
-    closing = unit.qty if any(intent.endswith("_to_close") for intent in intents) else 0
-    if all(intent.endswith("_to_close") for intent in intents):
+    if closing == len(legs):
         money = _closing_money(book, legs, cash, world, freed_money)
     else:
         money = need_money(book, legs, cash, world, freed_money, but_not)
-    return money if isinstance(money, Refusal) else UnitNeed(money, closing, net, intents)
+    if type(money) is Refusal:
+        return money
+    return UnitNeed(money, unit.qty if closing else 0, net, tuple([leg.intent for leg in legs]))
+
+
+def _is_sign_suspect(unit: ParsedUnit, world: World) -> bool:
+    """Whether the limit has the sign that the market does not have, as far as every leg is quoted."""
+    quotes = []
+    for leg in unit.legs:
+        slot = world.board.slots.get(leg.instrument.symbol)
+        if slot is None or slot.quote is None or not slot.quote.ask:
+            return False
+        quotes.append(LegQuote(leg.lots, slot.quote.bid, slot.quote.ask))
+    return sign_suspect(unit_quote(quotes), unit.limit_price)
 
 
 def _check_leg(
@@ -100,7 +105,7 @@ def _check_leg(
             "position_intent_mismatch", f"{where}.position_intent", inferred=intent, specified=leg.position_intent
         )
     refused = None
-    if instrument.is_option:
+    if instrument.asset_class == "us_option":
         refused = date_refusal(book, instrument, intent, world)
     elif intent == "sell_to_open":
         refused = short_stock_refusal(book, instrument, unit.qty * leg.ratio, world)
@@ -114,8 +119,10 @@ def _check_leg(
         return refuse("no_market_price", f"{where}.symbol", symbol=symbol)
     qty = unit.qty * leg.ratio
     found = OptionLeg(instrument, leg.buying, qty, price, intent)
+    if not intent.endswith("_to_close"):
+        return found
     free = free_contracts(book, found) + freed_qty * leg.ratio
-    if intent.endswith("_to_close") and qty > free:
+    if qty > free:
         position = book.positions.get(symbol)
         return refuse(
             "insufficient_qty", f"{where}.ratio_qty", symbol=symbol, requested=format_qty(qty),

@@ -6,6 +6,7 @@ Invariants: money units a contract, the premium included; one rounding, half-up.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from actors.book.rules.margin.legs import MONEY_PER_PRICE, Group, Leg
@@ -18,21 +19,29 @@ Naked = tuple[int, int]
 _E6: Final = PPM
 
 
-def naked(profile: MarginProfile, group: Group, leg: Leg) -> Naked:
-    """Requirement of one uncovered contract of a short leg."""
+def nakeds(profile: MarginProfile, group: Group, legs: Iterable[Leg]) -> list[Naked]:
+    """Requirement of one uncovered contract of each of a group's short legs."""
     scale = group.multiplier * MONEY_PER_PRICE
-    if profile.naked == "strike" and not leg.call:
-        whole = leg.strike * scale
-        return whole, whole
     underlying = group.underlying
+    price, leverage = underlying.price, underlying.leverage_ppm
     rates = NAKED_RATES[underlying.margin_class]
-    base = min(_E6, rates.base_ppm * underlying.leverage_ppm // PPM)
-    least = min(_E6, rates.least_ppm * underlying.leverage_ppm // PPM)
-    price = underlying.price
-    away = max(0, leg.strike - price if leg.call else price - leg.strike)
-    extra_e6 = max(base * price - away * _E6, least * (price if leg.call else leg.strike))
-    extra = divide_half_up(extra_e6 * scale, _E6)
-    return leg.price * scale + extra, extra
+    base_e6 = min(_E6, rates.base_ppm * leverage // PPM) * price
+    least = min(_E6, rates.least_ppm * leverage // PPM)
+    by_strike = profile.naked == "strike"
+    found = []
+    for leg in legs:
+        strike = leg.strike
+        if leg.call:
+            away, least_e6 = strike - price, least * price
+        elif by_strike:
+            found.append((strike * scale, strike * scale))
+            continue
+        else:
+            away, least_e6 = price - strike, least * strike
+        extra_e6 = base_e6 - away * _E6 if away > 0 else base_e6
+        extra = divide_half_up((extra_e6 if extra_e6 > least_e6 else least_e6) * scale, _E6)
+        found.append((leg.price * scale + extra, extra))
+    return found
 
 
 def pair(call: Naked, put: Naked) -> int:

@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from actors.book.rules.margin.legs import OptionPosition, Underlying, expiry_order
+from actors.book.rules.margin.legs import OptionPosition, Underlying, expiry_order, with_more
 from actors.book.rules.margin.profiles import MarginProfile, secured
 from actors.book.rules.margin.requirement import AccountRequirement, Holdings, Requirements
 from actors.book.units import QTY_PER_SHARE
@@ -57,6 +57,23 @@ class Cover(Struct, frozen=True):
 
 def apply(held: Holdings, change: Change) -> Holdings:
     """The book after a change."""
+    underlyings = held.underlyings | {u.symbol: u for u in change.underlyings}
+    symbols = {position.symbol for position in held.options}
+    if not change.stock and symbols.isdisjoint(o.symbol for o in change.options) and _distinct(change.options):
+        divided = None
+        if held.divided is not None and all(u == underlyings[s] for s, u in held.underlyings.items()):
+            divided = with_more(held.divided, underlyings, held.stock, change.options)
+        cash, options = held.cash_money + change.cash_money, held.options + change.options
+        return Holdings(cash, underlyings, held.stock, options, held.as_of_date, divided)
+    return _merged(held, change, underlyings)
+
+
+def _distinct(options: Sequence[OptionPosition]) -> bool:
+    return len({option.symbol for option in options}) == len(options)
+
+
+def _merged(held: Holdings, change: Change, underlyings: dict[str, Underlying]) -> Holdings:
+    """The same where the change touches what is held."""
     options: dict[str, OptionPosition] = {}
     for position in (*held.options, *change.options):
         before = options.get(position.symbol)
@@ -65,16 +82,24 @@ def apply(held: Holdings, change: Change) -> Holdings:
     stock = dict(held.stock)
     for symbol, qty in change.stock:
         stock[symbol] = stock.get(symbol, 0) + qty
-    underlyings = held.underlyings | {u.symbol: u for u in change.underlyings}
     left = tuple(position for position in options.values() if position.qty)
     return Holdings(held.cash_money + change.cash_money, underlyings, stock, left, held.as_of_date)
 
 
 def effect(cache: Requirements, profile: MarginProfile, level: int, held: Holdings, change: Change) -> Effect:
-    """What a change needs before it is accepted.
+    """What a change needs before it is accepted. KeyError when the price of an underlying is missing."""
+    before, after, needed = _needed(cache, profile, level, held, change)
+    reduces = after.maintenance_money <= before.maintenance_money and needed <= max(0, -change.cash_money)
+    return Effect(before, after, needed, reduces and _only_closes(held, change))
+
+
+def _needed(
+    cache: Requirements, profile: MarginProfile, level: int, held: Holdings, change: Change
+) -> tuple[AccountRequirement, AccountRequirement, int]:
+    """The account without and with a change, and what that takes from what is available.
 
     Below level 4 a put that no long covers needs its whole strike (§4.7); what is held already keeps the legal
-    figure. KeyError when the price of an underlying is missing.
+    figure.
     """
     filled = apply(held, change)
     before, after = cache.account(profile, held), cache.account(profile, filled)
@@ -88,8 +113,7 @@ def effect(cache: Requirements, profile: MarginProfile, level: int, held: Holdin
         strict = secured(profile)
         at_strike = cache.account(strict, held).available_money - cache.account(strict, filled).available_money
         needed = max(needed, at_strike)
-    reduces = after.maintenance_money <= before.maintenance_money and needed <= max(0, -change.cash_money)
-    return Effect(before, after, needed, reduces and _only_closes(held, change))
+    return before, after, needed
 
 
 def reservation(
@@ -101,11 +125,11 @@ def reservation(
     new: Change,
 ) -> int:
     """Money that a new order reserves beside the open ones: the worse of alone and all together (§4.3)."""
-    alone = effect(cache, profile, level, held, new).needed_money
+    alone = _needed(cache, profile, level, held, new)[2]
     if not open_orders:
         return max(0, alone)
-    others = effect(cache, profile, level, held, merged(open_orders)).needed_money
-    together = effect(cache, profile, level, held, merged([*open_orders, new])).needed_money
+    others = _needed(cache, profile, level, held, merged(open_orders))[2]
+    together = _needed(cache, profile, level, held, merged([*open_orders, new]))[2]
     return max(0, alone, together - max(0, others))
 
 
@@ -200,6 +224,29 @@ def _unmatched(legs: list[OptionPosition]) -> tuple[int, int, int]:
         covered += used
     total = sum(qty for _, qty in shorts)
     return total, total - covered, covered
+
+
+def covers_itself(held: Holdings, change: Change) -> bool:
+    """Whether a change only adds contracts, and each short call of it has a long call of it that lasts as long.
+
+    Whatever the book holds, no more of its calls are uncovered then, so no level above that of spreads is needed:
+    the shorts that expire at or after any date grow by no more than the longs that do.
+    """
+    if change.stock:
+        return False
+    calls: dict[object, list[OptionPosition]] = {}
+    for option in change.options:
+        if option.right == "call":
+            kind = option.underlying, option.multiplier, option.style, option.settlement, option.deliverable
+            calls.setdefault(kind, []).append(option)
+    for legs in calls.values():
+        if _unmatched(legs)[1]:
+            return False
+    signs = {option.symbol: option.qty for option in change.options}
+    for option in held.options:
+        if option.symbol in signs and option.qty * signs[option.symbol] < 0:
+            return False
+    return len(signs) == len(change.options)
 
 
 def level_needed(held: Holdings, change: Change) -> int:

@@ -16,85 +16,36 @@ from collections.abc import Iterator, Sequence
 from math import gcd
 from typing import Final
 
-from msgspec import Struct
-
-from actors.book.rules.margin.cover import NONE, Use, uses
-from actors.book.rules.margin.legs import MONEY_PER_PRICE, Group, Leg
-from actors.book.rules.margin.naked import Naked, naked, pair
+from actors.book.rules.margin.cover import NONE
+from actors.book.rules.margin.legs import Group, Leg
+from actors.book.rules.margin.naked import pair
 from actors.book.rules.margin.payoff import Worst, payoff_at, worst
-from actors.book.rules.margin.profiles import MarginProfile
+from actors.book.rules.margin.problem import Pairing, Priced, Problem
 from actors.book.rules.margin.program import Row, minimise
+from actors.book.rules.margin.spreads import spreads_alone
 
 NODES_MAX: Final = 300
+SMALL_LEGS: Final = 9
+SMALL_NODES_MAX: Final = 3_000
+"""Groups of few legs are searched longer: their nodes cost little, and at 300 one random book in a thousand beside
+stock was not proved and asked up to 135 dollars too much."""
 QUICK_SHORT_LEGS: Final = 6
 """Groups with more short legs are bounded first, and searched only where the bound is not enough (§3.9)."""
 
 
-class Pairing(Struct, frozen=True):
-    """One permitted pairing, by leg index."""
-
-    uncovered: tuple[tuple[int, int], ...] = ()
-    """Short leg, contracts."""
-    strangles: tuple[tuple[int, int, int], ...] = ()
-    """Short call, short put, contracts of each."""
-    lots: tuple[tuple[int, int, int], ...] = ()
-    """Short leg or -1, long leg or -1, lots of stock."""
-    placed: tuple[tuple[int, int, int], ...] = ()
-    """Long leg, expiry of the shorts it is counted with, contracts."""
-    exact: bool = True
-    """Whether it was proved cheapest at the prices it was found at."""
+def nodes_for(group: Group) -> int:
+    """After how many nodes the search for a group ends."""
+    return SMALL_NODES_MAX if len(group.shorts) + len(group.longs) <= SMALL_LEGS else NODES_MAX
 
 
-class Priced(Struct, frozen=True):
-    """What a pairing asks, money units."""
-
-    options_money: int
-    """Uncovered shorts and the losses of spreads."""
-    lots_money: int
-    """Whole lots of stock with what they cover."""
-    haircut_money: int
-    loan_lost_money: int
-    """Loan value of long options that cannot count because they offset something."""
-    pairing: Pairing
-
-    @property
-    def total_money(self) -> int:
-        """What is minimised."""
-        return self.options_money + self.lots_money + self.haircut_money + self.loan_lost_money
-
-
-class Problem:
-    """One group under one profile: all costs a contract, computed once."""
-
-    __slots__ = ("expiries", "group", "initial", "loan", "naked", "offsets", "paired", "profile", "scale", "uses")
-
-    def __init__(self, profile: MarginProfile, group: Group, loan: Sequence[int], *, initial: bool = False) -> None:
-        self.profile, self.group, self.initial = profile, group, initial
-        self.scale = group.multiplier * MONEY_PER_PRICE
-        self.loan = tuple(loan)
-        """Loan value lost by using one contract of each long leg."""
-        self.naked: list[Naked] = [naked(profile, group, leg) for leg in group.shorts]
-        self.expiries = sorted({leg.expiry for leg in group.shorts})
-        self.uses: list[Use] = uses(profile, group, initial=initial) if group.lots else []
-        self.offsets = profile.spreads == "all" or (group.european and not group.physical)
-        self.paired = profile.naked == "formula"
-
-    def placements(self, k: int) -> list[int]:
-        """Expiries at which a long leg may be counted, the latest first."""
-        if not self.offsets:
-            return []
-        leg = self.group.longs[k]
-        if self.group.european and not self.profile.european_calendars:
-            return [e for e in self.expiries if e == leg.expiry]
-        return [e for e in reversed(self.expiries) if e <= leg.expiry]
-
-
-def solve(problem: Problem, nodes_max: int = NODES_MAX) -> Priced:
+def solve(problem: Problem, nodes_max: int | None = None) -> Priced:
     """The cheapest pairing; at the node bound the cheapest found, with ``exact`` false."""
+    if nodes_max is None:
+        nodes_max = nodes_for(problem.group)
     if not problem.group.shorts and not (problem.uses and problem.group.longs):
         lots = abs(problem.group.lots)
         return price(problem, Pairing(lots=((NONE, NONE, lots),) if lots else ()))
-    found = _at_once(problem)
+    found = spreads_alone(problem)
     return found if found is not None else Model(problem).solve(nodes_max)
 
 
@@ -138,84 +89,6 @@ def _losses(problem: Problem, left: Sequence[int], placed: Sequence[tuple[int, i
         sets[expiry].append((leg.call, leg.strike, n))
     for legs in sets.values():
         yield worst(legs)
-
-
-def _at_once(problem: Problem) -> Priced | None:
-    """All shorts in spreads, each long at its own expiry, when a bound proves that nothing is cheaper.
-
-    The bound: at one settlement price for each expiry no short is cheaper uncovered than it pays there, and no
-    long pays more at another expiry it may serve. Then every pairing asks at least what the payoffs sum to there.
-    """
-    group = problem.group
-    if problem.uses or not group.longs or not problem.offsets or any(problem.loan):
-        return None
-    placed = []
-    sets: dict[int, list[tuple[bool, int, int]]] = {e: [] for e in problem.expiries}
-    for leg in group.shorts:
-        sets[leg.expiry].append((leg.call, leg.strike, -leg.qty))
-    for k, leg in enumerate(group.longs):
-        where = problem.placements(k)
-        if where:
-            placed.append((k, where[0], leg.qty))
-            sets[where[0]].append((leg.call, leg.strike, leg.qty))
-    spot = group.underlying.price
-    found = {expiry: worst(legs, spot) for expiry, legs in sets.items()}
-    if not all(w.bounded for w in found.values()):
-        return None
-    loss = -sum(w.payoff for w in found.values() if w.payoff < 0)
-    if loss and not any(_proves(problem, points) for points in _candidates(group, sets, found)):
-        return None
-    return Priced(loss * problem.scale, 0, 0, 0, Pairing(placed=tuple(placed)))
-
-
-def _candidates(
-    group: Group, sets: dict[int, list[tuple[bool, int, int]]], found: dict[int, Worst]
-) -> Iterator[dict[int, int]]:
-    """Settlement prices worth trying: each expiry's worst nearest the market, or one price for all of them."""
-    yield {e: w.nearest if w.payoff < 0 else NONE for e, w in found.items()}
-    if len(found) > 1:
-        strikes = [leg.strike for leg in group.longs]
-        for at in (min(strikes), max(strikes)):
-            if all(w.payoff >= 0 or _pays(sets[e], at) == w.payoff for e, w in found.items()):
-                yield {e: at if w.payoff < 0 else NONE for e, w in found.items()}
-
-
-def _pays(legs: list[tuple[bool, int, int]], at: int) -> int:
-    return sum(qty * payoff_at(call, strike, at) for call, strike, qty in legs)
-
-
-def _proves(problem: Problem, points: dict[int, int]) -> bool:
-    """Whether the settlement prices (-1: an expiry without loss) prove the spreads of ``_at_once`` cheapest."""
-    group, scale = problem.group, problem.scale
-    pays = [0, 0]
-    least: list[int] = [-1, -1]
-    for leg, (whole, _) in zip(group.shorts, problem.naked, strict=True):
-        at = points[leg.expiry]
-        paid = payoff_at(leg.call, leg.strike, at) * scale if at >= 0 else 0
-        if paid > whole:
-            return False
-        pays[leg.call] = max(pays[leg.call], paid)
-        least[leg.call] = whole if least[leg.call] < 0 else min(least[leg.call], whole)
-    if min(least) >= 0 and problem.paired and sum(pays) > max(least) and not _pairs_prove(problem, points):
-        return False
-    if len(points) > 1:
-        for k, leg in enumerate(group.longs):
-            paid_at = [
-                payoff_at(leg.call, leg.strike, points[e]) if points[e] >= 0 else 0 for e in problem.placements(k)
-            ]
-            if paid_at and paid_at[0] < max(paid_at):
-                return False
-    return True
-
-
-def _pairs_prove(problem: Problem, points: dict[int, int]) -> bool:
-    """Whether no call and put are cheaper uncovered together than what they pay."""
-    shorts, scale = problem.group.shorts, problem.scale
-    sides: dict[bool, list[tuple[Naked, int]]] = {False: [], True: []}
-    for leg, costs in zip(shorts, problem.naked, strict=True):
-        at = points[leg.expiry]
-        sides[leg.call].append((costs, payoff_at(leg.call, leg.strike, at) * scale if at >= 0 else 0))
-    return all(pair(call, put) >= one + two for call, one in sides[True] for put, two in sides[False])
 
 
 class Model:
@@ -445,3 +318,6 @@ def _sum(terms: Iterator[tuple[int, int, list[int]]]) -> Row:
             for v in variables:
                 coefficients[v] = coefficients.get(v, 0) + weight
     return constant, coefficients
+
+
+__all__ = ["QUICK_SHORT_LEGS", "Model", "Pairing", "Priced", "Problem", "nodes_for", "price", "solve"]

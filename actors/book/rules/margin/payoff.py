@@ -53,6 +53,30 @@ def worst(legs: Iterable[LegAtExpiry], near: int = 0) -> Worst:
     return Worst(least, lowest, highest, nearest, slope >= 0)
 
 
+def bounds(legs: Iterable[LegAtExpiry]) -> tuple[int | None, int | None]:
+    """The least and the most that a set pays; None on a side without bound. The same sweep as :func:`worst`."""
+    value = slope = 0
+    kinks = []
+    for call, strike, qty in legs:
+        kinks.append((strike, qty))
+        if not call:
+            value += qty * strike
+            slope -= qty
+    kinks.sort()
+    least = most = value
+    at = 0
+    for strike, qty in kinks:
+        if strike != at:
+            value += slope * (strike - at)
+            at = strike
+            if value < least:
+                least = value
+            elif value > most:
+                most = value
+        slope += qty
+    return (least if slope >= 0 else None), (most if slope <= 0 else None)
+
+
 def payoff_at(call: bool, strike: int, price: int) -> int:
     """Intrinsic value of one option, price units."""
     return max(0, price - strike if call else strike - price)

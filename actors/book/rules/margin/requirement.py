@@ -8,13 +8,15 @@ Known limits: concentration is looked at for stock alone.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 from msgspec import Struct
 
 from actors.book.rules.margin.largest_loss import largest_loss, price_loss
 from actors.book.rules.margin.legs import MONEY_PER_PRICE, Group, Leg, OptionPosition, Underlying, groups
-from actors.book.rules.margin.pairing import NODES_MAX, QUICK_SHORT_LEGS, Pairing, Priced, Problem, price, solve
+from actors.book.rules.margin.pairing import QUICK_SHORT_LEGS, Pairing, Priced, Problem, nodes_for, price, solve
 from actors.book.rules.margin.profiles import PPM, MarginProfile
 from actors.book.rules.margin.stock import Requirement, divide_half_up, regulation_t_money
 from actors.book.rules.margin.stock import requirement as stock_requirement
@@ -35,6 +37,12 @@ class Holdings(Struct, frozen=True):
     options: tuple[OptionPosition, ...]
     as_of_date: int
     """YYYYMMDD, for the nine months of long options."""
+    divided: tuple[Group, ...] | None = None
+    """The same positions as groups, where whoever made this knows them already."""
+
+    def groups(self) -> Sequence[Group]:
+        """The positions divided. KeyError when the price of an underlying is missing."""
+        return self.divided if self.divided is not None else groups(self.underlyings, self.stock, self.options)
 
 
 class Found(Struct, frozen=True):
@@ -110,16 +118,26 @@ class AccountRequirement(Struct, frozen=True):
 
 def months_beyond(as_of_date: int, expiry_date: int, months: int) -> bool:
     """Whether an expiry lies more than so many calendar months after a date."""
-    year, month = divmod(as_of_date // 10_000 * 12 + as_of_date // 100 % 100 - 1 + months, 12)
-    return expiry_date > year * 10_000 + (month + 1) * 100 + as_of_date % 100
+    return expiry_date > _loan_after(as_of_date, months)
+
+
+class _Totals(Struct, frozen=True, gc=False):
+    """What some groups ask together, and what they are worth beside the cash of whoever holds them."""
+
+    equity_money: int
+    collateral_money: int
+    initial_money: int
+    maintenance_money: int
+    exact: bool
+    uncovered: bool
 
 
 class _Seen(Struct, frozen=True, gc=False):
-    """A book by identity (held, so that its identity stays its own), its groups, and what was answered."""
+    """Groups by identity (what has it is held, so that it stays its own), and what was answered."""
 
-    held: Holdings
-    groups: list[Group]
-    answers: list[tuple[MarginProfile, bool, AccountRequirement]]
+    held: object
+    groups: Sequence[Group]
+    answers: list[tuple[MarginProfile, bool, int, _Totals]]
 
 
 SEEN_MAX: Final = 8
@@ -132,14 +150,14 @@ class Requirements:
     was asked before. Bounded; the least recently used goes first.
     """
 
-    __slots__ = ("_answers", "_pairings", "_seen", "nodes_max", "size")
+    __slots__ = ("_answers", "_pairings", "_seen", "size")
 
-    def __init__(self, size: int = 4_096, nodes_max: int = NODES_MAX) -> None:
-        self.size, self.nodes_max = size, nodes_max
+    def __init__(self, size: int = 4_096) -> None:
+        self.size = size
         self._answers: OrderedDict[object, GroupRequirement] = OrderedDict()
         self._pairings: OrderedDict[object, Found] = OrderedDict()
         self._seen: dict[int, _Seen] = {}
-        """Books asked about just now, by identity: one decision asks about the same book many times."""
+        """Groups asked about just now, by identity: one decision asks about the same book many times."""
 
     def group(
         self, profile: MarginProfile, group: Group, as_of_date: int, *, fresh: bool = True, quick: bool = False
@@ -159,7 +177,7 @@ class Requirements:
             return _stock_alone(profile, group)
         pairing_key = (profile, group.key(), as_of_date)
         known = None if fresh or brief else self._pairings.get(pairing_key)
-        answer, found = _requirement(profile, group, as_of_date, known, 0 if brief else self.nodes_max)
+        answer, found = _requirement(profile, group, as_of_date, known, 0 if brief else nodes_for(group))
         if known is None:
             _keep(self._answers, exact_key, answer, self.size)
             if not brief:
@@ -173,33 +191,47 @@ class Requirements:
 
         ``quick`` answers are upper bounds unless they say ``exact``; they too depend on the book alone.
         """
-        seen = self._seen.get(id(held))
+        known = held if held.divided is None else held.divided
+        seen = self._seen.get(id(known))
         if seen is None:
             if len(self._seen) >= SEEN_MAX:
                 del self._seen[next(iter(self._seen))]
-            seen = self._seen[id(held)] = _Seen(held, groups(held.underlyings, held.stock, held.options), [])
-        if fresh:
-            for asked, brief, answer in seen.answers:
-                if asked is profile and brief is quick:
-                    return answer
-        found = [
-            (group, self.group(profile, group, held.as_of_date, fresh=fresh, quick=quick)) for group in seen.groups
-        ]
-        long_stock = sum(max(0, r.stock_money) for _, r in found)
-        collateral = held.cash_money + long_stock + sum(r.loan_options_money - r.haircut_money for _, r in found)
-        worth = held.cash_money + long_stock
-        equity = worth + sum(r.long_options_money - r.proceeds_money for _, r in found)
-        extra = _concentration(profile, held, found)
-        maintenance = sum(r.maintenance_money for _, r in found) + extra
-        initial = sum(r.held_initial_money for _, r in found)
-        exact = all(r.exact for _, r in found)
-        result = AccountRequirement(
-            held.cash_money, equity, collateral, max(initial, maintenance) if extra else initial, maintenance, exact,
-            any(r.uncovered for _, r in found),
+            seen = self._seen[id(known)] = _Seen(known, held.groups(), [])
+        day = held.as_of_date
+        totals: _Totals | None = None
+        for asked, brief, asked_on, answer in seen.answers if fresh else ():
+            if asked is profile and brief is quick and asked_on == day:
+                totals = answer
+                break
+        if totals is None:
+            totals = _sum([self.group(profile, group, day, fresh=fresh, quick=quick) for group in seen.groups])
+            if fresh:
+                seen.answers.append((profile, quick, day, totals))
+        cash = held.cash_money
+        maintenance, initial = totals.maintenance_money, totals.initial_money
+        if profile.concentration_ppm and cash <= -CONCENTRATED_DEBIT_MONEY:
+            found = [self.group(profile, group, day, fresh=fresh, quick=quick) for group in seen.groups]
+            if extra := _concentration(profile, seen.groups, found):
+                maintenance += extra
+                initial = max(initial, maintenance)
+        return AccountRequirement(
+            cash, cash + totals.equity_money, cash + totals.collateral_money, initial, maintenance, totals.exact,
+            totals.uncovered,
         )  # fmt: skip
-        if fresh:
-            seen.answers.append((profile, quick, result))
-        return result
+
+
+def _sum(found: Sequence[GroupRequirement]) -> _Totals:
+    equity = collateral = initial = maintenance = 0
+    exact, uncovered = True, False
+    for r in found:
+        stock = r.stock_money if r.stock_money > 0 else 0
+        equity += stock + r.long_options_money - r.proceeds_money
+        collateral += stock + r.loan_options_money - r.haircut_money
+        initial += r.held_initial_money
+        maintenance += r.maintenance_money
+        exact = exact and r.exact
+        uncovered = uncovered or r.uncovered
+    return _Totals(equity, collateral, initial, maintenance, exact, uncovered)
 
 
 def _keep(cache: OrderedDict[object, Any], key: object, value: object, size: int) -> None:
@@ -212,8 +244,10 @@ def _requirement(
     profile: MarginProfile, group: Group, as_of_date: int, known: Found | None, nodes_max: int
 ) -> tuple[GroupRequirement, Found]:
     """Solve a group, or price the pairings known for its positions."""
+    if not group.stock_qty and not any(_has_loan(profile, leg, as_of_date) for leg in group.longs):
+        return _options_alone(profile, group, known, nodes_max)
     scale = group.multiplier * MONEY_PER_PRICE
-    lent = [_has_loan(profile, group, leg, as_of_date) for leg in group.longs]
+    lent = [_has_loan(profile, leg, as_of_date) for leg in group.longs]
     value = [leg.price * scale for leg in group.longs]
     asks = [
         divide_half_up(v * profile.loan_requirement_ppm, PPM) if has else 0
@@ -250,6 +284,25 @@ def _requirement(
     return answer, Found(by_payoff, main.pairing, first.pairing if first is not None else None)
 
 
+def _options_alone(
+    profile: MarginProfile, group: Group, known: Found | None, nodes_max: int
+) -> tuple[GroupRequirement, Found]:
+    """The same where there is no stock and no long option has loan value: what is long is paid, and no more."""
+    scale = group.multiplier * MONEY_PER_PRICE
+    main, by_payoff = _main(Problem(profile, group, (0,) * len(group.longs)), known, nodes_max)
+    asked = main.options_money
+    value = proceeds = 0
+    for leg in group.longs:
+        value += leg.price * leg.qty
+    for leg in group.shorts:
+        proceeds += leg.price * leg.qty
+    answer = GroupRequirement(
+        asked + value * scale, asked, 0, proceeds * scale, 0, value * scale, 0,
+        exact=known is None and main.pairing.exact, uncovered=_bare(main.pairing),
+    )  # fmt: skip
+    return answer, Found(by_payoff, main.pairing, None)
+
+
 def _bare(pairing: Pairing) -> bool:
     return bool(pairing.uncovered or pairing.strangles)
 
@@ -274,8 +327,15 @@ def _initial(problem: Problem, main: Priced, by_payoff: bool, known: Found | Non
     return solve(problem, nodes_max)
 
 
-def _has_loan(profile: MarginProfile, group: Group, leg: Leg, as_of_date: int) -> bool:
-    return profile.loan_months > 0 and months_beyond(as_of_date, leg.expiry // 2, profile.loan_months)
+def _has_loan(profile: MarginProfile, leg: Leg, as_of_date: int) -> bool:
+    return profile.loan_months > 0 and leg.expiry // 2 > _loan_after(as_of_date, profile.loan_months)
+
+
+@lru_cache(maxsize=16)
+def _loan_after(as_of_date: int, months: int) -> int:
+    """The last expiry that has no loan value, YYYYMMDD."""
+    year, month = divmod(as_of_date // 10_000 * 12 + as_of_date // 100 % 100 - 1 + months, 12)
+    return year * 10_000 + (month + 1) * 100 + as_of_date % 100
 
 
 def _used(pairing: Pairing, longs: int) -> list[int]:
@@ -302,13 +362,11 @@ def _stock_alone(profile: MarginProfile, group: Group) -> GroupRequirement:
     return GroupRequirement(found.initial_money, found.maintenance_money, 0, max(0, -value), value, 0, 0, exact=True)
 
 
-def _concentration(profile: MarginProfile, held: Holdings, found: list[tuple[Group, GroupRequirement]]) -> int:
+def _concentration(profile: MarginProfile, groups: Sequence[Group], found: Sequence[GroupRequirement]) -> int:
     """More maintenance for one stock that is most of what a large debit carries (§2.3)."""
-    if not profile.concentration_ppm or held.cash_money > -CONCENTRATED_DEBIT_MONEY:
-        return 0
-    whole = sum(abs(r.stock_money) for _, r in found)
+    whole = sum(abs(r.stock_money) for r in found)
     extra = 0
-    for group, r in found:
+    for group, r in zip(groups, found, strict=True):
         if r.stock_money > 0 and r.stock_money * PPM >= whole * CONCENTRATED_PPM:
             plain = stock_requirement(profile, group.underlying.terms(), group.stock_qty).maintenance_money
             extra += max(0, divide_half_up(r.stock_money * profile.concentration_ppm, PPM) - plain)

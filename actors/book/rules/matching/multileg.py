@@ -15,7 +15,7 @@ from typing import Final
 
 from msgspec import Struct, structs
 
-from actors.book.rules.margin.payoff import LegAtExpiry, payoff_at, worst
+from actors.book.rules.margin.payoff import LegAtExpiry, bounds, payoff_at
 from actors.book.rules.matching.model import PPM, Situation, Verdict, evaluate
 from actors.book.rules.matching.profiles import Numbers
 
@@ -103,8 +103,15 @@ def lots(leg: UnitLeg) -> int:
 
 def unit_quote(legs: Sequence[LegQuote]) -> UnitQuote:
     """Best and natural cost of a unit."""
-    near = sum(leg.ratio * (leg.bid if leg.ratio > 0 else leg.ask) for leg in legs)
-    far = sum(leg.ratio * (leg.ask if leg.ratio > 0 else leg.bid) for leg in legs)
+    near = far = 0
+    for leg in legs:
+        ratio = leg.ratio
+        if ratio > 0:
+            near += ratio * leg.bid
+            far += ratio * leg.ask
+        else:
+            near += ratio * leg.ask
+            far += ratio * leg.bid
     return UnitQuote(near, far)
 
 
@@ -138,9 +145,7 @@ def payoff_bounds(legs: Sequence[LegAtExpiry]) -> tuple[int | None, int | None]:
 
     For legs of one expiry. Each leg is (call, strike, ratio).
     """
-    low = worst(legs)
-    high = worst([(call, strike, -ratio) for call, strike, ratio in legs])
-    return (low.payoff if low.bounded else None), (-high.payoff if high.bounded else None)
+    return bounds(legs)
 
 
 def outside_payoff(legs: Sequence[LegAtExpiry], net_cost: int, tick_price: int = NET_TICK_PRICE) -> bool:
@@ -162,6 +167,8 @@ def allocate(legs: Sequence[LegQuote], net_cost: int, tick_price: int = NET_TICK
     widths = [leg.ask - leg.bid for leg in legs]
     if min(widths) < 0:
         raise ValueError("a leg is crossed")
+    if net_cost == quote.far:
+        return [LegLine(index, leg.ratio, leg.ask if leg.ratio > 0 else leg.bid) for index, leg in enumerate(legs)]
     give = net_cost - quote.near
     tick = gcd(tick_price, net_cost, *(leg.bid for leg in legs), *(leg.ask for leg in legs))
     steps, rest = _whole_steps(legs, widths, give, quote.width, tick)

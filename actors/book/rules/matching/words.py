@@ -55,7 +55,7 @@ ENDS: Final[dict[str, str]] = {
     "exit_filled": "The other exit of its group filled.",
     "group_ended": "Another order of its group was cancelled or ended, and the group ends together.",
     "nothing_to_close": "When the orders before it had ended, nothing was left to close.",
-    "corporate_action": "The stock's price changed by a corporate action, which leaves this order no price.",
+    "corporate_action": "A corporate action changed the security, and an order of this kind does not go on over it.",
     "margin_call": "The account is in a margin call, and what it had on order gives way to the selling.",
     "borrow_recalled": "The lender of the shares wants them back, so no more of them may be sold short.",
     "buy_in": "Shares that were borrowed had to be bought back.",

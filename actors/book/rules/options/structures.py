@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import gcd
+from typing import Final
 
 from msgspec import Struct
 
@@ -29,12 +30,12 @@ def name(legs: Sequence[StructureLeg], stock_lots: int = 0, *, cash_secured: boo
 
     ``cash_secured`` says that the account secures short puts with their strike in cash.
     """
-    common = gcd(stock_lots, *(leg.qty for leg in legs)) or 1
-    parts = sorted((leg.expiry, leg.strike, leg.call, leg.qty // common) for leg in legs if leg.qty)
+    common = gcd(stock_lots, *[leg.qty for leg in legs]) or 1
+    parts = sorted([(leg.expiry, leg.strike, leg.call, leg.qty // common) for leg in legs if leg.qty])
     if stock_lots:
         return _with_stock(parts, stock_lots // common)
-    by_count = {0: _nothing, 1: _single, 2: _two, 3: _three, 4: _four}
-    found = by_count[len(parts)](parts) if len(parts) in by_count else ""
+    by_count = _BY_COUNT.get(len(parts))
+    found = by_count(parts) if by_count is not None else ""
     if cash_secured and found == "short_put":
         return "cash_secured_put"
     return found or ("custom" if parts else "")
@@ -192,3 +193,6 @@ def _two_expiries(parts: list[_Part]) -> str:
     side = "long" if far[0][3] > 0 else "short"
     same = {part[1:3] for part in near} == {part[1:3] for part in far}
     return f"{side}_double_{'calendar' if same else 'diagonal'}"
+
+
+_BY_COUNT: Final = {0: _nothing, 1: _single, 2: _two, 3: _three, 4: _four}
