@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from actors.book.liquidation import locked_shares
+from actors.book.rules.margin.holdings import holds_options
+from actors.book.rules.margin.orders import UNCOVERED_LEVEL
 from actors.book.rules.money import day_trades
 from actors.book.rules.money.fees import accrued_money
 from actors.book.rules.money.settlement import settled_cash, unsettled
@@ -196,6 +199,15 @@ def render_configuration(book: Book) -> dict[str, Any]:
     }
 
 
+def _sellable(book: Book, position: Position, world: World) -> int:
+    """What no open order holds and, below the uncovered level, no short call relies on (alpaca-api §2.13)."""
+    free = available_qty(book, position.symbol)
+    uncovered = book.type == "margin" and book.options_level >= UNCOVERED_LEVEL
+    if position.qty <= 0 or uncovered or not holds_options(book):
+        return free
+    return max(0, free - locked_shares(book, world).get(position.symbol, 0))
+
+
 def render_position(book: Book, position: Position, world: World) -> dict[str, Any]:
     """Alpaca's position object."""
     symbol = position.symbol
@@ -214,7 +226,7 @@ def render_position(book: Book, position: Position, world: World) -> dict[str, A
         "asset_class": instrument.asset_class if instrument is not None else "us_equity",
         "asset_marginable": instrument.marginable if instrument is not None else False,
         "qty": format_qty(position.qty),
-        "qty_available": format_qty(available_qty(book, symbol)),
+        "qty_available": format_qty(_sellable(book, position, world)),
         "side": "long" if position.qty > 0 else "short",
         "avg_entry_price": format_price(average_price(basis, abs(position.qty) * multiplier)),
         "market_value": format_money(value),
