@@ -99,7 +99,8 @@ class Draft:
         # So may covering what a settlement made short. Opening may not.
         overdrawn = book.type == "cash" and book.cash < 0
         if overdrawn and any(
-            type(event) is PositionChanged and event.net_money < 0 and event.opened is not None for event in self.events
+            type(event) is PositionChanged and event.opened is not None and event.net_money < 0
+            for event in self.events
         ):
             raise BrokenInvariant(f"cash account with cash {book.cash}")
         orders, positions, held = book.orders, book.positions, book.held
