@@ -166,7 +166,7 @@ def why_waiting(book: Book, order: Order, world: World, profiles: Profiles) -> d
         return found | {"reason": "latency", "live_at": order.live_at}
     if terms.legs:
         found["quote_class"] = None
-        found |= _unit_numbers(order, world)
+        found |= _unit_numbers(order, world) | _held_by(reason, world)
         return found | {"reason": reason or "not_marketable"}
     if reason == "awaiting_print":
         return found | {"reason": reason, "print_by": watch.due_at if watch is not None else 0}
@@ -186,6 +186,15 @@ def why_waiting(book: Book, order: Order, world: World, profiles: Profiles) -> d
         found["until"] = watch.due_at
         found["since"] = watch.cond_since or watch.inside_since
     return found | {"reason": reason if reason in SENTENCES else "not_marketable"}
+
+
+def _held_by(reason: str, world: World) -> dict[str, Any]:
+    """The quote of the leg that a unit waits for."""
+    kind, _, rest = reason.partition(":")
+    slot = world.board.slots.get(rest.partition(":")[0]) if kind == "leg" else None
+    if slot is None or slot.quote is None:
+        return {}
+    return {"leg_bid": slot.quote.bid, "leg_ask": slot.quote.ask}
 
 
 def _unit_numbers(order: Order, world: World) -> dict[str, Any]:

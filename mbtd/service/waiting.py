@@ -49,6 +49,8 @@ def wait_numbers(order: Order, found: Json, now: int) -> str:
         )
     elif found.get("far"):
         parts.append(f"{the} {side} {be} {format_price(found['far'])} x {found['far_size']}.")
+    if "leg_bid" in found:
+        parts.append(f"It is quoted {format_price(found['leg_bid'])} to {format_price(found['leg_ask'])}.")
     if "net_far" in found:
         parts.append(_net(found))
     if "stop" not in found:

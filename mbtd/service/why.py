@@ -242,7 +242,20 @@ def why_live(
         found = {name: value for name, value in found.items() if name not in _OF_THE_MARKET}
         found |= {"trace": [], "near_misses": 0, "evaluations": 0}
         note = " Quotes come late to this account, so the market's numbers are left out."
-    prices = ("near", "far", "last", "limit", "distance", "stop", "collar", "net_near", "net_far", "net_limit")
+    prices = (
+        "leg_bid",
+        "leg_ask",
+        "near",
+        "far",
+        "last",
+        "limit",
+        "distance",
+        "stop",
+        "collar",
+        "net_near",
+        "net_far",
+        "net_limit",
+    )
     numbers: Json = {name: format_price(found[name]) for name in prices if name in found}
     numbers |= {name: found[name] for name in ("near_size", "far_size", "queue_ahead") if name in found}
     if 0 <= found.get("theta", -1) <= 1_000_000:

@@ -166,7 +166,8 @@ def test_a_leg_that_holds_a_unit_back_is_named_in_a_sentence() -> None:
     floor.quote(BY_WORD["C110"].symbol, 0, 0.03)
     text = unit_waiting(floor, "-C105 +C110")
     assert text.startswith(
-        f"The leg {BY_WORD['C110'].symbol} holds the whole unit back. The option's quote is so wide"
+        f"The leg {BY_WORD['C110'].symbol} holds the whole unit back. Its quote is so wide that no price of several legs is "
+        "taken from it. It is quoted 0 to 0.03."
     )
 
 

@@ -68,10 +68,14 @@ ENDS: Final[dict[str, str]] = {
 SENTENCES: Final[dict[str, str]] = FILLS | WAITS | ENDS
 
 
+_LEGS: Final = {"wide": "Its quote is so wide that no price of several legs is taken from it."}
+"""Of legs, where a single order is told something else."""
+
+
 def sentence(reason: str) -> str:
     """What a reason means; of ``leg:SYMBOL:REASON`` which leg it is about. Empty when there is none."""
     kind, _, rest = reason.partition(":")
     symbol, _, own = rest.partition(":")
     if kind == "leg" and own in WAITS:
-        return f"The leg {symbol} holds the whole unit back. {WAITS[own]}"
+        return f"The leg {symbol} holds the whole unit back. {_LEGS.get(own, WAITS[own])}"
     return SENTENCES.get(reason, "")
