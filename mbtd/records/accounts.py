@@ -29,6 +29,7 @@ from actors.book.view import (
     available_qty,
     figures,
     position_money,
+    set_aside,
     sma,
     trade_date,
     withdrawable,
@@ -95,15 +96,15 @@ def render_account(book: Book, name: str, tier: str, world: World) -> dict[str, 
 
 def _buying_powers(book: Book, f: Figures, world: World) -> dict[str, Any]:
     """Each kind of buying power (alpaca-api §4.1, margin-and-options §2.4)."""
-    cash = book.type == "cash"
-    own = f.available_money * f.multiplier - book.reserved_money
+    cash, aside = book.type == "cash", set_aside(book)
+    own = f.available_money * f.multiplier - aside
     free = f.buying_power_money if cash else max(0, min(f.buying_power_money, own)) // f.multiplier
-    reg_t = f.buying_power_money if cash else max(0, min(f.multiplier, 2) * f.available_money - book.reserved_money)
+    reg_t = f.buying_power_money if cash else max(0, min(f.multiplier, 2) * f.available_money - aside)
     return {
         "buying_power": format_money(f.buying_power_money),
         "effective_buying_power": format_money(f.buying_power_money),
         "regt_buying_power": format_money(max(0, reg_t)),
-        "daytrading_buying_power": format_money(max(0, f.day_trading_money - book.reserved_money)),
+        "daytrading_buying_power": format_money(max(0, f.day_trading_money - aside)),
         "non_marginable_buying_power": format_money(free),
         "options_buying_power": format_money(free),
         "bod_dtbp": 0,

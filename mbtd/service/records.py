@@ -257,7 +257,7 @@ class Records:
         """What moved money or holdings after ``since``, newest first."""
         found: list[Change] = []
         before: int | None = now.n + 1
-        while before is not None and len(found) < EVENTS_MAX:
+        while before is not None and len(found) < 2 * EVENTS_MAX:  # a trade is two: its position and its fees
             page = await self._history.events_of(now.account_no, _MONEY_KINDS, since, before, MAX_ROWS)
             for row in page:
                 event = msgspec.msgpack.decode(row[_BODY], type=_MoneyEvent)
