@@ -100,10 +100,10 @@ class Acting:
         world = self._world
         instruments = world.instruments
         leg = action.legs[0] if action.legs else None
-        if action.type in _SCALES and leg is not None and leg.symbol == action.symbol:
-            self._rescale(action, fraction(leg.ratio), at)
         if world.now - at > REMEMBERED_NS:
             return
+        if action.type in _SCALES and leg is not None and leg.symbol == action.symbol:
+            self._rescale(action, fraction(leg.ratio), at)
         fresh = new_instruments([leg.symbol for leg in action.legs], action, world)
         source = instruments.by_symbol.get(action.symbol)
         if source is not None and not action.keeps_source and all(leg.symbol != source.symbol for leg in action.legs):
@@ -119,6 +119,7 @@ class Acting:
             self._world.board.describe(slot, self._world.instruments.by_symbol.get(symbol))
 
     def _rescale(self, action: CorporateAction, ratio: Fraction, at: int) -> None:
+        self._world.actions.scaled[action.ca_id] = at, action.symbol, ratio
         instrument = self._world.instruments.by_symbol.get(action.symbol)
         date = instrument.previous_close_date if instrument is not None else 0
         if instrument is not None and instrument.previous_close and date < action.effective_date:

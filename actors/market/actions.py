@@ -7,6 +7,7 @@ happens follows from its date and the calendar alone: 20:00 New York on the cale
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from fractions import Fraction
 from typing import Final
 
 from actors.book.events.actions import CorporateAction, CorporateActionAnnounced
@@ -44,7 +45,7 @@ def sequence_of(action: CorporateAction) -> tuple[int, str]:
 class Actions:
     """The table."""
 
-    __slots__ = ("begun_at", "by_id", "by_symbol", "late", "late_n", "looked")
+    __slots__ = ("begun_at", "by_id", "by_symbol", "late", "late_n", "looked", "scaled")
 
     def __init__(self, known: Iterable[CorporateActionAnnounced] = ()) -> None:
         self.by_id: dict[str, CorporateActionAnnounced] = {}
@@ -57,6 +58,8 @@ class Actions:
         """Counts what came there."""
         self.looked: dict[int, int] = {}
         """Up to which count each account has nothing more to look at."""
+        self.scaled: dict[str, tuple[int, str, Fraction]] = {}
+        """Of actions by which the market's prices went over to new units: instant, symbol, new shares for each old."""
         for each in known:
             self.put(each)
 
@@ -65,6 +68,14 @@ class Actions:
 
     def __iter__(self) -> Iterator[CorporateActionAnnounced]:
         return iter(self.by_id.values())
+
+    def units_before(self, at: int) -> dict[str, Fraction]:
+        """By what today's prices become those of an instant, of the symbols that have gone over to new units since."""
+        found: dict[str, Fraction] = {}
+        for scaled_at, symbol, ratio in self.scaled.values():
+            if scaled_at >= at:
+                found[symbol] = found.get(symbol, Fraction(1)) * ratio
+        return found
 
     def note_late(self, known: CorporateActionAnnounced) -> None:
         """Every account must look at this one."""
