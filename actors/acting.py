@@ -25,7 +25,7 @@ from actors.book.events.actions import CorporateAction, CorporateActionAnnounced
 from actors.book.rules.actions.arithmetic import fraction, half_up
 from actors.book.state.book import Book
 from actors.book.units import NS_PER_SECOND
-from actors.market.actions import roll_at
+from actors.market.actions import roll_at, sequence_of
 from actors.market.bands import forget
 from actors.market.board import Slot
 from actors.market.world import World
@@ -70,18 +70,21 @@ class Acting:
     def fall_due(self) -> None:
         """Begin every action whose instant has come."""
         world = self._world
-        for known in list(world.actions):
-            ca_id = known.action.ca_id
+        due: list[tuple[int, CorporateActionAnnounced]] = []
+        for known in world.actions:
             assert world.days is not None
-            if known.action.withdrawn or self._begun.get(ca_id) == known.version:
+            if known.action.withdrawn or self._begun.get(known.action.ca_id) == known.version:
                 continue
             at = roll_at(world.days, known.action.effective_date)
             if at <= world.now:
-                if ca_id not in self._begun:
-                    self._begin(known.action, at)
-                self._begun[ca_id] = known.version
-                world.actions.begun_at[ca_id] = world.now
-                self._wake_all(known)
+                due.append((at, known))
+        for at, known in sorted(due, key=lambda entry: (entry[0], sequence_of(entry[1].action))):
+            ca_id = known.action.ca_id
+            if ca_id not in self._begun:
+                self._begin(known.action, at)
+            self._begun[ca_id] = known.version
+            world.actions.begun_at[ca_id] = world.now
+            self._wake_all(known)
 
     def _wake_all(self, known: CorporateActionAnnounced) -> None:
         books = self._books()
