@@ -78,6 +78,7 @@ class Acting:
             at = roll_at(world.days, known.action.effective_date)
             if at <= world.now:
                 due.append((at, known))
+        world.actions.begun_through = world.now
         for at, known in sorted(due, key=lambda entry: (entry[0], sequence_of(entry[1].action))):
             ca_id = known.action.ca_id
             if ca_id not in self._begun:
