@@ -227,7 +227,7 @@ def test_a_condor_is_placed_filled_shown_and_closed(client: Client, month: str, 
     told = client.call("order.why", account=account, order_id=opened["id"])
     assert told["fills"][0]["reproduced"]
     words = told["fills"][0]["explanation"]
-    assert f"at a credit of {str(-Decimal(opened['filled_avg_price']))}" in words
+    assert f"at a credit of {-Decimal(opened['filled_avg_price'])!s}" in words
     for leg in opened["legs"]:
         done = "ought" if leg["side"] == "buy" else "old"
         assert f"{done} 2 {leg['symbol']} at {leg['filled_avg_price']}" in words
