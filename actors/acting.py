@@ -141,6 +141,18 @@ class Acting:
             self._world.actions.expected[action.symbol] = at, price, ratio
 
 
+def units_at(world: World, at: int) -> dict[str, Fraction]:
+    """How many shares one share of each symbol has become by an instant, by splits and stock dividends."""
+    found: dict[str, Fraction] = {}
+    for known in world.actions:
+        action = known.action
+        if action.type not in _SCALES or action.withdrawn or action.legs[0].symbol != action.symbol:
+            continue
+        if world.days is not None and roll_at(world.days, action.effective_date) <= at:
+            found[action.symbol] = found.get(action.symbol, Fraction(1)) * fraction(action.legs[0].ratio)
+    return found
+
+
 def in_old_units(world: World) -> list[str]:
     """Symbols whose quotes since a split are nearer to prices in old units than in new ones.
 
