@@ -228,7 +228,7 @@ class Daemon:
             steps=recovered.steps,
             duration_ms=(self._clock.wall_ns() - started_at) // 1_000_000,
         )
-        go_on(self._feed, core.engine.world.now)
+        go_on(self._feed, core.engine.world)
         await self._begin_market()
         # Cyclic garbage is rare here: everything that survived recovery is left out of every collection.
         gc.collect()
