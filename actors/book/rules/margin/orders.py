@@ -133,6 +133,42 @@ def reservation(
     return max(0, alone, together - max(0, others))
 
 
+def secured_need(
+    cache: Requirements,
+    profile: MarginProfile,
+    level: int,
+    held: Holdings,
+    open_orders: Sequence[Change],
+    new: Change,
+) -> int:
+    """Free money of the book held below which ``new`` would leave puts that no cash secures; 0 when it adds none.
+
+    Below level 4 all puts that no long covers, those of open orders too, ask their strikes together (§4.7): what is
+    held keeps the legal figure, so it leaves free what it was promised. The worse of alone and beside every open
+    order; what open option orders reserve is part of it.
+    """
+    if level >= UNCOVERED_LEVEL or profile.naked == "strike" or all(o.right == "call" for o in new.options):
+        return 0
+    strict, free = secured(profile), cache.account(profile, held).available_money
+    needed = 0
+    for base in (held, apply(held, merged(open_orders))) if open_orders else (held,):
+        filled = apply(base, new)
+        if not _secures_more(base, filled, new):
+            continue
+        left = cache.account(strict, filled).available_money
+        if left < cache.account(strict, base).available_money:
+            needed = max(needed, free - left)
+    return needed
+
+
+def _secures_more(base: Holdings, filled: Holdings, new: Change) -> bool:
+    """Whether more puts are left to cash, or others in the place of some."""
+    if cover(filled).by_cash > cover(base).by_cash:
+        return True
+    short = {o.symbol for o in base.options if o.qty < 0}
+    return any(o.right == "put" and o.qty > 0 and o.symbol in short for o in new.options)
+
+
 def needed_alone(cache: Requirements, profile: MarginProfile, level: int, as_of_date: int, change: Change) -> int:
     """What a change that only opens asks by itself: never less than what it adds to a book (§3.10)."""
     nothing = Holdings(0, {}, {}, (), as_of_date)
