@@ -68,8 +68,8 @@ def book_trades(draft: Draft, world: World, profiles: Profiles) -> bool | None:
 def look_at_margin(draft: Draft, world: World, profiles: Profiles, reduced: bool) -> None:
     """Note the day's worst level if this turn reached it, and look where the account stands."""
     day = world.day
-    if draft.book.type == "margin" and day is not None:
-        found = _note_level(draft, day, world) if reduced else None
+    if day is not None:
+        found = _note_level(draft, day, world) if reduced and draft.book.type == "margin" else None
         margin_call.look(draft, world, profiles, found)
 
 
@@ -139,7 +139,7 @@ def _book_trade(
     if book.type == "cash":
         money = book.ledger()
         if change.net_money < 0:
-            settling = 0
+            settling = _overdraft(change.cash, change.net_money)
             draws = settlement.draw(change.cash - change.net_money, money, day.trade_date, -change.net_money)
             unpaid_lot = change.opened.lot_no if draws and change.opened is not None else 0
         elif money.unpaid:
@@ -185,6 +185,11 @@ def _sma_change(book: Book, instrument: Instrument, opening_money: int, closing_
     return divide_half_even(change, 2) if instrument.marginable and instrument.multiplier == 1 else change
 
 
+def _overdraft(cash: int, net_money: int) -> int:
+    """What a payment of a cash account overdrew, not positive: it is owed from its settlement on."""
+    return min(0, cash) - min(0, cash - net_money)
+
+
 def book_delivery(draft: Draft, stock: Instrument, change: e.PositionChanged, net_money: int, world: World) -> None:
     """Shares that an option moved at its strike settle, and count for SMA, as a trade of this date (§5.5)."""
     day, book = world.day, draft.book
@@ -195,7 +200,7 @@ def book_delivery(draft: Draft, stock: Instrument, change: e.PositionChanged, ne
     draws: tuple[tuple[int, int], ...] = ()
     settling = net_money
     if book.type == "cash" and net_money < 0:
-        settling = 0
+        settling = _overdraft(book.cash, net_money)
         draws = settlement.draw(book.cash - net_money, book.ledger(), day.trade_date, -net_money)
     opening_money = abs(net_money) * abs(opened) // (abs(opened) + closed)
     draft.emit(
