@@ -92,16 +92,27 @@ def look(draft: Draft, world: World, profiles: Profiles, found: Figures | None =
         # A bound that is good enough says that all is well; anything else is looked at exactly.
         f = figures(book, world)
         state = standing(book, f, call.state, call.reason)
-    if state != call.state:
+    if state != call.state and state in ("ok", "warning"):
+        _met(draft, state, f, world)
+    elif state != call.state:
         reason = call.reason if state == "liquidating" and call.reason else _reason(book)
         if state == "liquidating" and call.state != "call":
             reason = LARGE
         change(draft, state, f, world, reason, _due_at(world) if state == "call" else 0)
     elif state == "call" and call.reason == REGULATION_T and f.excess_money < 0 and _due_at(world) < call.due_at:
-        # A maintenance call is due sooner; what Regulation T still asks then is looked at again at the day's end.
+        # A maintenance call is due sooner; what Regulation T asks stays due on its own date.
         change(draft, state, f, world, MAINTENANCE, _due_at(world))
     if state == "liquidating":
         liquidate(draft, world, profiles)
+
+
+def _met(draft: Draft, state: str, f: Figures, world: World) -> None:
+    """Nothing is called for: a call is closed, save that one of Regulation T that it displaced goes on."""
+    displaced = draft.book.ledger().call.displaced_due_at
+    if displaced and sma(draft.book, f) < 0:
+        change(draft, "call", f, world, REGULATION_T, displaced)
+    else:
+        change(draft, state, f, world, "", 0)
 
 
 def _reason(book: Book) -> str:
@@ -140,7 +151,7 @@ def fall_due(draft: Draft, at: int, world: World, profiles: Profiles) -> None:
     call = book.ledger().call
     state = standing(book, f, "call", call.reason)
     if state in ("ok", "warning"):
-        change(draft, state, f, world, call.reason, 0)
+        _met(draft, state, f, world)
         return
     if not book.positions:
         # Nothing is left to sell: the account stays in the call, without a date.

@@ -129,6 +129,8 @@ class Call(Struct, frozen=True, gc=False, array_like=True):
     """When positions are sold if the call is not met; 0 for none."""
     reason: str = ""
     """``maintenance``, ``large_deficit``, ``regulation_t``, or ``overdrawn`` of a cash account."""
+    displaced_due_at: int = 0
+    """When the call of Regulation T falls due that this one took the place of; 0 for none."""
 
 
 class Settings(Struct, frozen=True, gc=False, array_like=True):
