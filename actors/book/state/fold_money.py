@@ -84,7 +84,7 @@ def _trade(book: Book, v: e.TradeBooked, at: int, undo: Undo | None) -> None:
     if v.unpaid_lot:
         unpaid = (*unpaid, (v.unpaid_lot, v.unpaid_until, v.settles_on))
     fresh = book.money is None
-    cash_before = book.cash - v.net_money
+    cash_before = book.cash - v.net_money - v.later_money
     book.money = replace(
         money,
         open_date=money.open_date or v.trade_date,
