@@ -16,7 +16,7 @@ from msgspec import structs
 from actors.book import events as e
 from actors.book.osi import is_option_symbol
 from actors.book.state.book import Book, Position
-from actors.book.view import figures
+from actors.book.view import available_money
 from actors.market.world import World
 
 
@@ -42,8 +42,8 @@ def sma_of_fill(book: Book, events: Sequence[object], index: int, world: World) 
     before = _without(book, changes, cash_money)
     if all(p.qty > 0 for b in (before, book) for p in b.positions.values()):
         return cash_money
-    had = figures(before, world, quick=True).available_money
-    return min(figures(book, world, quick=True).available_money - had, max(0, cash_money))
+    had = available_money(before, world)
+    return min(available_money(book, world) - had, max(0, cash_money))
 
 
 def _of_one_fill(one: object, other: object) -> bool:

@@ -149,15 +149,16 @@ def secured_need(
     """
     if level >= UNCOVERED_LEVEL or profile.naked == "strike" or all(o.right == "call" for o in new.options):
         return 0
-    strict, free = secured(profile), cache.account(profile, held).available_money
-    needed = 0
+    strict, needed = secured(profile), 0
     for base in (held, apply(held, merged(open_orders))) if open_orders else (held,):
+        if covers_itself(base, new, "put"):
+            continue
         filled = apply(base, new)
         if not _secures_more(base, filled, new):
             continue
         left = cache.account(strict, filled).available_money
         if left < cache.account(strict, base).available_money:
-            needed = max(needed, free - left)
+            needed = max(needed, cache.account(profile, held).available_money - left)
     return needed
 
 
@@ -262,17 +263,17 @@ def _unmatched(legs: list[OptionPosition]) -> tuple[int, int, int]:
     return total, total - covered, covered
 
 
-def covers_itself(held: Holdings, change: Change) -> bool:
+def covers_itself(held: Holdings, change: Change, right: str = "call") -> bool:
     """Whether a change only adds contracts, and each short call of it has a long call of it that lasts as long.
 
-    Whatever the book holds, no more of its calls are uncovered then, so no level above that of spreads is needed:
-    the shorts that expire at or after any date grow by no more than the longs that do.
+    Whatever the book holds, no more of its calls (or puts) are uncovered then, so no level above that of spreads is
+    needed: the shorts that expire at or after any date grow by no more than the longs that do.
     """
     if change.stock:
         return False
     calls: dict[object, list[OptionPosition]] = {}
     for option in change.options:
-        if option.right == "call":
+        if option.right == right:
             kind = option.underlying, option.multiplier, option.style, option.settlement, option.deliverable
             calls.setdefault(kind, []).append(option)
     for legs in calls.values():
