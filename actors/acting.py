@@ -25,7 +25,7 @@ from actors.book.events.actions import CorporateAction, CorporateActionAnnounced
 from actors.book.rules.actions.arithmetic import fraction, half_up
 from actors.book.state.book import Book
 from actors.book.units import NS_PER_SECOND
-from actors.market.actions import roll_at
+from actors.market.actions import roll_at, sequence_of
 from actors.market.bands import forget
 from actors.market.board import Slot
 from actors.market.world import World
@@ -70,18 +70,22 @@ class Acting:
     def fall_due(self) -> None:
         """Begin every action whose instant has come."""
         world = self._world
-        for known in list(world.actions):
-            ca_id = known.action.ca_id
+        due: list[tuple[int, CorporateActionAnnounced]] = []
+        for known in world.actions:
             assert world.days is not None
-            if known.action.withdrawn or self._begun.get(ca_id) == known.version:
+            if known.action.withdrawn or self._begun.get(known.action.ca_id) == known.version:
                 continue
             at = roll_at(world.days, known.action.effective_date)
             if at <= world.now:
-                if ca_id not in self._begun:
-                    self._begin(known.action, at)
-                self._begun[ca_id] = known.version
-                world.actions.begun_at[ca_id] = world.now
-                self._wake_all(known)
+                due.append((at, known))
+        world.actions.begun_through = world.now
+        for at, known in sorted(due, key=lambda entry: (entry[0], sequence_of(entry[1].action))):
+            ca_id = known.action.ca_id
+            if ca_id not in self._begun:
+                self._begin(known.action, at)
+            self._begun[ca_id] = known.version
+            world.actions.begun_at[ca_id] = world.now
+            self._wake_all(known)
 
     def _wake_all(self, known: CorporateActionAnnounced) -> None:
         books = self._books()
@@ -100,10 +104,10 @@ class Acting:
         world = self._world
         instruments = world.instruments
         leg = action.legs[0] if action.legs else None
-        if action.type in _SCALES and leg is not None and leg.symbol == action.symbol:
-            self._rescale(action, fraction(leg.ratio), at)
         if world.now - at > REMEMBERED_NS:
             return
+        if action.type in _SCALES and leg is not None and leg.symbol == action.symbol:
+            self._rescale(action, fraction(leg.ratio), at)
         fresh = new_instruments([leg.symbol for leg in action.legs], action, world)
         source = instruments.by_symbol.get(action.symbol)
         if source is not None and not action.keeps_source and all(leg.symbol != source.symbol for leg in action.legs):
@@ -119,6 +123,7 @@ class Acting:
             self._world.board.describe(slot, self._world.instruments.by_symbol.get(symbol))
 
     def _rescale(self, action: CorporateAction, ratio: Fraction, at: int) -> None:
+        self._world.actions.scaled[action.ca_id] = at, action.symbol, ratio
         instrument = self._world.instruments.by_symbol.get(action.symbol)
         date = instrument.previous_close_date if instrument is not None else 0
         if instrument is not None and instrument.previous_close and date < action.effective_date:

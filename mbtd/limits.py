@@ -34,8 +34,8 @@ METHOD_MAX_CHARACTERS: Final = 64
 DEADLINE_MAX_MS: Final = 3_600_000
 SOCKET_PATH_MAX_BYTES: Final = 107
 TURN_MAX_REQUESTS: Final = 64
-SERVICE_TURN_MAX_REQUESTS: Final = 256
-"""Requests of one connection that are handed on in one go."""
+SERVICE_TURN_MAX_REQUESTS: Final = 8
+"""Requests of one connection that are handed on in one go: as long does a burst of the gateway hold up the others."""
 TRANSPORT_HIGH_WATER_BYTES: Final = 256 * KIB
 SERVICE_TRANSPORT_HIGH_WATER_BYTES: Final = MIB
 STOP_GRACE_MAX_S: Final = 1.0

@@ -177,7 +177,7 @@ def _book_trade(
             -opened if short and opened < 0 else 0,
             _day_trading(book, fill, *executed, day, world) if executed[0] else None,
             change.net_money,
-            book.cash - change.cash if book.money is None else 0,
+            change.cash - change.net_money if book.money is None else None,
         )
     )
     if violation and all(no != fill.order_no for _, _, no in book.ledger().violations):

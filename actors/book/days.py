@@ -30,7 +30,24 @@ def end_of_day_at(book: Book, world: World) -> int:
 
 
 def end_day(draft: Draft, at: int, world: World, profiles: Profiles) -> None:
-    """Book and close the open trade date."""
+    """Book and close the open trade date.
+
+    The market goes over to the units of a split before any account has its turn, and the date that ends is of before:
+    it is valued in the units that the account still holds.
+    """
+    world.before = world.actions.units_before(at) if world.actions.scaled else {}
+    if not world.before:
+        _end_day(draft, at, world)
+        return
+    try:
+        world.valued.pop(draft.book.account_no, None)
+        _end_day(draft, at, world)
+    finally:
+        world.before = {}
+        world.valued.pop(draft.book.account_no, None)
+
+
+def _end_day(draft: Draft, at: int, world: World) -> None:
     assert world.days is not None
     book = draft.book
     day = world.days.day(book.ledger().open_date)

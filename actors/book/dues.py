@@ -4,7 +4,8 @@ One mechanism for all of them: each kind says from the book when it is due next,
 timer, at the earliest; a turn that finds several instants behind it works them off in order, each with its own
 instant. Invariants: ``next_at`` follows from the book and the calendar alone, so a recovered engine waits for the
 same instants; doing what is due moves ``next_at`` on; an account that has nothing due has no timer and no row to
-look for. Known limit: a day that is caught up late is valued at the prices of the moment it is caught up.
+look for. Known limit: a day that is caught up late is valued at the prices of the moment it is caught up,
+in the units of its own time.
 """
 
 from __future__ import annotations

@@ -24,7 +24,8 @@ _PRICE_PER_UNIT: Final = 10
 _UNITS_MAX: Final = 99_999_999
 _CENTURY: Final = 20_000_000
 _SYMBOL = re.compile(r"([A-Z]{1,7}[0-9]?) *([0-9]{6})([CP])([0-9]{8})\Z")
-_ROOT = re.compile(r"[A-Z]{1,6}[0-9]?\Z")
+ROOT_PATTERN = re.compile(r"(?=.{1,6}\Z)[A-Z]{1,6}[0-9]?\Z")
+"""A root: letters, and a digit when it was adjusted."""
 _TAIL: Final = 15
 
 
@@ -120,7 +121,7 @@ def next_root(base_root: str, in_use: frozenset[str]) -> str:
 
 @lru_cache(maxsize=1024)
 def _is_root(root: str) -> bool:
-    return len(root) <= ROOT_LENGTH_MAX and _ROOT.match(root) is not None
+    return ROOT_PATTERN.match(root) is not None
 
 
 @lru_cache(maxsize=4096)

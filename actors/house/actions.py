@@ -27,11 +27,11 @@ from actors.book.osi import BadSymbol
 from actors.book.rules.actions.contracts import adjusts_class, base_root, concerns, free_root
 from actors.book.rules.reasons import Refusal, refuse
 from actors.book.units import INT64_MAX, BadNumber, parse_money, parse_price, parse_qty, parse_scaled
+from actors.house.action_checks import DECIMALS, day_of, doubt_of, fault_of_terms, fault_of_words, is_symbol
 from actors.house.commands import AnnounceAction, DeliverableWords, OccWords, WithdrawAction
 from actors.house.state import House
 from actors.market.world import World
 
-_DECIMALS: Final = 9
 _SEARCH_DAYS: Final = 10
 _KEEP_ROOTS: Final = ("cash_dividend", "cash_merger", "redemption", "worthless_removal", "name_change")
 _UNTOLD: Final = frozenset(
@@ -51,21 +51,28 @@ class _Wrong(Exception):
 
 def announce(house: House, words: AnnounceAction, now: int, world: World | None) -> Decided:
     """A new action, a new version of one, or nothing new."""
+    told = _told(words)
     try:
         action = _Reader(words, world).read()
     except _Wrong as wrong:
         return refuse("invalid_corporate_action", wrong.field, problem=wrong.problem)
     except BadSymbol as wrong:
         return refuse("invalid_corporate_action", "existing_option_roots", problem=str(wrong))
+    fault = fault_of_words(told) or fault_of_terms(action, world)
     old = house.actions.by_id.get(action.ca_id)
-    if old is not None:
+    if old is not None and fault is None:
         if replace(old.action, roots=()) == replace(action, roots=()):
             return ()
         # A contract's new name is fixed by the first announcement.
         if old.action.roots and not old.action.withdrawn:
-            action = replace(action, roots=old.action.roots)
+            roots = dict(action.roots) | dict(old.action.roots)
+            action = replace(action, roots=tuple(sorted(roots.items())))
+    if fault is None and not words.confirmed:
+        fault = doubt_of(action, house, world)
+    if fault is not None:
+        return refuse("invalid_corporate_action", fault[0], problem=fault[1])
     version = old.version + 1 if old is not None else 1
-    return (CorporateActionAnnounced(action, version, now, _told(words)),)
+    return (CorporateActionAnnounced(action, version, now, told),)
 
 
 def withdraw(house: House, words: WithdrawAction, now: int) -> Decided:
@@ -110,7 +117,7 @@ class _Reader:
 
     def text(self, name: str) -> str:
         text = getattr(self.words, name)
-        if not text or len(text) > 24 or not text.isprintable() or " " in text:
+        if not text or not is_symbol(text):
             raise _Wrong(name, f"{name} is missing or no symbol")
         return str(text)
 
@@ -120,19 +127,19 @@ class _Reader:
 
     def _number(self, text: str | None, name: str, least: int = 1) -> Fraction:
         try:
-            value = parse_scaled(text or "", _DECIMALS)
+            value = parse_scaled(text or "", DECIMALS)
         except BadNumber:
             value = -1
         if value < least:
-            raise _Wrong(name, f"{name} is a positive decimal text with at most {_DECIMALS} decimals")
-        return Fraction(value, 10**_DECIMALS)
+            raise _Wrong(name, f"{name} is a positive decimal text with at most {DECIMALS} decimals")
+        return Fraction(value, 10**DECIMALS)
 
     def date(self, *names: str) -> int:
         """The first of some dates that was told, as a trade date."""
         for name in names:
             text = getattr(self.words, name)
             if text:
-                day = int(text.replace("-", "")) if len(text) == 10 and text.replace("-", "").isdigit() else 0
+                day = day_of(text)
                 if not day or self._trade_date(day) != day:
                     raise _Wrong(name, f"{name} is no trading day")
                 return day
@@ -152,10 +159,9 @@ class _Reader:
         for name in ("payable_date", "process_date"):
             text = getattr(self.words, name)
             if text:
-                digits = text.replace("-", "")
-                if len(text) != 10 or not digits.isdigit():
+                if not (day := day_of(text)):
                     raise _Wrong(name, f"{name} is no date")
-                days.append(self._on_or_after(int(digits), name))
+                days.append(self._on_or_after(day, name))
         return max(days)
 
     def _on_or_after(self, day: int, name: str) -> int:

@@ -182,7 +182,8 @@ class AnnounceAction(House, tag="corporate_action.announce", frozen=True, kw_onl
     fraction: Literal["", "round_up", "drop"] = ""
     """What everybody's fractions become; empty: by each account's setting."""
     confirmed: bool = False
-    """Terms that look wrong are meant: a stock dividend of a whole share or more."""
+    """Terms that look wrong are meant: a stock dividend of a whole share or more, the same again on the same day
+    under another id, a new name that belongs to somebody."""
 
 
 class WithdrawAction(House, tag="corporate_action.withdraw", frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -7,6 +7,7 @@ happens follows from its date and the calendar alone: 20:00 New York on the cale
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from fractions import Fraction
 from typing import Final
 
 from actors.book.events.actions import CorporateAction, CorporateActionAnnounced
@@ -41,22 +42,32 @@ def sequence_of(action: CorporateAction) -> tuple[int, str]:
     return rank, action.ca_id
 
 
+def instant_of(dated: tuple[int, CorporateActionAnnounced]) -> int:
+    """The instant of a pair."""
+    return dated[0]
+
+
 class Actions:
     """The table."""
 
-    __slots__ = ("begun_at", "by_id", "by_symbol", "late", "late_n", "looked")
+    __slots__ = ("_dated", "begun_at", "begun_through", "by_id", "by_symbol", "late", "late_n", "looked", "scaled")
 
     def __init__(self, known: Iterable[CorporateActionAnnounced] = ()) -> None:
         self.by_id: dict[str, CorporateActionAnnounced] = {}
         self.by_symbol: dict[str, dict[str, None]] = {}
         self.begun_at: dict[str, int] = {}
         """When the engine woke every account in memory for an action: later no order of before is left to look at."""
+        self.begun_through = 0
+        """When the engine looked last for actions whose instant has come."""
+        self._dated: dict[str, list[tuple[int, CorporateActionAnnounced]]] = {}
         self.late: dict[str, int] = {}
         """When actions became known that were announced, or changed, only after they had happened."""
         self.late_n = 0
         """Counts what came there."""
         self.looked: dict[int, int] = {}
         """Up to which count each account has nothing more to look at."""
+        self.scaled: dict[str, tuple[int, str, Fraction]] = {}
+        """Of actions by which prices went over to new units: instant, symbol, new shares for each old one."""
         for each in known:
             self.put(each)
 
@@ -65,6 +76,24 @@ class Actions:
 
     def __iter__(self) -> Iterator[CorporateActionAnnounced]:
         return iter(self.by_id.values())
+
+    def dated(self, symbol: str, days: Days) -> list[tuple[int, CorporateActionAnnounced]]:
+        """The actions that name a security, with their instants, in order."""
+        found = self._dated.get(symbol)
+        if found is None:
+            known = (self.by_id[ca_id] for ca_id in self.by_symbol.get(symbol, ()))
+            found = [(roll_at(days, each.action.effective_date), each) for each in known]
+            self._dated[symbol] = sorted(found, key=instant_of)
+            return self._dated[symbol]
+        return found
+
+    def units_before(self, at: int) -> dict[str, Fraction]:
+        """By what prices of now become those of an instant, of symbols that have gone over to new units since."""
+        found: dict[str, Fraction] = {}
+        for scaled_at, symbol, ratio in self.scaled.values():
+            if scaled_at >= at:
+                found[symbol] = found.get(symbol, Fraction(1)) * ratio
+        return found
 
     def note_late(self, known: CorporateActionAnnounced) -> None:
         """Every account must look at this one."""
@@ -77,6 +106,8 @@ class Actions:
         old = self.by_id.get(ca_id)
         for symbol in old.action.symbols if old is not None else ():
             self.by_symbol[symbol].pop(ca_id, None)
+            self._dated.pop(symbol, None)
         self.by_id[ca_id] = known
         for symbol in known.action.symbols:
             self.by_symbol.setdefault(symbol, {})[ca_id] = None
+            self._dated.pop(symbol, None)

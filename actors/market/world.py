@@ -6,12 +6,14 @@ Invariants: every field was set by a sequenced input; ``now`` never steps back.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from fractions import Fraction
 from typing import Any
 
 from msgspec import Struct
 
 from actors.book.instruments import Instrument, Instruments
+from actors.book.rules.actions.arithmetic import half_up
 from actors.book.rules.money.interest import Rates
 from actors.market.actions import Actions
 from actors.market.board import Board, Key, Slot
@@ -53,6 +55,7 @@ class World:
         "_day",
         "actions",
         "any_sign",
+        "before",
         "board",
         "closeouts",
         "data_class",
@@ -111,6 +114,8 @@ class World:
         """The house's table of official values, by :func:`official_key`."""
         self.actions = Actions()
         """The house's corporate actions."""
+        self.before: Mapping[str, Fraction] = {}
+        """While an account's day of before a split is valued: old units for each new one, by symbol."""
         self.past: Callable[[int, int, int], Past | None] | None = None
         """An account as it was before an instant, with its events since up to so many in all; null where no history
         is kept, and for an account of which it was forgotten."""
@@ -161,10 +166,10 @@ class World:
         """Latest price of a symbol for valuation, 0 when nothing is known (last, middle, previous close)."""
         slot = self.board.slots.get(symbol)
         price = slot.mark() if slot is not None else 0
-        if price:
-            return price
-        instrument = self.instruments.by_symbol.get(symbol)
-        return instrument.previous_close if instrument is not None else 0
+        if not price:
+            instrument = self.instruments.by_symbol.get(symbol)
+            price = instrument.previous_close if instrument is not None else 0
+        return price if symbol not in self.before else half_up(price * self.before[symbol])
 
     def official(self, symbol: str, trade_date: int, kind: str) -> int:
         """The official opening or closing value of a trade date, 0 while it is not known.

@@ -17,6 +17,7 @@ from actors.book.rules.matching.profiles import Profiles
 from actors.book.rules.matching.words import sentence
 from actors.book.state.book import Book, Order
 from actors.book.units import (
+    QTY_PER_SHARE,
     format_money,
     format_price,
     format_qty,
@@ -114,9 +115,11 @@ def receipt(record: FillRecord, profiles: Profiles) -> Json:
 def _fill_numbers(record: FillRecord) -> str:
     """The fill in one sentence of numbers."""
     terms, fill = record.terms, record.fill
+    if terms.legs:
+        return _unit_fill_numbers(record)
     v, verb = fill.evidence, "Bought" if terms.side == "buy" else "Sold"
     done = f"{verb} {format_qty(fill.qty)} at {format_price(fill.price)}"
-    if v.limit_price and not terms.legs:
+    if v.limit_price:
         done += f" (limit {format_price(v.limit_price)})"
     quote = f"bid {format_price(v.bid)} x {v.bid_size}, ask {format_price(v.ask)} x {v.ask_size}"
     if fill.reason in AUCTION_KINDS:
@@ -135,8 +138,6 @@ def _fill_numbers(record: FillRecord) -> str:
         since = v.inside_since if fill.reason == "inside" else v.dwell_since
         waited = (record.at - since) // 1_000_000 if since else 0
         return f"{done} against {quote}, after the market had stood there for {waited} ms."
-    if terms.legs:
-        return f"{done} against {quote}; that is {_share(v.theta_ppm)} of the way from the near to the far side."
     far, name = (v.ask, "ask") if terms.side == "buy" else (v.bid, "bid")
     better = far - fill.price if terms.side == "buy" else fill.price - far
     if better > 0:
@@ -148,12 +149,31 @@ def _fill_numbers(record: FillRecord) -> str:
     return f"{done} against {quote}: at the {name}."
 
 
+def _unit_fill_numbers(record: FillRecord) -> str:
+    """The fill of an order of several legs: its net, where their quotes stood together, and each leg."""
+    fill, v = record.fill, record.fill.evidence
+    kind = "debit" if fill.price > 0 else "credit" if fill.price < 0 else "net"
+    count = "1 unit" if fill.qty == QTY_PER_SHARE else f"{format_qty(fill.qty)} units"
+    done = f"{count} at a {kind} of {format_price(abs(fill.price))}"
+    where = f"the legs together stood at a net of {format_price(v.bid)} to {format_price(v.ask)}"
+    waited = ""
+    if fill.reason in ("far_through", "inside"):
+        since = v.inside_since if fill.reason == "inside" else v.dwell_since
+        waited = f" for {(record.at - since) // 1_000_000 if since else 0} ms"
+    legs = "; ".join(
+        f"{'bought' if leg.side == 'buy' else 'sold'} {format_qty(leg.qty)} {leg.symbol} at {format_price(leg.price)}"
+        for leg in record.legs
+    )
+    share = f"{_share(v.theta_ppm)} of the way from the near to the far side"
+    return f"{done}: {where}{waited}, and that is {share}. {legs[:1].upper()}{legs[1:]}."
+
+
 def _evidence(v: Evidence, at: int) -> Json:
     out: Json = {
         "bid": _price(v.bid),
-        "bid_size": v.bid_size,
+        "bid_size": v.bid_size if v.bid_size >= 0 else None,
         "ask": _price(v.ask),
-        "ask_size": v.ask_size,
+        "ask_size": v.ask_size if v.ask_size >= 0 else None,
         "quote_class": v.quote_class or None,
         "quote_time": format_time(v.quote_at),
         "quote_age_ms": max(0, (at - v.quote_at) // 1_000_000),

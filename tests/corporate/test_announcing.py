@@ -97,3 +97,86 @@ def test_rates_are_exact() -> None:
     bench = stage()
     bench.announce(**{**SPLIT, "type": "reverse_split", "new_rate": "1", "old_rate": "12.5"})
     assert bench.engine.house.actions.by_id["s"].action.legs[0].ratio == (2, 25)
+
+
+PLAIN = dict.fromkeys(("symbol", "new_rate", "old_rate", "ex_date"))
+OCC = {"root": "AAA", "new_root": "AAA1"}
+STOCK_MERGER = PLAIN | {"type": "stock_merger", "acquirer_symbol": "AAA", "acquiree_symbol": "AAA", "acquirer_rate": "2",
+                        "effective_date": "2026-08-06"}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"ex_date": "2026-8-006"}, "ex_date"),
+        ({"ex_date": "２０２６-08-06"}, "ex_date"),
+        ({"symbol": "aaa"}, "symbol"),
+        ({"symbol": "AAA261218C00100000"}, "symbol"),
+        ({"new_rate": "1000001"}, "new_rate"),
+        ({"new_rate": "9000000000", "old_rate": "0.000000001"}, "new_rate"),
+        (DIVIDEND | {"new_rate": None, "old_rate": None, "rate": "999999999"}, "rate"),
+        (STOCK_MERGER, "acquirer_symbol"),
+        (PLAIN | {"type": "spin_off", "source_symbol": "AAA", "new_symbol": "AAA", "new_rate": "1",
+                  "ex_date": "2026-08-06"}, "new_symbol"),
+        ({"occ_adjustments": [OCC | {"new_premium_multiplier": "99999999999999999999"}]}, "occ_adjustments"),
+        ({"occ_adjustments": [OCC | {"new_premium_multiplier": "-100"}]}, "occ_adjustments"),
+        ({"occ_adjustments": [OCC | {"new_root": "TOOLONGROOT"}]}, "occ_adjustments"),
+        ({"prices": {"AAA": {"cil_price": "99999999999"}}}, "prices"),
+        ({"record_date": "soon"}, "record_date"),  # shown to clients that read dates
+        ({"rate": "much"}, "rate"),  # no word of a split, yet shown to clients that read numbers
+        ({"cusip": "c" * 5_000}, "cusip"),
+    ],
+)  # fmt: skip
+def test_what_no_book_or_client_could_read_is_refused(change: dict[str, Any], field: str) -> None:
+    bench = stage()
+    refusal = bench.announce(**{name: value for name, value in {**SPLIT, **change}.items() if value is not None})
+    assert isinstance(refusal, Refusal)
+    assert (refusal.reason, refusal.field) == ("invalid_corporate_action", field)
+    assert not bench.engine.house.actions
+
+
+NAME = {"type": "name_change", "old_symbol": "AAA", "new_symbol": "BBB", "process_date": "2026-08-06"}
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "field"),
+    [
+        (SPLIT, SPLIT | {"id": "again"}, "id"),
+        (None, NAME | {"id": "onto a name in use"}, "new_symbol"),
+        (NAME | {"id": "one", "new_symbol": "NEW"}, NAME | {"id": "two", "old_symbol": "BBB", "new_symbol": "NEW"},
+         "new_symbol"),
+    ],
+)  # fmt: skip
+def test_what_looks_like_a_slip_is_taken_when_it_is_confirmed(
+    first: dict[str, Any] | None, second: dict[str, Any], field: str
+) -> None:
+    bench = stage()
+    if first is not None:
+        assert bench.announce(**first) is None
+    refusal = bench.announce(**second)
+    assert isinstance(refusal, Refusal)
+    assert (refusal.reason, refusal.field) == ("invalid_corporate_action", field)
+    assert bench.announce(**second, confirmed=True) is None
+    assert bench.announce(**second) is None, "what is known already is confirmed"
+
+
+def test_names_may_go_round() -> None:
+    """BBB goes to CCC and AAA takes its name on the same day."""
+    bench = stage()
+    assert bench.announce(**NAME | {"id": "1", "old_symbol": "BBB", "new_symbol": "CCC"}) is None
+    assert bench.announce(**NAME, id="2") is None
+    refusal = bench.announce(**NAME, id="0")
+    assert isinstance(refusal, Refusal), "at the instant it would come first, and both would go on under one name"
+
+
+def test_what_a_book_cannot_hold_quarantines_that_account_alone() -> None:
+    bench = stage()
+    bench.quote("AAA", 0.01)
+    rich, other = bench.account("90000000"), bench.account("100000")
+    for no, qty in ((rich, "20000000"), (other, "10")):
+        bench.hold(no, "AAA", int(qty) * 10**9, int(qty) * 10_000)
+    bench.announce(**SPLIT | {"new_rate": "1000000"})
+    bench.go("2026-08-06 03:00")
+    assert bench.book(rich).quarantined
+    assert bench.book(rich).positions["AAA"].qty == 20_000_000 * 10**9
+    assert bench.book(other).positions["AAA"].qty == 10_000_000 * 10**9

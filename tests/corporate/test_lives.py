@@ -11,6 +11,7 @@ import pytest
 from alpaca.trading.models import NonTradeActivity, TradeActivity
 
 from actors.book import events as e
+from actors.book.dues import next_due
 from actors.book.rules.reasons import Refusal
 from actors.commands import ConfigureAccount, PlaceOrder, Withdraw
 from actors.house.state import HOUSE_NO
@@ -325,3 +326,26 @@ def test_activities_are_what_the_gateway_and_alpaca_s_models_read() -> None:
         assert read.activity_type.value == row["activity_type"]
     dividend = next(row for row in shown if row["activity_type"] == "DIV")
     assert (dividend["per_share_amount"], dividend["ca_id"], dividend["status"]) == ("0.4", "d", "executed")
+
+
+@pytest.mark.parametrize("month", ["07", "09"])
+def test_a_turn_costs_nothing_for_actions_that_are_not_next(month: str) -> None:
+    """Hundreds of dividends of a held symbol, long past or still to come: the next one is found by its place."""
+    stage, no = begun()
+    for number in range(200):
+        date = f"2026-{month}-{number % 20 + 1:02d}"
+        stage.announce(id=f"{number}", type="cash_dividend", symbol="AAA", rate="0.1", ex_date=date)
+    stage.go("2026-08-03 11:05")
+    looked_at: list[str] = []
+
+    class Told(dict[str, Any]):
+        def get(self, key: str, default: Any = None) -> Any:
+            looked_at.append(key)
+            return super().get(key, default)
+
+    book = stage.book(no)
+    next_due(book, stage.engine.world)
+    book.actions = Told(book.actions)
+    first = next_due(book, stage.engine.world)
+    assert first == when("2026-08-03 20:00")
+    assert len(looked_at) <= 4

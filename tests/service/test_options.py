@@ -226,3 +226,8 @@ def test_a_condor_is_placed_filled_shown_and_closed(client: Client, month: str, 
     assert client.call("position.list", account=account)["items"] == []
     told = client.call("order.why", account=account, order_id=opened["id"])
     assert told["fills"][0]["reproduced"]
+    words = told["fills"][0]["explanation"]
+    assert f"at a credit of {-Decimal(opened['filled_avg_price'])!s}" in words
+    for leg in opened["legs"]:
+        done = "ought" if leg["side"] == "buy" else "old"
+        assert f"{done} 2 {leg['symbol']} at {leg['filled_avg_price']}" in words

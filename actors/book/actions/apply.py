@@ -6,24 +6,47 @@ account knows of one is said before what it did. Rule source: corporate-actions-
 
 from __future__ import annotations
 
+from typing import Any
+
 from actors.book import events as e
 from actors.book.actions import orders, past
 from actors.book.actions.due import pending
 from actors.book.actions.effects import pay_next, plan_of
 from actors.book.actions.plan import say
-from actors.book.draft import Draft
+from actors.book.draft import BrokenInvariant, Draft
 from actors.book.events import AppliedAction
 from actors.book.rules.matching.profiles import Profiles
+from actors.book.units import INT64_MAX
 from actors.market.actions import roll_at, sequence_of
 from actors.market.world import World
 
 
 def run_actions(draft: Draft, at: int, world: World, profiles: Profiles) -> None:
     """Whatever is due of corporate actions at an instant."""
+    begun = len(draft.events)
     for known in sorted(pending(draft.book, at, world), key=lambda known: sequence_of(known.action)):
         _take_in(draft, known, at, world, profiles)
     while 0 < draft.book.action_due <= at:
         pay_next(draft, world)
+    for event in draft.events[begun:]:
+        if any(abs(number) > INT64_MAX for number in _numbers(event)):
+            raise BrokenInvariant(f"a corporate action makes numbers that no book can hold: {type(event).__name__}")
+
+
+def _numbers(event: Any) -> tuple[int, ...]:
+    """What terms and holdings multiply to, of one fact: terms alone are bounded, products are not."""
+    match event:
+        case e.PositionAdjusted():
+            return event.qty, event.basis_money, event.realized_money, *(lot.qty for lot in event.lots)
+        case e.ActivityBooked():
+            return event.qty, event.net_money, event.cash
+        case e.OrderReplaced():
+            return event.terms.qty, event.terms.reserved_money
+        case e.CorporateActionApplied():
+            groups = (qty for group in event.groups for qty in group)
+            return *(number for pay in event.record.pays for number in (pay.qty, pay.money)), *groups
+        case _:
+            return ()
 
 
 def _take_in(draft: Draft, known: e.CorporateActionAnnounced, at: int, world: World, profiles: Profiles) -> None:

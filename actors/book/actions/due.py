@@ -8,15 +8,21 @@ every account that was open then. Known limit: an account that sleeps with nothi
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator
+from typing import Final
 
 from actors.book import events as e
 from actors.book.instruments import Instrument
 from actors.book.osi import is_option_symbol
 from actors.book.rules.actions.contracts import adjusts_class, concerns
 from actors.book.state.book import Book
-from actors.market.actions import roll_at, sequence_of
+from actors.market.actions import instant_of, roll_at, sequence_of
+from actors.market.days import Days
 from actors.market.world import World
+
+_LOTS_LOOKED_AT: Final = 8
+"""For the oldest of more, no turn has the time."""
 
 
 def action_at(book: Book, world: World) -> int:
@@ -26,13 +32,42 @@ def action_at(book: Book, world: World) -> int:
     found, table = book.action_due, world.actions
     if not table:
         return found
-    instants = [at for known in _held(book, world) if (at := due_of(book, known, world))]
+    instants = _instants(book, world, world.days)
     if table.late and table.looked.get(book.account_no) != table.late_n:
         late = [at for ca_id in table.late if (at := due_of(book, table.by_id[ca_id], world))]
         if not late:
             table.looked[book.account_no] = table.late_n
         instants += late
     return min([found, *instants] if found else instants, default=0)
+
+
+def _instants(book: Book, world: World, days: Days) -> list[int]:
+    """Of each name that an account has something of, the next instant; what became known late is looked at elsewhere.
+
+    Actions that are not newer than everything of a name are passed over at once: a name may have hundreds.
+    """
+    table = world.actions
+    ordered_since = table.begun_through if world.now > table.begun_through else 0
+    oldest: dict[str, int] = {}
+    for symbol, position in book.positions.items():
+        lots = position.lots
+        at = min(lot.opened_at for lot in lots) if 0 < len(lots) <= _LOTS_LOOKED_AT else 0
+        for name in _names(symbol, world):
+            oldest[name] = min(oldest.get(name, at), at)
+    for side in book.open_sides:
+        for name in _names(side[1:], world):
+            oldest[name] = min(oldest.get(name, ordered_since), ordered_since)
+    found = []
+    for name, since in oldest.items():
+        if name not in table.by_symbol:
+            continue
+        dated = table.dated(name, days)
+        for place in range(bisect_left(dated, max(book.actions_through, since + 1), key=instant_of), len(dated)):
+            if at := due_of(book, dated[place][1], world):
+                found.append(at)
+                if at == dated[place][0]:
+                    break
+    return found
 
 
 def pending(book: Book, at: int, world: World) -> list[e.CorporateActionAnnounced]:

@@ -32,8 +32,8 @@ class TradeBooked(Fact, frozen=True, gc=False, array_like=True, tag="tb"):
     """The day-trade record as it is from here on; null when it is not kept."""
     net_money: int = 0
     """Change of cash by the position change before it."""
-    later_money: int = 0
-    """The same by fills of this turn that are booked after it; told only while it has no record of money."""
+    opening_money: int | None = None
+    """Cash before the account's first trade; null for later ones."""
 
 
 class CashViolated(Fact, frozen=True, gc=False, array_like=True, tag="av"):

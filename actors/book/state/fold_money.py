@@ -84,7 +84,8 @@ def _trade(book: Book, v: e.TradeBooked, at: int, undo: Undo | None) -> None:
     if v.unpaid_lot:
         unpaid = (*unpaid, (v.unpaid_lot, v.unpaid_until, v.settles_on))
     fresh = book.money is None
-    cash_before = book.cash - v.net_money - v.later_money
+    # Other legs of the same unit have moved the cash already; events of before they said so had one leg only.
+    cash_before = book.cash - v.net_money if v.opening_money is None else v.opening_money
     book.money = replace(
         money,
         open_date=money.open_date or v.trade_date,
