@@ -17,6 +17,7 @@ from actors.book import margin_call
 from actors.book.draft import Draft
 from actors.book.events.parts import DayTrading, Fee, Intraday
 from actors.book.instruments import Instrument
+from actors.book.memo import of_contracts, sma_of_fill
 from actors.book.rules.matching.profiles import Profile, Profiles
 from actors.book.rules.money import day_trades, settlement
 from actors.book.rules.money.fees import fees_of
@@ -58,7 +59,8 @@ def book_trades(draft: Draft, world: World, profiles: Profiles) -> bool | None:
         kind = type(event)
         if kind is e.PositionChanged and type(before) in _FILLS:
             executed = _legs_of(events, index) if counted else _NOTHING
-            reduced = _book_trade(draft, before, event, executed, day, world, profiles) or reduced  # type: ignore[arg-type]
+            memo = sma_of_fill(draft.book, events, index, world) if of_contracts(events, index) else None
+            reduced = _book_trade(draft, before, event, executed, memo, day, world, profiles) or reduced  # type: ignore[arg-type]
         elif kind is e.ActivityBooked and event.activity_type == "CSW":  # type: ignore[union-attr]
             reduced = True
         before = event
@@ -68,8 +70,8 @@ def book_trades(draft: Draft, world: World, profiles: Profiles) -> bool | None:
 def look_at_margin(draft: Draft, world: World, profiles: Profiles, reduced: bool) -> None:
     """Note the day's worst level if this turn reached it, and look where the account stands."""
     day = world.day
-    if draft.book.type == "margin" and day is not None:
-        found = _note_level(draft, day, world) if reduced else None
+    if day is not None:
+        found = _note_level(draft, day, world) if reduced and draft.book.type == "margin" else None
         margin_call.look(draft, world, profiles, found)
 
 
@@ -115,11 +117,15 @@ def _book_trade(
     fill: e.OrderFilled | e.OrderLegFilled,
     change: e.PositionChanged,
     executed: Executed,
+    memo: int | None,
     day: TradeDay,
     world: World,
     profiles: Profiles,
 ) -> bool:
-    """The consequences of one fill; whether it opened something, so that the intraday level went down."""
+    """The consequences of one fill; whether it opened something, so that the intraday level went down.
+
+    ``memo`` is what a fill of contracts does to SMA; null for stock, whose price says it.
+    """
     book = draft.book
     instrument = world.instruments.by_symbol[change.symbol]
     opened = change.opened.qty if change.opened is not None else 0
@@ -139,7 +145,7 @@ def _book_trade(
     if book.type == "cash":
         money = book.ledger()
         if change.net_money < 0:
-            settling = 0
+            settling = _overdraft(change.cash, change.net_money)
             draws = settlement.draw(change.cash - change.net_money, money, day.trade_date, -change.net_money)
             unpaid_lot = change.opened.lot_no if draws and change.opened is not None else 0
         elif money.unpaid:
@@ -159,11 +165,13 @@ def _book_trade(
             unpaid_lot,
             max([until for until, _ in draws]) if draws else 0,
             fees,
-            _sma_change(
+            memo
+            if memo is not None
+            else _sma_change(
                 book,
                 instrument,
-                value_money(fill.price, abs(opened), instrument.multiplier) if opened else 0,
-                value_money(fill.price, closed, instrument.multiplier) if closed else 0,
+                value_money(fill.price, abs(opened)) if opened else 0,
+                value_money(fill.price, closed) if closed else 0,
             ),
             short,
             -opened if short and opened < 0 else 0,
@@ -179,11 +187,16 @@ def _book_trade(
 
 
 def _sma_change(book: Book, instrument: Instrument, opening_money: int, closing_money: int) -> int:
-    """Requirement of what was opened, and release of what was closed, on Regulation T's rates (§2.6)."""
+    """Requirement of the stock that was opened, and release of what was closed, on Regulation T's rates (§2.6)."""
     if book.type == "cash":
         return 0
     change = closing_money - opening_money
-    return divide_half_even(change, 2) if instrument.marginable and instrument.multiplier == 1 else change
+    return divide_half_even(change, 2) if instrument.marginable else change
+
+
+def _overdraft(cash: int, net_money: int) -> int:
+    """What a payment of a cash account overdrew, not positive: it is owed from its settlement on."""
+    return min(0, cash) - min(0, cash - net_money)
 
 
 def book_delivery(draft: Draft, stock: Instrument, change: e.PositionChanged, net_money: int, world: World) -> None:
@@ -196,7 +209,7 @@ def book_delivery(draft: Draft, stock: Instrument, change: e.PositionChanged, ne
     draws: tuple[tuple[int, int], ...] = ()
     settling = net_money
     if book.type == "cash" and net_money < 0:
-        settling = 0
+        settling = _overdraft(book.cash, net_money)
         draws = settlement.draw(book.cash - net_money, book.ledger(), day.trade_date, -net_money)
     opening_money = abs(net_money) * abs(opened) // (abs(opened) + closed)
     draft.emit(

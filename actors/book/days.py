@@ -10,7 +10,7 @@ from __future__ import annotations
 from actors.book import events as e
 from actors.book import margin_call
 from actors.book.draft import Draft
-from actors.book.events.parts import Deficit
+from actors.book.events.parts import REGULATION_T, Deficit
 from actors.book.rules.matching.profiles import Profiles
 from actors.book.rules.money import day_trades, interest, intraday, settlement
 from actors.book.rules.money.fees import ceil_cents
@@ -77,7 +77,7 @@ def _end_day(draft: Draft, at: int, world: World) -> None:
     )  # fmt: skip
     if regulation_t:
         due = after(world.days, day.settles_on, REGULATION_T_DAYS)
-        margin_call.change(draft, "call", f, world, margin_call.REGULATION_T, world.days.day(due).core_opens_at)
+        margin_call.change(draft, "call", f, world, REGULATION_T, world.days.day(due).core_opens_at)
 
 
 class _Booker:
@@ -127,7 +127,7 @@ def _accrue_interest(book: Book, day: TradeDay, world: World) -> tuple[int, int]
     money = book.ledger()
     settled = settlement.settled_cash(book.cash, money, day.trade_date)
     owed, earned = money.margin_interest, money.cash_interest
-    if book.type == "margin":
+    if book.type == "margin" or settled < 0:
         proceeds = sum(
             -lot.basis_money
             for position in book.positions.values()
@@ -136,7 +136,7 @@ def _accrue_interest(book: Book, day: TradeDay, world: World) -> tuple[int, int]
             if lot.opened_at < day.begins_at
         )
         rate = interest.margin_rate(world.rates, day.trade_date)
-        owed += interest.debit_interest(settled, proceeds, rate, day.nights)
+        owed += interest.debit_interest(settled, proceeds if book.type == "margin" else 0, rate, day.nights)
     flagged = money.day_trading is not None and money.day_trading.flagged
     if world.rates.cash_interest_ppm and not flagged:
         earned += interest.credit_interest(settled, world.rates.cash_interest_ppm, day.nights)

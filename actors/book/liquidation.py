@@ -33,7 +33,7 @@ class Closing(Struct, frozen=True):
     """Signed contracts that closing one unit trades."""
     count: int
     freed_money: int
-    """Excess that one unit frees."""
+    """Excess that one unit frees; in a cash account cash."""
     rate_ppm: int
     """Part of each dollar traded that it frees."""
     ends_today: bool
@@ -96,7 +96,8 @@ def _closing(book: Book, world: World, structure_no: int, legs: dict[str, int], 
         price = world.mark(symbol)
         gone[symbol] = qty
         cash, gross = cash + value_money(price, qty), gross + abs(value_money(price, qty))
-    freed = (_excess_without(book, world, gone, cash) - before) // count
+    # A cash account lacks cash, and a margin account excess.
+    freed = (cash if book.type == "cash" else _excess_without(book, world, gone, cash) - before) // count
     if freed <= 0:
         return None
     return Closing(

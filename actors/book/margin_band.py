@@ -14,8 +14,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from actors.book.events.parts import REGULATION_T
 from actors.book.instruments import Instrument
-from actors.book.margin_call import REGULATION_T, WARNING_PARTS, is_leveraged
+from actors.book.margin_call import WARNING_PARTS, is_leveraged
 from actors.book.rules.margin.profiles import NO_LIMIT, PPM, LongStep, MarginProfile, ShortStep, profile_of
 from actors.book.rules.margin.stock import long_rate_ppm
 from actors.book.state.book import Book
@@ -43,6 +44,9 @@ def band_of(book: Book, world: World) -> dict[str, Range] | None:
     by_sma = call.state == "call" and call.reason == REGULATION_T
     if not is_leveraged(book) or call.state == "liquidating" or by_sma:
         return None
+    if book.type == "cash":
+        # An overdraft is the same at every price.
+        return {}
     profile = profile_of(book.margin_profile, book.type)
     terms = []
     for symbol, position in book.positions.items():

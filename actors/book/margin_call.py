@@ -1,7 +1,9 @@
 """Where an account stands with its margin, and the selling of positions when a call is not met (§2.8).
 
 States: ``ok → warning → call → liquidating → ok``; each change is a fact with its numbers. A call falls due at the
-next core session; a deficit of more than half the requirement is not waited for. Forced orders are market orders
+next core session; a deficit of more than half the requirement is not waited for. A cash account, which is lent
+nothing, is in the same call for what a settlement overdrew it by (§5.8). A call of Regulation T that one of
+maintenance displaced comes back with its own date. Forced orders are market orders
 of the core session, placed until the excess is a twentieth of the requirement, in a stated order: contracts that end
 today in the last hour, then what frees most for each dollar traded, then by symbol. Invariants: contracts that
 belong together are closed by one order, and shares behind short contracts only after those
@@ -13,6 +15,7 @@ from __future__ import annotations
 
 from actors.book import events as e
 from actors.book.draft import Draft
+from actors.book.events.parts import REGULATION_T
 from actors.book.forced import FORCED_PREFIX, concerns, opens, place_forced, place_forced_unit
 from actors.book.liquidation import Closing, closings, locked_shares
 from actors.book.rules.admission.check import market_price
@@ -28,15 +31,15 @@ WARNING_PARTS = 20
 TARGET_PARTS = 20
 """Selling goes on until the excess is a twentieth of the requirement."""
 LAST_HOUR_NS = 3_600 * NS_PER_SECOND
-MAINTENANCE, LARGE, REGULATION_T = "maintenance", "large_deficit", "regulation_t"
+MAINTENANCE, LARGE, OVERDRAWN = "maintenance", "large_deficit", "overdrawn"
 
 
 def is_leveraged(book: Book) -> bool:
-    """Whether prices alone can bring the account into a call: it owes money or is short."""
-    if book.type == "cash":
-        return False
+    """Whether the account may be in a call or come into one by prices alone: it owes money or is short."""
     if book.money is not None and book.money.call.state != "ok":
         return True
+    if book.type == "cash":
+        return book.cash < 0
     if not book.positions:
         return False
     if book.cash < 0:
@@ -47,19 +50,26 @@ def is_leveraged(book: Book) -> bool:
     return False
 
 
+def _measure(book: Book, f: Figures) -> tuple[int, int]:
+    """Excess, and the requirement that it is above; a cash account has its cash, and no requirement."""
+    if book.type == "cash":
+        return book.cash - f.accrued_money, 0
+    return f.excess_money, f.net_maintenance_money
+
+
 def standing(book: Book, f: Figures, now_state: str, reason: str) -> str:
     """The state that the figures call for."""
-    excess = f.excess_money
+    excess, asked = _measure(book, f)
     if not book.positions:
         return "call" if excess < 0 else "ok"
     if now_state == "liquidating":
-        if excess * TARGET_PARTS < f.net_maintenance_money or not _regulation_t_met(book, f, reason):
+        if excess * TARGET_PARTS < asked or not _regulation_t_met(book, f, reason):
             return "liquidating"
     elif excess < 0:
-        return "liquidating" if -excess * 2 > f.net_maintenance_money else "call"
+        return "liquidating" if book.type == "margin" and -excess * 2 > asked else "call"
     elif now_state == "call" and not _regulation_t_met(book, f, reason):
         return "call"
-    leveraged = book.cash < 0 or f.short_money < 0
+    leveraged = book.type == "margin" and (book.cash < 0 or f.short_money < 0)
     return "warning" if leveraged and excess * WARNING_PARTS < f.equity_money else "ok"
 
 
@@ -82,24 +92,40 @@ def look(draft: Draft, world: World, profiles: Profiles, found: Figures | None =
         # A bound that is good enough says that all is well; anything else is looked at exactly.
         f = figures(book, world)
         state = standing(book, f, call.state, call.reason)
-    if state != call.state:
-        reason = call.reason if state == "liquidating" and call.reason else MAINTENANCE
+    if state != call.state and state in ("ok", "warning"):
+        _met(draft, state, f, world)
+    elif state != call.state:
+        reason = call.reason if state == "liquidating" and call.reason else _reason(book)
         if state == "liquidating" and call.state != "call":
             reason = LARGE
         change(draft, state, f, world, reason, _due_at(world) if state == "call" else 0)
     elif state == "call" and call.reason == REGULATION_T and f.excess_money < 0 and _due_at(world) < call.due_at:
-        # A maintenance call is due sooner; what Regulation T still asks then is looked at again at the day's end.
+        # A maintenance call is due sooner; what Regulation T asks stays due on its own date.
         change(draft, state, f, world, MAINTENANCE, _due_at(world))
     if state == "liquidating":
         liquidate(draft, world, profiles)
 
 
+def _met(draft: Draft, state: str, f: Figures, world: World) -> None:
+    """Nothing is called for: a call is closed, save that one of Regulation T that it displaced goes on."""
+    displaced = draft.book.ledger().call.displaced_due_at
+    if displaced and sma(draft.book, f) < 0:
+        change(draft, "call", f, world, REGULATION_T, displaced)
+    else:
+        change(draft, state, f, world, "", 0)
+
+
+def _reason(book: Book) -> str:
+    return OVERDRAWN if book.type == "cash" else MAINTENANCE
+
+
 def change(draft: Draft, state: str, f: Figures, world: World, reason: str, due_at: int) -> None:
     """Note a new standing with its numbers."""
+    excess, asked = _measure(draft.book, f)
     draft.emit(
         e.MarginChanged(
-            state, draft.book.ledger().call.state, trade_date(world), f.equity_money, f.net_maintenance_money,
-            f.excess_money, due_at, reason if state not in ("ok", "warning") else "",
+            state, draft.book.ledger().call.state, trade_date(world), f.equity_money, asked,
+            excess, due_at, reason if state not in ("ok", "warning") else "",
         )
     )  # fmt: skip
 
@@ -125,7 +151,7 @@ def fall_due(draft: Draft, at: int, world: World, profiles: Profiles) -> None:
     call = book.ledger().call
     state = standing(book, f, "call", call.reason)
     if state in ("ok", "warning"):
-        change(draft, state, f, world, call.reason, 0)
+        _met(draft, state, f, world)
         return
     if not book.positions:
         # Nothing is left to sell: the account stays in the call, without a date.
@@ -146,7 +172,8 @@ def liquidate(draft: Draft, world: World, profiles: Profiles) -> None:
     if any(order.terms.client_order_id.startswith(FORCED_PREFIX) for order in book.orders.values()):
         return
     f = figures(book, world)
-    wanted = -(-f.net_maintenance_money // TARGET_PARTS) - f.excess_money
+    excess, asked = _measure(book, f)
+    wanted = -(-asked // TARGET_PARTS) - excess
     # Regulation T releases half of what is sold.
     to_sell = 2 * max(0, -sma(book, f)) if book.ledger().call.reason == REGULATION_T else 0
     ranked: list[tuple[bool, int, str, int | Closing]] = [
@@ -161,7 +188,7 @@ def liquidate(draft: Draft, world: World, profiles: Profiles) -> None:
             wanted, to_sell = wanted - freed, to_sell - 2 * freed
         else:
             sold = _sell_stock(draft, symbol, -rate, what, wanted, to_sell, world, profiles)
-            wanted, to_sell = wanted - sold * _freed_ppm(-rate) // 1_000_000, to_sell - sold
+            wanted, to_sell = wanted - sold * _freed_ppm(book, -rate) // 1_000_000, to_sell - sold
 
 
 def _number(what: int | Closing) -> int:
@@ -174,9 +201,9 @@ def _goes_first(closing: Closing, world: World) -> bool:
     return closing.ends_today and session is not None and world.now >= session.core_closes_at - LAST_HOUR_NS
 
 
-def _freed_ppm(rate_ppm: int) -> int:
-    """A dollar that is freed also lowers the target."""
-    return rate_ppm * (TARGET_PARTS + 1) // TARGET_PARTS
+def _freed_ppm(book: Book, rate_ppm: int) -> int:
+    """A dollar that is freed also lowers the target, where that is part of a requirement."""
+    return rate_ppm if book.type == "cash" else rate_ppm * (TARGET_PARTS + 1) // TARGET_PARTS
 
 
 def _sell_stock(
@@ -188,7 +215,7 @@ def _sell_stock(
     if free <= 0:
         return 0
     _cancel_on(draft, {symbol})
-    need = qty_for_money(max(-(-wanted * 1_000_000 // _freed_ppm(rate_ppm)), to_sell), price)
+    need = qty_for_money(max(-(-wanted * 1_000_000 // _freed_ppm(book, rate_ppm)), to_sell), price)
     need = min(free, -(-need // QTY_PER_SHARE) * QTY_PER_SHARE)
     place_forced(draft, symbol, need, world, profiles, FORCED_PREFIX)
     return need * price // 10_000_000
@@ -196,7 +223,7 @@ def _sell_stock(
 
 def _close_contracts(draft: Draft, closing: Closing, wanted: int, world: World, profiles: Profiles) -> int:
     """Close as many units as are needed, all legs in one order; what that frees."""
-    freed = closing.freed_money * (TARGET_PARTS + 1) // TARGET_PARTS
+    freed = _freed_ppm(draft.book, closing.freed_money)
     count = min(closing.count, max(1, -(-wanted // freed)))
     _cancel_on(draft, {symbol for symbol, _ in closing.moves})
     place_forced_unit(draft, closing.moves, count, world, profiles, FORCED_PREFIX, closing.structure_no)
@@ -220,8 +247,10 @@ def _candidates(book: Book, world: World) -> list[tuple[str, int, int]]:
         if instrument is None or instrument.asset_class != "us_equity" or not mark:
             continue
         value = mark * position.qty // 10_000_000
-        need = position_requirement(profile, position, value, instrument, mark).maintenance_money
-        freed = need - max(0, -value)
+        freed = value
+        if book.type == "margin":
+            need = position_requirement(profile, position, value, instrument, mark).maintenance_money
+            freed = need - max(0, -value)
         price = market_price(symbol, world, buying=position.qty < 0) or mark
         cost = abs(position.qty) * price // 10_000_000
         if freed > 0 and cost > 0:

@@ -154,6 +154,16 @@ def figures(book: Book, world: World, *, quick: bool = False) -> Figures:
     return standing(book, world, quick=quick)[0]
 
 
+def available_money(book: Book, world: World) -> int:
+    """Equity of a margin account that no initial requirement needs, or a lower bound where the book is large."""
+    if holds_options(book):
+        found = valued(book, world, trade_date(world), book.cash - accrued(book.money))
+        if found is not None:
+            profile = profile_of(book.margin_profile, book.type)
+            return REQUIREMENTS.account(profile, found.held, quick=True).available_money
+    return _stock_figures(book, world).available_money
+
+
 def standing(book: Book, world: World, *, quick: bool = False) -> tuple[Figures, Holdings | None]:
     """All figures, and the book as the option rules of margin see it when it holds contracts that can be priced."""
     if not holds_options(book):

@@ -291,9 +291,10 @@ def test_a_dividend_taken_back_may_overdraw_a_cash_account_and_that_is_no_fault(
     stage.go("2026-08-07 10:00")
     assert not isinstance(stage.do(no, Withdraw(amount="4")), Refusal)
     stage.withdraw("d")
-    stage.go("2026-08-10 10:00")
+    stage.go("2026-08-10 09:29")
     assert stage.engine.failures == []
     assert stage.book(no).cash == -4_000_000
+    assert stage.book(no).money.call.state == "call"
     with contextlib.closing(stored(stage, tmp_path)) as store:
         while store.projection_backlog():
             store.project(project, 64)

@@ -174,7 +174,12 @@ def test_a_maintenance_call_does_not_wait_for_the_later_date_of_regulation_t() -
     assert [c.reason for c in bench.events(account, e.MarginChanged)] == ["regulation_t", "maintenance"]
     bench.quote("AAA", 100)
     bench.go("2026-08-04 21:00")
-    assert bench.book(account).money.call.reason == "regulation_t"
+    call = bench.book(account).money.call
+    # Met; what Regulation T asks keeps the date that it had.
+    assert (call.state, call.reason, call.due_at) == ("call", "regulation_t", when("2026-08-06 09:30"))
+    bench.do(account, Deposit(amount="5100"))
+    bench.go("2026-08-05 21:00")
+    assert bench.book(account).money.call.state == "ok"
 
 
 def test_liquidation_cancels_opening_orders_newest_first() -> None:

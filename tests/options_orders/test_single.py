@@ -13,6 +13,7 @@ from actors.book.rules.reasons import Refusal
 from actors.book.state.book import Book
 from actors.book.state.fold import fold
 from actors.book.view import figures
+from actors.commands import CancelAll, ConfigureAccount, Deposit
 from actors.engine import Engine
 from tests.options_orders.rig import CALLS, PAST, PUTS, STOCK, Desk
 
@@ -206,3 +207,53 @@ def test_the_wing_of_a_put_spread_is_sold_alone_only_where_cash_secures_what_sta
         answers.append(desk.place(PUTS[95], "sell", "1.00", position_intent="sell_to_close"))
     assert answers[0].reason == "uncovered_short"
     assert isinstance(answers[1], Placed)
+
+
+def test_the_same_cash_does_not_secure_two_puts_of_a_margin_account() -> None:
+    desk = Desk(cash="15000", level=2)
+    desk.quote(PUTS[95], 200, 210)
+    desk.quote(PUTS[90], 100, 110)
+    assert isinstance(desk.place(PUTS[95], "sell", "2.00"), Placed)
+    desk.wait()
+    assert desk.held(PUTS[95]) == -1
+    refused = desk.place(PUTS[90], "sell", "1.00")
+    # 15,200 less the strike of 9,500 leaves 5,700 for a strike of 9,000 that brings in 100.
+    assert reason(refused) == "cash_secured_put"
+    desk.do(Deposit(amount="3150"))
+    assert isinstance(desk.place(PUTS[90], "sell", "1.50"), Placed)
+
+
+def test_cash_on_order_is_promised_once_beside_puts_held() -> None:
+    desk = Desk(cash="28400", level=2)
+    for strike, bid in ((95, 200), (90, 100)):
+        desk.quote(PUTS[strike], bid, bid + 10)
+    desk.place(PUTS[95], "sell", "2.00")
+    desk.wait()
+    assert desk.held(PUTS[95]) == -1
+    # Two resting orders: 28,400 + 200 + 2 × 500 against 9,500 + 9,500 + 9,500; a third put has nothing left.
+    assert isinstance(desk.place(PUTS[95], "sell", "5.00"), Placed)
+    assert isinstance(desk.place(PUTS[95], "sell", "5.00"), Placed)
+    assert reason(desk.place(PUTS[90], "sell", "5.00")) == "cash_secured_put"
+
+
+def test_puts_beyond_their_cash_are_bought_back_and_hedged_but_not_rolled_up() -> None:
+    desk = Desk(cash="15000", level=4)
+    for strike, bid in ((90, 100), (95, 200), (100, 300), (105, 600)):
+        desk.quote(PUTS[strike], bid, bid + 10)
+    assert isinstance(desk.place(PUTS[95], "sell", "2.00", qty="3"), Placed)
+    desk.wait()
+    assert desk.held(PUTS[95]) == -3
+    desk.do(ConfigureAccount(options_level=3))
+    assert desk.book.options_level == 3
+    for strike, bid in ((90, 100), (95, 200), (100, 300), (105, 600)):
+        desk.quote(PUTS[strike], bid, bid + 10)
+    assert reason(desk.unit("+P95 -P100", "-0.80")) == "options_buying_power"
+    for sent in (
+        lambda: desk.unit("+P95 -P90", "1.00"),
+        lambda: desk.unit("+P100 -P105", "-3.50"),
+        lambda: desk.place(PUTS[90], "buy", "1.00"),
+        lambda: desk.place(PUTS[95], "buy", "2.00"),
+    ):
+        assert isinstance(sent(), Placed)
+        desk.do(CancelAll())
+        desk.wait()

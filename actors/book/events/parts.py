@@ -6,6 +6,8 @@ Invariants: frozen, carried by value in facts and kept by value in the book. Acc
 
 from __future__ import annotations
 
+from typing import Final
+
 from msgspec import Struct
 
 
@@ -113,6 +115,10 @@ class Dividend(Struct, frozen=True, gc=False, array_like=True):
     """what it is owed, or owes."""
 
 
+REGULATION_T: Final = "regulation_t"
+"""Why an account is in a call that is judged by SMA."""
+
+
 class Call(Struct, frozen=True, gc=False, array_like=True):
     """Where the account stands with its maintenance (margin-and-options §2.8)."""
 
@@ -122,7 +128,9 @@ class Call(Struct, frozen=True, gc=False, array_like=True):
     due_at: int = 0
     """When positions are sold if the call is not met; 0 for none."""
     reason: str = ""
-    """``maintenance``, ``large_deficit`` or ``regulation_t``."""
+    """``maintenance``, ``large_deficit``, ``regulation_t``, or ``overdrawn`` of a cash account."""
+    displaced_due_at: int = 0
+    """When the call of Regulation T falls due that this one took the place of; 0 for none."""
 
 
 class Settings(Struct, frozen=True, gc=False, array_like=True):

@@ -10,7 +10,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from actors.book import events as e
-from actors.book.events.parts import Call, Fee, Intraday, Locate, Recall
+from actors.book.events.parts import REGULATION_T, Call, Fee, Intraday, Locate, Recall
 from actors.book.state.book import Book, Undo
 from actors.book.state.fold_account import Fold, first_sma
 from actors.book.state.fold_structures import drop_structures
@@ -135,7 +135,10 @@ def _day_ended(book: Book, v: e.DayEnded, at: int, undo: Undo | None) -> None:
 def _margin(book: Book, v: e.MarginChanged, at: int, undo: Undo | None) -> None:
     money = book.ledger()
     opened = money.call.opened_on if v.state == "liquidating" and money.call.opened_on else v.trade_date
-    set_money(book, call=Call() if v.state == "ok" else Call(v.state, opened, v.due_at, v.reason))
+    displaced = 0
+    if v.state in ("call", "liquidating") and v.reason != REGULATION_T:
+        displaced = money.call.due_at if money.call.reason == REGULATION_T else money.call.displaced_due_at
+    set_money(book, call=Call() if v.state == "ok" else Call(v.state, opened, v.due_at, v.reason, displaced))
 
 
 def _low(book: Book, v: e.IntradayLow, at: int, undo: Undo | None) -> None:

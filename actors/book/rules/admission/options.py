@@ -26,6 +26,7 @@ from actors.book.rules.margin.orders import (
     level_needed,
     needed_alone,
     reservation,
+    secured_need,
 )
 from actors.book.rules.margin.profiles import profile_of
 from actors.book.rules.margin.requirement import Holdings
@@ -186,7 +187,8 @@ def need_money(
     if (refused := _level_refusal(book, held, with_others, change, legs)) is not None:
         return refused
     profile = profile_of(book.margin_profile, book.type)
-    if not f.exact and all(leg.intent != "sell_to_close" for leg in legs):
+    at_strikes = secured_need(REQUIREMENTS, profile, book.options_level, held, others, change)
+    if not at_strikes and not f.exact and all(leg.intent != "sell_to_close" for leg in legs):
         # What it opens asks alone never less than it adds, and what it buys back adds nothing: no search is needed.
         opened = change_of([leg for leg in legs if leg.intent.endswith("_to_open")], cash_money, world)
         assert isinstance(opened, Change)
@@ -196,7 +198,9 @@ def need_money(
     f = f if f.exact else figures(book, world)
     needed = reservation(REQUIREMENTS, profile, book.options_level, held, others, change)
     free = _free_money(book, f, freed_money)
-    if needed * f.multiplier > free:
+    promised = _reserved_by_options(book, but_not) if at_strikes else 0
+    if needed * f.multiplier > free or at_strikes * f.multiplier > free + promised:
+        needed = max(needed, at_strikes - promised // f.multiplier)
         secured = len(legs) == 1 and legs[0].intent == "sell_to_open" and legs[0].instrument.right == "put"
         return refuse(
             "cash_secured_put" if secured else "options_buying_power", "qty",
@@ -209,6 +213,15 @@ def _free_money(book: Book, f: Figures, freed_money: int) -> int:
     """Buying power that an option order may use: the account's own free money, times its multiplier."""
     own = f.available_money if book.type == "margin" else f.buying_power_money + book.reserved_money
     return max(0, min(f.buying_power_money + freed_money, own * f.multiplier - book.reserved_money + freed_money))
+
+
+def _reserved_by_options(book: Book, but_not: int) -> int:
+    """Buying power that open option orders hold."""
+    return sum(
+        order.reserved_money
+        for no, order in book.orders.items()
+        if no != but_not and (order.terms.legs or is_option_symbol(order.terms.symbol))
+    )
 
 
 def _underlying(legs: Sequence[OptionLeg]) -> str:
@@ -278,8 +291,11 @@ def _secures(book: Book, leg: OptionLeg, world: World) -> bool:
     if held is None or isinstance(change, Refusal):
         return False
     profile = profile_of(book.margin_profile, book.type)
-    needed = reservation(REQUIREMENTS, profile, book.options_level, held, open_changes(book, world), change)
-    return needed * f.multiplier <= _free_money(book, f, 0)
+    others, free = open_changes(book, world), _free_money(book, f, 0)
+    needed = reservation(REQUIREMENTS, profile, book.options_level, held, others, change)
+    at_strikes = secured_need(REQUIREMENTS, profile, book.options_level, held, others, change)
+    promised = _reserved_by_options(book, 0) if at_strikes else 0
+    return needed * f.multiplier <= free and at_strikes * f.multiplier <= free + promised
 
 
 def covering_refusal(book: Book, symbol: str, qty: int, world: World) -> Refusal | None:

@@ -1,8 +1,8 @@
 """An account's book as the option rules of margin see it, with the marks of the moment.
 
 Invariants: built from the book and the market alone, so the same moment gives the same figures; contracts are whole
-numbers. The cache of requirements holds nothing but answers that depend on their question alone. Known limits: every
-underlying stock counts as an ordinary share (no broad funds), an index as a broad one.
+numbers. The cache of requirements holds nothing but answers that depend on their question alone. Known limit: a stock
+counts as an ordinary share and an index as a broad one, save those that the profiles' data name.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from actors.book.rules.margin.legs import (
     kind_of,
     with_more,
 )
-from actors.book.rules.margin.profiles import PPM
+from actors.book.rules.margin.profiles import MARGIN_CLASSES, PPM, MarginClass
 from actors.book.rules.margin.requirement import Holdings, Requirements
 from actors.book.state.book import Book, Position
 from actors.book.units import QTY_PER_SHARE, average_price, value_money
@@ -89,8 +89,9 @@ def underlying_of(symbol: str, world: World, price: int = 0) -> Underlying | Non
     instrument = world.instruments.by_symbol.get(symbol)
     if instrument is None:
         return Underlying(symbol, price, marginable=False)
-    kind = "index_broad" if instrument.asset_class == "us_index" else "equity"
-    return Underlying(symbol, price, kind, instrument.leverage * PPM, instrument.marginable)  # type: ignore[arg-type]
+    ordinary: MarginClass = "index_broad" if instrument.asset_class == "us_index" else "equity"
+    kind = MARGIN_CLASSES.get(symbol, ordinary)
+    return Underlying(symbol, price, kind, instrument.leverage * PPM, instrument.marginable)
 
 
 def holdings_of(book: Book, world: World, as_of_date: int, cash_money: int) -> Holdings | None:

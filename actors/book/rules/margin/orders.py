@@ -133,6 +133,43 @@ def reservation(
     return max(0, alone, together - max(0, others))
 
 
+def secured_need(
+    cache: Requirements,
+    profile: MarginProfile,
+    level: int,
+    held: Holdings,
+    open_orders: Sequence[Change],
+    new: Change,
+) -> int:
+    """Free money of the book held below which ``new`` would leave puts that no cash secures; 0 when it adds none.
+
+    Below level 4 all puts that no long covers, those of open orders too, ask their strikes together (§4.7): what is
+    held keeps the legal figure, so it leaves free what it was promised. The worse of alone and beside every open
+    order; what open option orders reserve is part of it.
+    """
+    if level >= UNCOVERED_LEVEL or profile.naked == "strike" or all(o.right == "call" for o in new.options):
+        return 0
+    strict, needed = secured(profile), 0
+    for base in (held, apply(held, merged(open_orders))) if open_orders else (held,):
+        if covers_itself(base, new, "put"):
+            continue
+        filled = apply(base, new)
+        if not _secures_more(base, filled, new):
+            continue
+        left = cache.account(strict, filled).available_money
+        if left < cache.account(strict, base).available_money:
+            needed = max(needed, cache.account(profile, held).available_money - left)
+    return needed
+
+
+def _secures_more(base: Holdings, filled: Holdings, new: Change) -> bool:
+    """Whether more puts are left to cash, or others in the place of some."""
+    if cover(filled).by_cash > cover(base).by_cash:
+        return True
+    short = {o.symbol for o in base.options if o.qty < 0}
+    return any(o.right == "put" and o.qty > 0 and o.symbol in short for o in new.options)
+
+
 def needed_alone(cache: Requirements, profile: MarginProfile, level: int, as_of_date: int, change: Change) -> int:
     """What a change that only opens asks by itself: never less than what it adds to a book (§3.10)."""
     nothing = Holdings(0, {}, {}, (), as_of_date)
@@ -226,17 +263,17 @@ def _unmatched(legs: list[OptionPosition]) -> tuple[int, int, int]:
     return total, total - covered, covered
 
 
-def covers_itself(held: Holdings, change: Change) -> bool:
+def covers_itself(held: Holdings, change: Change, right: str = "call") -> bool:
     """Whether a change only adds contracts, and each short call of it has a long call of it that lasts as long.
 
-    Whatever the book holds, no more of its calls are uncovered then, so no level above that of spreads is needed:
-    the shorts that expire at or after any date grow by no more than the longs that do.
+    Whatever the book holds, no more of its calls (or puts) are uncovered then, so no level above that of spreads is
+    needed: the shorts that expire at or after any date grow by no more than the longs that do.
     """
     if change.stock:
         return False
     calls: dict[object, list[OptionPosition]] = {}
     for option in change.options:
-        if option.right == "call":
+        if option.right == right:
             kind = option.underlying, option.multiplier, option.style, option.settlement, option.deliverable
             calls.setdefault(kind, []).append(option)
     for legs in calls.values():

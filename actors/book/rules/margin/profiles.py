@@ -2,7 +2,8 @@
 
 Invariants: a profile is immutable; no rule asks for a profile's name, only for its numbers and switches. Rates
 are ppm of the value they apply to, and apply to unrounded values; amounts per share are price units.
-Known limits: Alpaca's rates for short leveraged funds are not published; the legal ones stand in.
+Known limits: Alpaca's rates for short leveraged funds are not published; the legal ones stand in. No reference data
+says which funds follow a broad index: the large ones are listed here, and leveraged ones count as ordinary stock.
 """
 
 from __future__ import annotations
@@ -47,6 +48,11 @@ class NakedRate(Struct, frozen=True, gc=False):
 
 _NARROW: Final = NakedRate(200_000, 100_000)
 _BROAD: Final = NakedRate(150_000, 100_000)
+MARGIN_CLASSES: Final[dict[str, MarginClass]] = {
+    **dict.fromkeys(("SPY", "IVV", "VOO", "VTI", "QQQ", "QQQM", "IWM", "MDY", "DIA"), "etf_broad"),
+    "VIX": "index_volatility",
+}
+"""Underlyings that are not what their asset class says: funds on broad indexes, and the index of volatility."""
 NAKED_RATES: Final[dict[str, NakedRate]] = {
     "equity": _NARROW,
     "etf_narrow": _NARROW,
