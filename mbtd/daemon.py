@@ -338,10 +338,9 @@ class Daemon:
         extension = Extension(core, history, spawn, self._directory, self._config.market.delayed_by_s * 10**9)
         app.extension = extension
         extension.calls.forward = app.request
-        app.world_of = queries.world_of = extension.marks.world_of
-        queries.bars_of = extension.marks.bars_of
+        extension.join(queries, feed.calendar)
+        app.world_of = queries.world_of
         self._tape_stream = extension.tape
-        queries.sees_present = lambda session: extension.data.entitled(session, None).lane == "real_time"
         queries.account_no = app.account_no
         return app
 

@@ -15,7 +15,7 @@ import msgspec
 import pytest
 
 from actors.book.rules.admission.switches import SWITCHES
-from mbtd.cli import build_parser
+from mbtd.cli.program import build_parser
 from mbtd.config import Config
 from mbtd.config.report import render
 from mbtd.rpc.client import Client
