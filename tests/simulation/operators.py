@@ -40,7 +40,8 @@ class Operators(Market):
             ca_id = f"ca-{len(self.announced)}"
             self.announced.append(ca_id)
         day = random.choice((following, following, CALENDAR.next_trading_day(following), today))
-        self._tell(msgspec.convert(self._words(random, ca_id, day), AnnounceAction))
+        # Two of a kind on one day are meant here; without the confirmation they are refused as a slip.
+        self._tell(msgspec.convert(self._words(random, ca_id, day) | {"confirmed": True}, AnnounceAction))
 
     def _words(self, random: Random, ca_id: str, day: int) -> dict[str, Any]:
         kind = random.choice(_KINDS)
