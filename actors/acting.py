@@ -33,6 +33,8 @@ from actors.market.world import World
 HOUSE_ENTRY: Final = (0, 0, t.ACTION)
 REMEMBERED_NS: Final = 30 * 86_400 * NS_PER_SECOND
 """So long reference data may still be as of before an action; later a name may belong to somebody else."""
+DOUBTED_NS: Final = 7 * 86_400 * NS_PER_SECOND
+DOUBTED_RATIO: Final = Fraction(3, 2)
 _SCALES: Final = ("forward_split", "reverse_split", "stock_dividend")
 
 
@@ -126,12 +128,49 @@ class Acting:
         self._world.actions.scaled[action.ca_id] = at, action.symbol, ratio
         instrument = self._world.instruments.by_symbol.get(action.symbol)
         date = instrument.previous_close_date if instrument is not None else 0
+        price = 0
         if instrument is not None and instrument.previous_close and date < action.effective_date:
-            close = half_up(instrument.previous_close / ratio)
-            self._world.instruments.update((replace(instrument, previous_close=close),))
+            price = half_up(instrument.previous_close / ratio)
+            self._world.instruments.update((replace(instrument, previous_close=price),))
         slot = self._world.board.slots.get(action.symbol)
         if slot is not None:
+            if slot.last is not None and slot.last.at < at:
+                price = half_up(slot.last.price / ratio)
             _rescale_slot(slot, ratio, at)
+        if price:
+            self._world.actions.expected[action.symbol] = at, price, ratio
+
+
+def units_at(world: World, at: int) -> dict[str, Fraction]:
+    """How many shares one share of each symbol has become by an instant, by splits and stock dividends."""
+    found: dict[str, Fraction] = {}
+    for known in world.actions:
+        action = known.action
+        if action.type not in _SCALES or action.withdrawn or action.legs[0].symbol != action.symbol:
+            continue
+        if world.days is not None and roll_at(world.days, action.effective_date) <= at:
+            found[action.symbol] = found.get(action.symbol, Fraction(1)) * fraction(action.legs[0].ratio)
+    return found
+
+
+def in_old_units(world: World) -> list[str]:
+    """Symbols whose quotes since a split are nearer to prices in old units than in new ones.
+
+    Then the feed goes on as if nothing had happened, or the announcement is wrong: positions are worth a multiple, or
+    a fraction, of what they are, and orders fill by it. Small ratios are told by nobody from an ordinary move.
+    """
+    found = []
+    for symbol, (at, price, ratio) in world.actions.expected.items():
+        slot = world.board.slots.get(symbol)
+        quote = slot.quote if slot is not None else None
+        if quote is None or quote.at < at or not quote.bid or not quote.ask:
+            continue
+        if world.now - at > DOUBTED_NS or max(ratio, 1 / ratio) < DOUBTED_RATIO:
+            continue
+        square, middle = Fraction(quote.bid + quote.ask, 2) ** 2, price**2 * ratio
+        if square > middle if ratio > 1 else square < middle:
+            found.append(symbol)
+    return sorted(found)
 
 
 def _rescale_slot(slot: Slot, ratio: Fraction, at: int) -> None:

@@ -228,7 +228,7 @@ class Daemon:
             steps=recovered.steps,
             duration_ms=(self._clock.wall_ns() - started_at) // 1_000_000,
         )
-        go_on(self._feed, core.engine.world.now)
+        go_on(self._feed, core.engine.world)
         await self._begin_market()
         # Cyclic garbage is rare here: everything that survived recovery is left out of every collection.
         gc.collect()
@@ -338,10 +338,9 @@ class Daemon:
         extension = Extension(core, history, spawn, self._directory, self._config.market.delayed_by_s * 10**9)
         app.extension = extension
         extension.calls.forward = app.request
-        app.world_of = queries.world_of = extension.marks.world_of
-        queries.bars_of = extension.marks.bars_of
+        extension.join(queries, feed.calendar)
+        app.world_of = queries.world_of
         self._tape_stream = extension.tape
-        queries.sees_present = lambda session: extension.data.entitled(session, None).lane == "real_time"
         queries.account_no = app.account_no
         return app
 

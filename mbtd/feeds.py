@@ -8,11 +8,13 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from actors.acting import units_at
 from mbtd.config import Config
 from mbtd.market.feed import Feed
 
 if TYPE_CHECKING:
     from actors.book.instruments import Instrument
+    from actors.market.world import World
     from mbtd.market.alpaca_credentials import AlpacaCredentials
     from mbtd.market.alpaca_reference import AlpacaReference
     from mbtd.market.calendar import Calendar
@@ -59,12 +61,18 @@ def _replay(config: Config) -> Feed:
     return ReplayFeed(recording, Calendar(), speed=float(config.market.speed))
 
 
-def go_on(feed: Feed, at: int) -> None:
-    """A recording goes on where the daemon had come to; every other market has gone on by itself."""
+def go_on(feed: Feed, world: World) -> None:
+    """A recording goes on where the daemon had come to; every other market has gone on by itself.
+
+    The made-up market learns of splits from the house; other feeds are in new units by themselves.
+    """
     from mbtd.market.feeds.replay import ReplayFeed
+    from mbtd.market.feeds.synthetic import SyntheticFeed
 
     if isinstance(feed, ReplayFeed):
-        feed.go_on(at)
+        feed.go_on(world.now)
+    elif isinstance(feed, SyntheticFeed):
+        feed.follow(lambda at: units_at(world, at))
 
 
 def _alpaca(config: Config) -> Feed:

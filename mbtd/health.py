@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from actors.acting import in_old_units
 from actors.book.units import format_time
 from mbtd import __version__
 from mbtd.core import Core
@@ -48,6 +49,9 @@ def health(
         reasons.append("reference_missing")
     elif reference is not None and reference.problem:
         reasons.append("reference_old")
+    old_units = in_old_units(core.engine.world)
+    if old_units:
+        reasons.append("feed_in_old_units")
     if core.interest is not None and core.interest.left_out:
         reasons.append("interest_full")
     if memory is not None and memory.low:
@@ -75,6 +79,7 @@ def health(
             "messages": status.messages,
             "age_ms": age // 1_000_000 if age is not None else None,
             "data_class": feed.data_class,
+            "in_old_units": old_units,
             "streams": _streams(status),
         },
         "reference": {

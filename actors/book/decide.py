@@ -307,11 +307,15 @@ def find_live(draft: Draft, order_id: str | None, client_order_id: str | None) -
 
 
 def cancel(draft: Draft, action: CancelOrder, world: World, profiles: Profiles) -> Outcome:
-    """Ask for a cancel; it takes effect after the latency of the order's class, and ends the order's whole group."""
+    """Ask for a cancel; it takes effect after the latency of the order's class, and ends the order's whole group.
+
+    An order that is being changed is cancelled too, by either of its names, and the change comes to nothing
+    (alpaca-api §2.9 names no state of an open order in which a cancel is refused).
+    """
     if action.order_id is None and action.client_order_id is None:
         draft.emit(e.OrderCancelRejected("", "order_id_missing"))
         return refuse("order_id_missing", "order_id")
-    order = find_live(draft, action.order_id, action.client_order_id)
+    order = find_live(draft, action.order_id, action.client_order_id) or _being_changed(draft.book, action)
     name = (action.order_id or action.client_order_id or "")[:128]
     if order is None:
         if (refused := leg_refusal(draft.book, name, "leg_not_cancelable")) is not None:
@@ -321,11 +325,21 @@ def cancel(draft: Draft, action: CancelOrder, world: World, profiles: Profiles) 
         return refuse("order_not_found", "order_id", order_id=name)
     if order.status == "pending_cancel":
         return Done((order.terms.order_no,))
-    if order.status == "pending_replace":
-        draft.emit(e.OrderCancelRejected(name, "order_not_replaceable", order.terms.order_no))
-        return refuse("order_not_replaceable", "order_id", status=order.status)
     ask_cancel(draft, order, profiles)
     return Done((order.terms.order_no,))
+
+
+def _being_changed(book: Book, action: CancelOrder) -> Order | None:
+    """The order whose replacement, still on its way, has the name: the answer to the change gave it out."""
+    for order in book.orders.values():
+        new = order.replacement if order.status == "pending_replace" else None
+        if new is not None and (
+            new.order_id == action.order_id
+            if action.order_id is not None
+            else new.client_order_id == action.client_order_id
+        ):
+            return order
+    return None
 
 
 def ask_cancel(draft: Draft, order: Order, profiles: Profiles) -> None:

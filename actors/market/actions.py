@@ -50,7 +50,18 @@ def instant_of(dated: tuple[int, CorporateActionAnnounced]) -> int:
 class Actions:
     """The table."""
 
-    __slots__ = ("_dated", "begun_at", "begun_through", "by_id", "by_symbol", "late", "late_n", "looked", "scaled")
+    __slots__ = (
+        "_dated",
+        "begun_at",
+        "begun_through",
+        "by_id",
+        "by_symbol",
+        "expected",
+        "late",
+        "late_n",
+        "looked",
+        "scaled",
+    )
 
     def __init__(self, known: Iterable[CorporateActionAnnounced] = ()) -> None:
         self.by_id: dict[str, CorporateActionAnnounced] = {}
@@ -68,6 +79,8 @@ class Actions:
         """Up to which count each account has nothing more to look at."""
         self.scaled: dict[str, tuple[int, str, Fraction]] = {}
         """Of actions by which prices went over to new units: instant, symbol, new shares for each old one."""
+        self.expected: dict[str, tuple[int, int, Fraction]] = {}
+        """Of symbols that have gone over: the instant, the price in new units then, new shares for each old one."""
         for each in known:
             self.put(each)
 

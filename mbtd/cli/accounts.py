@@ -19,6 +19,8 @@ from mbtd.cli.base import (
     show_one,
     take_words,
 )
+from mbtd.rpc.client import Client
+from mbtd.rpc.wire import RpcRefusal
 
 _ACCOUNTS: Final = [
     ("name", "name"),
@@ -68,9 +70,17 @@ def _create(args: argparse.Namespace) -> int:
 
 
 def _list(args: argparse.Namespace) -> int:
-    return show_list(
-        args, "account.list", {}, _ACCOUNTS, "no accounts yet; mbtd account create --name NAME opens one"
-    )
+    nothing = "no accounts yet; mbtd account create --name NAME opens one"
+    return show_list(args, "account.list", {}, _ACCOUNTS, nothing, _with_figures)
+
+
+def _with_figures(client: Client, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The list names accounts, which may sleep; each one's figures are asked of itself."""
+    answers = client.call_many([("account.get", {"account": row["id"]}) for row in rows])
+    return [
+        row if isinstance(answer, RpcRefusal) else {**answer, **row}
+        for row, answer in zip(rows, answers, strict=True)
+    ]
 
 
 def _show(args: argparse.Namespace) -> int:

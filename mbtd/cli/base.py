@@ -113,8 +113,9 @@ def show_list(
     params: Mapping[str, Any],
     columns: list[output.Column],
     nothing: str,
+    complete: Callable[[Client, list[dict[str, Any]]], list[dict[str, Any]]] | None = None,
 ) -> int:
-    """Run a list method and print it."""
+    """Run a list method and print it; ``complete`` adds what the table shows and the list does not say."""
     with connect(args) as client:
         if args.json:
             limit = args.limit
@@ -122,6 +123,8 @@ def show_list(
             output.put_json(answer)
             return 0
         rows = list(pages(client, method, params, args.limit))
+        if complete is not None:
+            rows = complete(client, rows)
     if rows:
         output.put(output.table(rows, columns))
     else:

@@ -9,6 +9,7 @@ from msgspec import Meta
 
 from actors.commands import ConfigureAccount
 from mbtd.gateway import schemas as s
+from mbtd.gateway.corporate import naming_actions
 from mbtd.gateway.endpoint import Body, Endpoint, Query, Request, shape
 from mbtd.gateway.errors import ApiError, invalid
 from mbtd.gateway.values import Bool, day, flag, instant, words
@@ -160,7 +161,7 @@ async def activities(request: Request) -> Any:
         "page_token": given.page_token,
     }
     found = await request.call("activity.list", **{k: v for k, v in params.items() if v is not None})
-    return shape(list[s.Activity], found["items"])
+    return shape(list[s.Activity], naming_actions(found["items"]))
 
 
 ENDPOINTS: Final = (

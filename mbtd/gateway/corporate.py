@@ -101,6 +101,11 @@ def shown_id(ca_id: str) -> str:
         return str(uuid5(NAMESPACE_URL, f"mbtd:corporate-action:{ca_id}"))
 
 
+def naming_actions(activities: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Activities with the ids of their actions as announcements show them."""
+    return [row | {"ca_id": shown_id(row["ca_id"])} if row.get("ca_id") else row for row in activities]
+
+
 async def _known(request: Request, **params: Any) -> list[dict[str, Any]]:
     """Everything that was announced and not withdrawn, by date."""
     items: list[dict[str, Any]] = []

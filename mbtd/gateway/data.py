@@ -17,9 +17,12 @@ from mbtd.gateway.endpoint import Endpoint, Query, Request, shape
 from mbtd.gateway.errors import ApiError, invalid, not_found
 from mbtd.gateway.values import day, decimal_text, instant, words
 
+OPTION_PARTS: Final = ("quote", "trade", "minute_bar", "daily_bar", "prev_daily_bar", "greeks")
 SYMBOLS_MAX: Final = 1_000
 PAGE_DEFAULT: Final = 1_000
 CHAIN_DEFAULT: Final = 100
+MODEL_PAGE: Final = 250
+"""Contracts at most on a page with Greeks, whatever is asked for: each costs the model's time."""
 _SYMBOL: Final = re.compile(r"[A-Z][A-Z0-9./]{0,20}\Z")
 Feed = Literal["iex", "sip", "delayed_sip", "otc", "boats", "overnight"]
 OptionFeed = Literal["indicative", "opra"]
@@ -125,14 +128,15 @@ def snapshot(found: dict[str, Any]) -> dict[str, Any]:
         "minute_bar": "minuteBar",
         "daily_bar": "dailyBar",
         "prev_daily_bar": "prevDailyBar",
-        "implied_volatility": "impliedVolatility",
-        "greeks": "greeks",
     }
     shown: dict[str, Any] = {}
+    if found.get("implied_volatility") is not None:
+        greeks = {name: float(value) for name, value in found["greeks"].items()}
+        shown = {"impliedVolatility": float(found["implied_volatility"]), "greeks": greeks}
     for ours, theirs in names.items():
         value = found.get(ours)
         if value is not None:
-            shown[theirs] = figures(value) if isinstance(value, dict) and ours != "greeks" else value
+            shown[theirs] = figures(value) if isinstance(value, dict) else value
     return shown
 
 
@@ -218,8 +222,8 @@ async def option_snapshots(request: Request) -> Any:
     given: SnapshotPage = request.query
     symbols = sorted(set(_symbols(request, _OPTION_FEEDS)))
     rest = [symbol for symbol in symbols if symbol > (given.page_token or "")]
-    page = rest[: given.limit]
-    found = await _snapshots(request, page) if page else {}
+    page = rest[: min(MODEL_PAGE, given.limit)]
+    found = await _snapshots(request, page, *OPTION_PARTS) if page else {}
     token = page[-1] if len(rest) > len(page) else None
     shown = {symbol: snapshot(item) for symbol, item in found.items()}
     return shape(s.OptionSnapshots, {"snapshots": shown, "next_page_token": token})
@@ -234,7 +238,8 @@ async def chain(request: Request) -> Any:
         "type": given.type,
         "root_symbol": given.root_symbol,
         "page_token": given.page_token,
-        "limit": min(500, given.limit) if given.limit is not None else None,
+        "limit": min(MODEL_PAGE, given.limit),
+        "greeks": True,
     }
     for name in ("expiration_date", "expiration_date_gte", "expiration_date_lte"):
         found = day(getattr(given, name), name)

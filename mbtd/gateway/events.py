@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Meta
 
 from mbtd.gateway import schemas as s
+from mbtd.gateway.corporate import naming_actions
 from mbtd.gateway.endpoint import Answer, Endpoint, Query, Request, shape
 from mbtd.gateway.errors import ApiError, invalid
 from mbtd.gateway.sockets import CONNECTIONS_MAX
@@ -75,7 +76,7 @@ async def _events(
                 if error.status < 500:
                     return
                 found = {"items": []}
-            for row in found["items"]:
+            for row in naming_actions(found["items"]):
                 last = row["id"]
                 yield b"id: %b\ndata: %b\n\n" % (row["id"].encode(), _encode(shape(s.Activity, row)))
                 if last == until_id:

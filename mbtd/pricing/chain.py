@@ -20,7 +20,7 @@ from msgspec import Struct
 from mbtd.pricing.inputs import Market, PricingInputs, years_until
 from mbtd.pricing.model import Greeks, Model, Terms
 
-_PAIRS: Final = 3
+PAIRS: Final = 3
 """Strikes around the spot whose calls and puts tell the forward."""
 _YIELD_MOST: Final = 0.5
 _MONEYNESS_MOST: Final = 0.2
@@ -141,7 +141,7 @@ def _on_the_forward(rows: Sequence[Quoted], market: Market, years: float) -> Mar
             pairs[row.strike][row.call] = row.middle
     both = sorted((abs(strike - market.spot), strike) for strike, sides in pairs.items() if len(sides) == 2)
     grown = math.exp(market.rate * years)
-    forwards = sorted(strike + grown * (pairs[strike][True] - pairs[strike][False]) for _, strike in both[:_PAIRS])
+    forwards = sorted(strike + grown * (pairs[strike][True] - pairs[strike][False]) for _, strike in both[:PAIRS])
     if not forwards:
         return market
     forward = forwards[len(forwards) // 2]

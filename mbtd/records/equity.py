@@ -18,6 +18,9 @@ from actors.book.events.parts import Fee
 from actors.book.rules.money.fees import PICO_PER_CENT, PICO_PER_MONEY, accrued_money
 from actors.book.units import value_money
 
+RESET = "RESET"
+"""The flow that a reset brings beside its cash: the positions that it takes away are no loss and no profit."""
+
 CASH_FLOWS = frozenset({"CSD", "CSW", "JNLC", "JNLS", "ACATC", "ACATS"})
 """Activity types that move money in or out; everything else is profit or loss (alpaca-api §4.4)."""
 
@@ -50,7 +53,9 @@ class Change(Struct, frozen=True):
     fees: tuple[Fee, ...] = ()
     """Fees that accrued by it."""
     interest: int | None = None
-    """The end of a date: interest owed less earned that is accrued and not posted from then on."""
+    """The end of a date, or a reset: interest owed less earned that is accrued and not posted from then on."""
+    reset: bool = False
+    """A new epoch begins."""
 
 
 class Owed(Struct, frozen=True):
@@ -126,7 +131,18 @@ def change_of(event: object, at: int) -> Change | None:
         return Change(at, 0, fees=event.fees)
     if isinstance(event, e.DayEnded):
         return Change(at, 0, interest=event.margin_interest - event.cash_interest)
+    if isinstance(event, e.AccountReset):
+        return Change(at, 0, interest=0, reset=True)
     return None
+
+
+def taken_by_resets(changes: Sequence[Change], equity: Mapping[int, int]) -> list[Change]:
+    """For each reset the flow that makes it neither profit nor loss; the equity is that just before and after it."""
+    found = []
+    for at in sorted({change.at for change in changes if change.reset}):
+        came = sum(change.cash for change in changes if change.flow and change.at == at)
+        found.append(Change(at, equity[at] - equity[at - 1] - came, flow=RESET))
+    return found
 
 
 def equity_back(

@@ -92,6 +92,14 @@ def render_snapshot(contract: Instrument, slot: Slot | None, priced: Priced | No
     }
 
 
+def render_priced(priced: Priced) -> dict[str, Any]:
+    """What the model says of one contract, without its market."""
+    return {
+        "implied_volatility": _number(priced.implied_volatility, 6),
+        "greeks": render_greeks(priced.greeks) if priced.greeks is not None else None,
+    }
+
+
 def render_greeks(greeks: Greeks) -> dict[str, Any]:
     """Greeks of one share's option."""
     return {

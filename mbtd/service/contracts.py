@@ -34,6 +34,8 @@ class ChainOf(OptionFilter, frozen=True, kw_only=True):
 
     underlying_symbol: str
     account: str | None = None
+    greeks: bool = False
+    """Whether ``implied_volatility`` and ``greeks`` are wanted."""
 
 
 class Contracts:
@@ -59,7 +61,11 @@ class Contracts:
         lane = self._data.lane_of(session, params.account)
         found, token = self._select(params)
         items = {instrument.symbol: self._data.snapshot(lane, instrument.symbol) for instrument in found}
-        self._desk.reply(session, request_id, {"items": items, "next_page_token": token, "lane": lane.name})
+        answer: dict[str, Any] = {"items": items, "next_page_token": token, "lane": lane.name}
+        if params.greeks:
+            self._data.reply_with_model(session, request_id, lane, answer)
+        else:
+            self._desk.reply(session, request_id, answer)
 
     # ── the inside ───────────────────────────────────────────────────────────────────────────────────────
 

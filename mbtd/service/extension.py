@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from mbtd.core import Core
+from mbtd.market.calendar import Calendar
 from mbtd.rpc.session import RequestId, Session
 from mbtd.service.calls import Calls
 from mbtd.service.contracts import Contracts
@@ -21,6 +22,8 @@ from mbtd.service.desk import Desk, Handler
 from mbtd.service.lanes import Lanes, end_of_tape
 from mbtd.service.market_data import MarketData
 from mbtd.service.marks import Marks
+from mbtd.service.model_values import ModelValues
+from mbtd.service.queries import Queries
 from mbtd.service.tape_stream import TapeStream
 from mbtd.service.ticks import Ticks
 from mbtd.service.updates import Updates
@@ -71,6 +74,14 @@ class Extension:
         core.followers.append(self.updates.steps)
         before, now = end_of_tape(directory, core.engine.world.tape_seq), core.now()
         spawn(lambda: self.lanes.fill(before, now))
+
+    def join(self, queries: Queries, calendar: Calendar) -> None:
+        """Have the readers see by lanes, and the lanes' answers say what the readers' pricing model does."""
+        self.data.later = queries.answer_later
+        self.data.model = ModelValues(self.desk.core, queries.options, calendar)
+        queries.world_of = self.marks.world_of
+        queries.bars_of = self.marks.bars_of
+        queries.sees_present = lambda session: self.data.entitled(session, None).lane == "real_time"
 
     def handles(self, method: str) -> bool:
         """Whether this is one of its methods."""

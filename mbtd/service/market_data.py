@@ -7,7 +7,7 @@ account that a service asks for decides, else the caller's own; nothing later th
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Annotated, Any, Final, Literal
 
 from msgspec import Meta
@@ -23,14 +23,17 @@ from mbtd.rpc.session import RequestId, Session
 from mbtd.service.desk import Desk, Handler
 from mbtd.service.entitlement import EVERYTHING, Entitlement, entitlement_of
 from mbtd.service.lanes import Lane, Lanes
+from mbtd.service.model_values import ModelValues
 from mbtd.service.reads import Params
 from mbtd.service.times import instant
 
 SYMBOLS_MAX: Final = 1_000
 BARS_MAX: Final = 5_000
 _FRAME = re.compile(r"([1-9][0-9]{0,2})(Min|T|Hour|H|Day|D|Week|W|Month|M)\Z")
-Part = Literal["quote", "trade", "minute_bar", "daily_bar", "prev_daily_bar"]
+Part = Literal["quote", "trade", "minute_bar", "daily_bar", "prev_daily_bar", "greeks"]
 PARTS: Final[tuple[Part, ...]] = ("quote", "trade", "minute_bar", "daily_bar", "prev_daily_bar")
+NOTHING_SAID: Final = {"implied_volatility": None, "greeks": None}
+Later = Callable[[Session, RequestId, Callable[[], Awaitable[Any]]], None]
 Symbols = Annotated[tuple[str, ...], Meta(max_length=SYMBOLS_MAX)]
 
 
@@ -47,7 +50,7 @@ class Snapshots(Params, frozen=True, kw_only=True):
     symbols: Symbols
     account: str | None = None
     parts: tuple[Part, ...] = PARTS
-    """What of each is wanted."""
+    """What of each is wanted; ``greeks`` brings ``implied_volatility`` too, and only where it is named."""
 
 
 class BarsOf(Params, frozen=True, kw_only=True):
@@ -70,6 +73,10 @@ class MarketData:
         self._desk = desk
         self._core = desk.core
         self._lanes = lanes
+        self.later: Later
+        """Set by the daemon: how an answer is given that has to be waited for."""
+        self.model: ModelValues
+        """Set by the daemon: what the pricing model says of contracts."""
         self.methods: Mapping[str, tuple[type[Params], Handler]] = {
             "quote.get": (QuoteOf, self._quote),
             "market.snapshots": (Snapshots, self._snapshots),
@@ -135,12 +142,29 @@ class MarketData:
 
     def _snapshots(self, session: Session, request_id: RequestId, params: Snapshots) -> None:
         lane = self.lane_of(session, params.account)
+        parts = tuple(part for part in params.parts if part != "greeks")
         items = {}
         for symbol in params.symbols:
-            found = self.snapshot(lane, symbol, params.parts)
+            found = self.snapshot(lane, symbol, parts)
             if found is not None:
                 items[symbol] = found
-        self._desk.reply(session, request_id, {"items": items} | self._lane_said(lane))
+        answer = {"items": items} | self._lane_said(lane)
+        if parts == params.parts:
+            self._desk.reply(session, request_id, answer)
+        else:
+            self.reply_with_model(session, request_id, lane, answer)
+
+    def reply_with_model(self, session: Session, request_id: RequestId, lane: Lane, answer: dict[str, Any]) -> None:
+        """Answer snapshots of contracts once the model has had its say beside each."""
+        items = answer["items"]
+
+        async def work() -> Any:
+            said = await self.model.of(lane, self.until(lane), list(items))
+            for symbol, shown in items.items():
+                shown |= said.get(symbol, NOTHING_SAID)
+            return answer
+
+        self.later(session, request_id, work)
 
     def snapshot(self, lane: Lane, symbol: str, parts: tuple[Part, ...] = PARTS) -> dict[str, Any] | None:
         """Quote, print and bars of one symbol, as far as wanted; ``None`` for a symbol that is not known."""

@@ -10,7 +10,7 @@ Known limits: computed values are those of the moment of the request, not of its
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any, Final
 
@@ -19,6 +19,7 @@ import anyio.to_thread
 
 from actors.book.instruments import Instrument, price_step
 from actors.book.units import MONEY_PER_DOLLAR, PRICE_PER_DOLLAR, BadNumber, parse_money, parse_price
+from actors.market.messages import Quote
 from mbtd.core import Core
 from mbtd.market.calendar import Calendar, CalendarError, new_york_date, to_date, to_int
 from mbtd.market.feed import Feed
@@ -146,18 +147,7 @@ class OptionQueries:
 
     def _quoted(self, contract: Instrument) -> Quoted:
         slot = self._core.engine.world.board.slots.get(contract.symbol)
-        quote = slot.quote if slot is not None else None
-        bid, ask = (quote.bid, quote.ask) if quote is not None else (0, 0)
-        return Quoted(
-            contract.symbol,
-            contract.right == "call",
-            contract.strike / PRICE_PER_DOLLAR,
-            contract.style == "american",
-            expires_at(self._feed.calendar, contract),
-            bid / PRICE_PER_DOLLAR,
-            ask / PRICE_PER_DOLLAR,
-            price_step(contract, bid) / PRICE_PER_DOLLAR,
-        )
+        return quoted(self._feed.calendar, contract, slot.quote if slot is not None else None)
 
     # ── payoff ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -208,13 +198,23 @@ class OptionQueries:
         by_underlying: dict[str, list[Quoted]] = {}
         for contract in contracts:
             by_underlying.setdefault(contract.underlying, []).append(self._quoted(contract))
-        spots = {name: self.spot(name) for name in by_underlying}
+        return await self.price(by_underlying, {name: self.spot(name) for name in by_underlying}, at, inputs)
+
+    async def price(
+        self,
+        by_underlying: Mapping[str, Sequence[Quoted]],
+        spots: Mapping[str, float],
+        at: int,
+        inputs: PricingInputs | None = None,
+    ) -> dict[str, Priced]:
+        """What the model says at ``at`` of contracts by underlying, in its thread; nothing of one without a price."""
+        known = inputs if inputs is not None else self._inputs()
 
         def compute() -> dict[str, Priced]:
             found: dict[str, Priced] = {}
             for name, quotes in sorted(by_underlying.items()):
                 if spots[name]:
-                    found |= price_chain(self._own_model(), quotes, name, spots[name], inputs, at).contracts
+                    found |= price_chain(self._own_model(), quotes, name, spots[name], known, at).contracts
             return found
 
         return await self._work(compute)  # type: ignore[no-any-return]
@@ -259,6 +259,21 @@ class OptionQueries:
         if self._model is None:
             self._model = Model()
         return self._model
+
+
+def quoted(calendar: Calendar, contract: Instrument, quote: Quote | None) -> Quoted:
+    """A contract and a quote of it as the model takes them."""
+    bid, ask = (quote.bid, quote.ask) if quote is not None else (0, 0)
+    return Quoted(
+        contract.symbol,
+        contract.right == "call",
+        contract.strike / PRICE_PER_DOLLAR,
+        contract.style == "american",
+        expires_at(calendar, contract),
+        bid / PRICE_PER_DOLLAR,
+        ask / PRICE_PER_DOLLAR,
+        price_step(contract, bid) / PRICE_PER_DOLLAR,
+    )
 
 
 def expires_at(calendar: Calendar, contract: Instrument) -> int:

@@ -60,7 +60,7 @@ class Queries:
         self._spawn = spawn
         self._feed = feed
         self._health = health
-        self._options = OptionQueries(core, feed, pricing)
+        self._options = self.options = OptionQueries(core, feed, pricing)
         self._decoders = {name: msgspec.json.Decoder(kind) for name, kind in r.READS.items()}
         bars = core.readers.bars if core.readers else Bars()
         self._records = Records(history, core.engine.world, feed.calendar, bars)

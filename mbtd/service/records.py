@@ -22,7 +22,7 @@ from actors.market.world import World
 from mbtd.market.bars import Bars
 from mbtd.market.calendar import Calendar, to_date, to_int
 from mbtd.records import activities as rows
-from mbtd.records.equity import CASH_FLOWS, Change, Holding, Owed, change_of, equity_back
+from mbtd.records.equity import CASH_FLOWS, Change, Holding, Owed, change_of, equity_back, taken_by_resets
 from mbtd.records.lots import ClosedLot, decode_lot, render_lot
 from mbtd.records.performance import Day, render_performance
 from mbtd.records.portfolio import BadRequest, Point, Span, Start, points, read_span, render_history
@@ -37,7 +37,7 @@ _BODY = -1
 Place = tuple[int, int, int, int]
 """Where a row stands in the list of activities: time, bookings before fills, number, line of a fill."""
 _LAST: Final = 2**63 - 1
-_MONEY_KINDS: Final = ("pc", "ab", "pa", "tb", "ad")
+_MONEY_KINDS: Final = ("pc", "ab", "pa", "tb", "ad", "ar")
 EVENTS_MAX: Final = 50_000
 _MONTH_DAYS: Final = 31
 _SLICE: Final = 200
@@ -228,7 +228,8 @@ class Records:
         starts = {point.trade_date: self._day_start(span, point.trade_date) for point in moments}
         base_at = self._calendar.trading_day(span.first).overnight_opens_at
         base_at = max(base_at, span.from_at) if params.start is not None else base_at
-        wanted = sorted({base_at, *starts.values(), *(point.at for point in moments)})
+        resets = {moment for c in changes if c.reset for moment in (c.at - 1, c.at)}
+        wanted = sorted({base_at, *starts.values(), *(point.at for point in moments), *resets})
         equity = await self._value(now, wanted, changes, span.from_at)
         ends = await self._ends(now, moments) if span.timeframe == "1D" else {}
         equities = [ends.get(p.trade_date, equity[p.at]) if span.timeframe == "1D" else equity[p.at] for p in moments]
@@ -239,7 +240,7 @@ class Records:
             Start(base_at, equity[base_at]),
             self._calendar.previous_trading_day(span.first),
             {day: Start(at, equity[at]) for day, at in starts.items()},
-            changes,
+            [*changes, *taken_by_resets(changes, equity)],
             kinds,
         )
 
@@ -298,17 +299,18 @@ class Records:
     # ── performance ──────────────────────────────────────────────────────────────────────────────────────
 
     async def performance(self, now: Present, params: r.Performance) -> Any:
-        """Return, drawdown and closed trades."""
+        """Return, drawdown and closed trades, of the epoch that the last reset began and no other."""
         start = instant(params.start, "start")
         end = instant(params.end, "end")
         until = min(now.now, end) if end is not None else now.now
         since = max(now.created_at - 1, start if start is not None else 0)
         if since > until:
             refuse("invalid_params", "start lies after the end", field="start")
+        changes = await self._changes(now, since)
+        since = max(since, *(c.at for c in changes if c.reset and c.at <= until), 0)
         first = self._calendar.session_at(since).trade_date
         span = Span("1D", first, since, until)
-        moments = points(span, self._calendar, now.created_at)
-        changes = await self._changes(now, since)
+        moments = [point for point in points(span, self._calendar, now.created_at) if point.at > since]
         equity = await self._value(now, sorted({since, *(p.at for p in moments)}), changes, since)
         ends = await self._ends(now, moments)
         days, before = [], since
@@ -337,7 +339,7 @@ class Records:
             beyond = (page[-1][1], page[-1][2])
 
 
-_MoneyEvent = e.ActivityBooked | e.PositionChanged | e.PositionAdjusted | e.TradeBooked | e.DayEnded
+_MoneyEvent = e.ActivityBooked | e.PositionChanged | e.PositionAdjusted | e.TradeBooked | e.DayEnded | e.AccountReset
 
 
 def _beyond(cursor: Place | None, source: int, descending: bool) -> tuple[int, int] | None:

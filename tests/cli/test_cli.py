@@ -345,3 +345,31 @@ def test_as_a_process_it_is_quick_and_a_closed_pipe_is_no_failure(running: Runni
     assert json.loads(shown.stdout) == {"items": []}
     script = f"{sys.executable} -m mbtd.cli account list | true; exit ${{PIPESTATUS[0]}}"
     assert subprocess.run(["bash", "-c", script], capture_output=True).returncode == 0
+
+
+@pytest.mark.parametrize("words", [["status"], ["--help"], ["order", "list", "alice"]], ids=str)
+def test_an_interrupt_while_the_command_is_being_read_ends_in_one_line(words: list[str]) -> None:
+    script = """
+import os, signal, sys
+class Interrupting:
+    def find_spec(self, name, path=None, target=None):
+        if name == "msgspec":
+            os.kill(os.getpid(), signal.SIGINT)
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.meta_path.insert(0, Interrupting())
+from mbtd.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+    ended = subprocess.run([sys.executable, "-c", script, *words], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout) == (130, "")
+    assert ended.stderr == "mbtd: interrupted\n"
+
+
+def test_an_interrupt_of_a_running_command_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    from mbtd.cli import program
+
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(program, "build_parser", interrupted)
+    assert main(["status"]) == 130

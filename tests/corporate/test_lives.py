@@ -334,7 +334,8 @@ def test_a_turn_costs_nothing_for_actions_that_are_not_next(month: str) -> None:
     stage, no = begun()
     for number in range(200):
         date = f"2026-{month}-{number % 20 + 1:02d}"
-        stage.announce(id=f"{number}", type="cash_dividend", symbol="AAA", rate="0.1", ex_date=date)
+        for rate in ("0.1", "0.2"):
+            stage.announce(id=f"{number}", type="cash_dividend", symbol="AAA", rate=rate, ex_date=date)
     stage.go("2026-08-03 11:05")
     looked_at: list[str] = []
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from actors.acting import in_old_units
 from actors.book import events as e
+from actors.book.instruments import Instrument
 from actors.book.view import figures
 from tests.corporate.rig import Stage
 
@@ -42,3 +44,17 @@ def test_a_short_pays_to_borrow_what_it_was_short_of() -> None:
     ended = stage.events(no, e.DayEnded)[-1]
     assert ended.short_money == -8_000_000_000
     assert stage.events(no, e.MarginChanged) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "price", "told"),
+    [("forward", 101, True), ("forward", 24, False), ("reverse", 99, True), ("reverse", 850, False),
+     ("stock dividend", 100, False)],
+)  # fmt: skip
+def test_a_feed_that_goes_on_in_old_units_is_told(kind: str, price: float, told: bool) -> None:
+    stage = Stage("2026-08-03 10:00", [], [Instrument("a", "AAA", previous_close=1_000_000)])
+    stage.announce(id="s", symbol="AAA", ex_date="2026-08-04", **SPLITS[kind])
+    stage.go("2026-08-03 21:00")
+    assert in_old_units(stage.engine.world) == [], "nothing has come yet"
+    stage.quote("AAA", price, price)
+    assert in_old_units(stage.engine.world) == (["AAA"] if told else [])

@@ -15,6 +15,7 @@ from alpaca.data.historical.corporate_actions import CorporateActionsClient
 from alpaca.trading import enums as en
 from alpaca.trading import requests as rq
 
+from mbtd.gateway.corporate import naming_actions
 from mbtd.rpc.client import RpcRefusal
 from tests.gateway.running import Served, User
 from tests.service.running import printed
@@ -196,3 +197,16 @@ def test_an_answer_of_alpaca_is_imported_as_it_is_and_again_changes_nothing(
     assert "i-1" in served.cli("corporate-action", "import", str(path)).stdout
     path.write_text("[1]")
     assert served.cli("corporate-action", "import", str(path)).returncode == 2
+
+
+def test_an_activity_names_its_action_as_the_announcement_does(
+    user: User, day: str, announced: dict[str, dict[str, Any]]
+) -> None:
+    client = CorporateActionsClient(user.key, user.secret, url_override=user.served.url)
+    when = date.fromisoformat(day)
+    found = client.get_corporate_actions(dr.CorporateActionsRequest(symbols=["ZQA"], start=when, end=when)).data
+    for name, (row,) in found.items():
+        told = UUID_ID if name == "cash_dividends" else f"seen {name}"
+        assert naming_actions([{"id": "1", "ca_id": told}, {"id": "2"}]) == [
+            {"id": "1", "ca_id": str(row.id)}, {"id": "2"}
+        ]  # fmt: skip

@@ -160,6 +160,82 @@ def test_options(options: OptionHistoricalDataClient, contracts: list[str]) -> N
     assert "N" in options.get_option_exchange_codes()
 
 
+def _fits(snapshot: Any, spot: float) -> bool:
+    """Whether what the model says of one contract is of the right kind."""
+    greeks, call = snapshot.greeks, snapshot.symbol[-9] == "C"
+    return (
+        0.01 < snapshot.implied_volatility < 3
+        and (0 <= greeks.delta <= 1 if call else -1 <= greeks.delta <= 0)
+        and greeks.gamma >= 0
+        and greeks.vega >= 0
+        and (greeks.rho >= 0) == call
+        and greeks.theta < 0.01 * spot
+    )
+
+
+def test_option_snapshots_have_volatility_and_greeks(
+    options: OptionHistoricalDataClient, stocks: StockHistoricalDataClient, contracts: list[str]
+) -> None:
+    request = rq.OptionSnapshotRequest(symbol_or_symbols=contracts)
+
+    def look() -> Any:
+        found = options.get_option_snapshot(request)
+        return found if sum(each.greeks is not None for each in found.values()) > 10 else None
+
+    shown = eventually(look, "Greeks")
+    spot = stocks.get_stock_latest_trade(rq.StockLatestTradeRequest(symbol_or_symbols="SPY"))["SPY"].price
+    for snapshot in shown.values():
+        assert (snapshot.greeks is None) == (snapshot.implied_volatility is None)
+        assert snapshot.greeks is None or _fits(snapshot, spot)
+
+
+def test_a_chain_of_many_pages_has_volatility_and_greeks(
+    options: OptionHistoricalDataClient, stocks: StockHistoricalDataClient
+) -> None:
+    spot = stocks.get_stock_latest_trade(rq.StockLatestTradeRequest(symbol_or_symbols="SPY"))["SPY"].price
+    near = {"strike_price_gte": round(spot * 0.98), "strike_price_lte": round(spot * 1.02)}
+    found = options.get_option_chain(rq.OptionChainRequest(underlying_symbol="SPY", **near))
+    alone = options.get_option_chain(rq.OptionChainRequest(underlying_symbol="SPY", type="put", **near))
+    with_greeks = [each for each in found.values() if each.greeks is not None]
+    assert len(with_greeks) > len(found) / 2
+    assert all(_fits(each, spot) for each in with_greeks)
+    for symbol, each in alone.items():
+        if each.greeks is not None and found[symbol].greeks is not None:
+            # The page that a contract is on changes nothing but the moment.
+            assert each.implied_volatility == pytest.approx(found[symbol].implied_volatility, rel=0.2)
+
+
+def test_an_index_option_is_computed_on_its_forward(options: OptionHistoricalDataClient, user: User) -> None:
+    """Calls and puts of one strike agree on the volatility, though a page has only one of them."""
+    strike = {"strike_price_gte": 6_000.0, "strike_price_lte": 7_300.0, "root_symbol": "SPX"}
+
+    def look() -> list[tuple[float, float]]:
+        calls, puts = (
+            options.get_option_chain(rq.OptionChainRequest(underlying_symbol="SPX", type=right, **strike))
+            for right in ("call", "put")
+        )
+        found = []
+        for symbol, call in calls.items():
+            put = puts[f"{symbol[:-9]}P{symbol[-8:]}"]
+            if call.greeks and put.greeks and 0.4 < call.greeks.delta < 0.6:
+                found.append((call.implied_volatility, put.implied_volatility))
+        return found
+
+    for call, put in eventually(look, "calls and puts near the money"):
+        assert call == pytest.approx(put, rel=0.05)
+
+
+def test_a_free_user_has_what_the_delayed_quotes_say(served: Served) -> None:
+    late = served.open("late greeks", tier="free")
+    client = OptionHistoricalDataClient(late.key, late.secret, url_override=served.url)
+    request = rq.OptionChainRequest(underlying_symbol="SPY", strike_price_gte=640, strike_price_lte=690)
+    found = eventually(
+        lambda: [each for each in client.get_option_chain(request).values() if each.greeks], "late Greeks"
+    )
+    assert all(each.latest_quote.timestamp <= datetime.now(timezone.utc) - timedelta(seconds=2) for each in found)
+    assert all(_fits(each, 665) for each in found)
+
+
 def test_an_option_chain_is_whole(options: OptionHistoricalDataClient, user: User) -> None:
     chain = options.get_option_chain(rq.OptionChainRequest(underlying_symbol="SPY", type="call"))
     listed = user.trading().get_option_contracts(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+from itertools import pairwise
+
 import pytest
 import trio
 
@@ -76,3 +79,37 @@ async def test_a_late_beginning_begins_at_the_present(sink: Sink, autojump_clock
     assert min(message.at for message in sink.messages) >= START + 60 * NS_PER_SECOND
     assert any(isinstance(message, Quote) for message in sink.messages)
     assert sink.instruments
+
+
+@pytest.mark.trio
+async def test_the_market_goes_over_to_the_units_of_a_split_at_its_instant(
+    sink: Sink, autojump_clock: object
+) -> None:
+    wall = Wall()
+    feed = SyntheticFeed(7, SyntheticSettings(quotes_per_second=400), wall_ns=wall)
+    instant = START + 2 * NS_PER_SECOND
+    feed.follow(
+        lambda at: {"AAPL": Fraction(4), "MSFT": Fraction(1, 8), "F": Fraction(1000)} if at >= instant else {}
+    )
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(feed.run, sink)
+        await trio.sleep(1.9)
+        listed = {each.symbol for each in sink.instruments}
+        await trio.sleep(2)
+        nursery.cancel_scope.cancel()
+    for symbol, ratio in (("AAPL", 4.0), ("MSFT", 0.125), ("NVDA", 1.0), ("F", 1.0)):
+        quotes = [m for m in sink.messages if isinstance(m, Quote) and m.symbol == symbol and m.bid]
+        before = [quote.bid for quote in quotes if quote.at < instant]
+        after = [quote.bid for quote in quotes if quote.at >= instant]
+        assert before
+        assert after
+        assert before[-1] / after[0] == pytest.approx(ratio, rel=0.02), symbol
+    gap = next(m for m in sink.messages if isinstance(m, FeedState) and m.state == "gap")
+    assert instant <= gap.at < instant + NS_PER_SECOND // 10
+    assert all(a.at <= b.at for a, b in pairwise(sink.messages))
+    newest = {each.symbol: each for each in sink.instruments}
+    strikes = [each.strike for each in newest.values() if each.active and each.underlying == "AAPL"]
+    assert strikes
+    assert max(strikes) < 1_500_000, "dollars of before"
+    gone = [each for symbol, each in newest.items() if symbol in listed and each.underlying == "AAPL"]
+    assert [each for each in gone if each.strike > 2_500_000 and each.active] == []

@@ -15,7 +15,7 @@ import msgspec
 import pytest
 
 from actors.book.rules.admission.switches import SWITCHES
-from mbtd.cli import build_parser
+from mbtd.cli.program import build_parser
 from mbtd.config import Config
 from mbtd.config.report import render
 from mbtd.rpc.client import Client
@@ -27,7 +27,7 @@ PAGES = sorted((ROOT / "docs" / "runbook").glob("*.md"))
 WORDS = {"NAME": "ann", "USER": "ann-user", "N": "999", "WHY": "drill"}
 CHANGES_FILES = ("restore",)
 """Needs a daemon that is stopped; run in the end."""
-REFUSED = {("console", "kill", "client"): 1, ("user", "erase"): 0}
+REFUSED = {("console", "kill", "client"): 1, ("user", "erase"): 0, ("corporate-action", "withdraw"): 1}
 
 
 def spans(path: Path) -> list[str]:

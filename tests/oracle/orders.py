@@ -35,13 +35,19 @@ def handle(n: Any, a: Any, item: Do) -> None:
             found = [o for o in live if o.id == name]
         else:
             found = [o for o in live if o.client == action.client_order_id and o.client]
+        if not found and isinstance(action, c.CancelOrder):
+            changing = [o for o in live if o.replace_at]
+            if item.order_no:
+                found = [o for o in changing if o.replacement.id == name]
+            else:
+                found = [o for o in changing if o.replacement.client == action.client_order_id]
         if isinstance(action, c.ReplaceOrder):
             change(n, a, found[0] if found else None, action, bool(item.order_no))
         elif not found:
             n.say(a, "late cancel", 0)
-        elif found[0].replace_at:
-            n.say(a, "late cancel", found[0].no)
         elif not found[0].cancel_at:
+            if found[0].replace_at:
+                settle_for_old(n, a, found[0])
             ask_cancel(n, a, found[0])
     elif isinstance(action, c.ClosePosition):
         close_position(n, a, action)

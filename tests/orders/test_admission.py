@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from actors.book import events as e
 from actors.book.outcome import Done, Placed
 from actors.book.rules.matrix import CLASSES, RULES, published
 from actors.book.rules.reasons import Refusal
@@ -103,6 +104,30 @@ def test_cancel_all_takes_orders_that_are_being_changed() -> None:
     desk.wait()
     assert (desk.book.orders, desk.book.reserved_money) == ({}, 0)
     assert desk.ends() == {order_no: ("canceled", "user_cancel")}
+
+
+@pytest.mark.parametrize("by", ["old id", "old client id", "new id", "new client id"])
+def test_a_cancel_wins_over_a_change_that_is_on_its_way(by: str) -> None:
+    desk = Desk("realistic")
+    order_no = desk.place(**LIMIT, client_order_id="first").order_no
+    desk.wait()
+    old = desk.order(order_no).terms.order_id
+    asked = desk.do(ReplaceOrder(order_id=old, qty="20", client_order_id="second"))
+    assert isinstance(asked, Placed)
+    assert desk.live() == {order_no: "pending_replace"}
+    name = {
+        "old id": {"order_id": old},
+        "old client id": {"client_order_id": "first"},
+        "new id": {"order_id": asked.terms.order_id},
+        "new client id": {"client_order_id": "second"},
+    }[by]
+    assert desk.do(CancelOrder(**name), after=0) == Done((order_no,))
+    assert desk.live() == {order_no: "pending_cancel"}
+    desk.wait()
+    assert (desk.book.orders, desk.book.reserved_money) == ({}, 0)
+    assert desk.ends() == {order_no: ("canceled", "user_cancel")}
+    refused = [event for event in desk.events() if isinstance(event, e.OrderReplaceRejected)]
+    assert [(event.order_no, event.reason) for event in refused] == [(order_no, "cancel_requested")]
 
 
 LONG = 10

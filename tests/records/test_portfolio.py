@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from actors.book.view import figures
-from actors.commands import Deposit
+from actors.commands import Deposit, ResetAccount
 from mbtd.groups import GroupCutter
 from mbtd.market.bars import Bars
 from mbtd.records.accounts import render_account
@@ -104,6 +104,47 @@ async def test_the_running_day_counts_what_accrued_as_the_account_does(tmp_path:
     # Before the trade of the day its fee had not accrued; the two nights' interest had.
     assert minutes["equity"][0] == pytest.approx(daily["equity"][-2], abs=0.005)
     assert float(performance["return"]) == pytest.approx(equity / 1e11 - 1, abs=1e-6)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("price", "cash"), [(90, "50000"), (130, "100000"), (130, "0")])
+async def test_what_a_reset_takes_away_is_no_profit_and_no_loss(tmp_path: Path, price: int, cash: str) -> None:
+    bench = Bench("2026-08-03 10:00")
+    bench.quote("AAA", 100)
+    account = bench.account()
+    bench.order(account, "buy", "100")
+    bench.go("2026-08-04 11:00")
+    bench.quote("AAA", price)
+    bench.go("2026-08-05 11:00")
+    bench.quote("AAA", price)
+    bench.do(account, ResetAccount(cash=cash))
+    bench.go("2026-08-05 12:00")
+    bench.do(account, Deposit(amount="50000"))
+    bench.quote("BBB", 200)
+    bench.order(account, "buy", "100", "BBB")
+    bench.go("2026-08-05 13:00")
+    bench.quote("BBB", 210)
+    bench.go("2026-08-05 14:00")
+    store = SqliteStore.open(tmp_path, ballast_bytes=0)
+    store.append(GroupCutter(bench.engine, store.head()).cut())
+    store.project(project, 10)
+    store.close()
+    async with History.open(tmp_path) as history:
+        records = Records(history, bench.engine.world, CALENDAR, Bars())
+        performance = await records.performance(now_of(bench), r.Performance(account="n1"))
+        daily = await records.portfolio(
+            now_of(bench), r.PortfolioHistory(account="n1", period="1W", timeframe="1D", cashflow_types="ALL")
+        )
+    assert (performance["trades"], performance["base_value"], performance["start"]) == (0, cash, "2026-08-05")
+    assert performance["net_deposits"] == "50000"
+    assert float(performance["return"]) == pytest.approx(1_000 / (float(cash) + 50_000), rel=0.02)
+    assert float(performance["max_drawdown"]) < 0.001
+    # Over all the days: what the first shares did before the reset, and a thousand since.
+    first = (price - 100) * 100
+    assert daily["profit_loss"][-2:] == pytest.approx([first, first + 1_000], abs=10)
+    assert sum(sum(flows) for flows in daily["cashflow"].values()) == pytest.approx(
+        150_000 + float(cash) - 90_000, abs=10
+    )
 
 
 def test_accrued_fees_and_interest_are_shown_apart_and_equity_counts_each_once() -> None:

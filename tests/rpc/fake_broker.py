@@ -108,7 +108,8 @@ class FakeBroker:
     def account_list(self, session: Session, values: dict[str, Any]) -> Any:
         first = int(values.get("page_token") or 0)
         last = first + min(values["limit"], 2)
-        items = list(self.accounts.values())
+        shown = ("id", "name", "user_id", "type", "status")
+        items = [{name: row[name] for name in shown if name in row} for row in self.accounts.values()]
         return {"items": items[first:last], "next_page_token": str(last) if last < len(items) else None}
 
     def account_get(self, session: Session, values: dict[str, Any]) -> Any:

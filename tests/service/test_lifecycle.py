@@ -211,6 +211,13 @@ def test_the_readme_commands_as_a_person_types_them(daemon: Daemon) -> None:
     order = ("order", "place", "--account", "cleo", "--symbol", "AAPL", "--side", "buy", "--qty", "10")
     placed = printed(daemon.cli(*order, "--type", "market", "--wait", "15", "--json"))
     assert placed["order"]["status"] == "filled"
+    rows = [line.split() for line in daemon.cli("account", "list").stdout.splitlines()]
+    (row,) = [dict(zip(rows[0], cells, strict=True)) for cells in rows[1:] if cells[0] == "cleo"]
+    shown = printed(daemon.cli("account", "show", "cleo", "--json"))
+    assert (row["type"], row["tier"], row["status"]) == ("margin", "pro", "ACTIVE")
+    assert row["cash"] == shown["cash"]
+    assert float(row["equity"]) == pytest.approx(float(shown["equity"]), rel=0.01)
+    assert float(row["power"]) > 150_000
     listed = daemon.cli("order", "list", "--account", "cleo", "--status", "all")
     assert listed.returncode == 0
     assert placed["order"]["id"] in listed.stdout

@@ -35,7 +35,8 @@ def action_at(book: Book, world: World) -> int:
     instants = _instants(book, world, world.days)
     if table.late and table.looked.get(book.account_no) != table.late_n:
         late = [at for ca_id in table.late if (at := due_of(book, table.by_id[ca_id], world))]
-        if not late:
+        if all(at > world.now for at in late):
+            # What is changed before its instant is found by its place, like any other.
             table.looked[book.account_no] = table.late_n
         instants += late
     return min([found, *instants] if found else instants, default=0)

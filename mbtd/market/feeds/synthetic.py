@@ -2,7 +2,10 @@
 
 Invariants: only *when* messages are pushed depends on the wall clock; what they say depends on the seed and
 the instant at which the market began. A jump of the clock (a suspended host) begins the market anew at the
-present instant, behind a ``gap``; prices go on at their levels.
+present instant, behind a ``gap``; prices go on at their levels. So does a split or stock dividend, which it follows
+from its instant on: prices in new units, contracts listed around them, those of before listed no more.
+
+Known limits: no other corporate action changes anything here: a new name, or an adjusted contract, is never quoted.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ from collections.abc import Callable, Collection
 from typing import Final
 
 import anyio
+from msgspec.structs import replace
 
 from actors.book.instruments import Instrument
 from actors.book.units import NS_PER_SECOND
@@ -19,6 +23,7 @@ from actors.market.messages import DataClass, FeedState
 from mbtd.market.calendar import Calendar
 from mbtd.market.feed import FeedSink, FeedStatus
 from mbtd.market.synthetic.market import SyntheticMarket, SyntheticSettings
+from mbtd.market.synthetic.prices import NO_UNITS, Units
 
 _WAKE_SECONDS_MAX: Final = 0.025
 _JUMP_NS: Final = 10 * NS_PER_SECOND
@@ -41,6 +46,8 @@ class SyntheticFeed:
         self._wall_ns = wall_ns
         self._begun_at = wall_ns()
         self._market = SyntheticMarket(seed, self._begun_at, settings)
+        self._units_at: Callable[[int], Units] = lambda at: NO_UNITS
+        self._units: Units = NO_UNITS
         self._status = FeedStatus("connecting", since=self._begun_at, reason="the market has not begun")
 
     @property
@@ -66,23 +73,35 @@ class SyntheticFeed:
         """The wall clock."""
         return self._wall_ns()
 
+    def follow(self, units_at: Callable[[int], Units]) -> None:
+        """Whom to ask for the units of prices at an instant."""
+        self._units_at = units_at
+
     async def run(self, sink: FeedSink) -> None:
         """Deliver until cancelled."""
         first = True
         while True:
             now = self._wall_ns()
             if now - self._begun_at > _JUMP_NS and (first or now - self._status.last_message_at > _JUMP_NS):
-                self._begin_anew(sink, now, gap=not first)
+                self._begin_anew(sink, now, "" if first else "the clock jumped")
+            if (units := self._units_at(now)) != self._units:
+                self._units = units
+                self._begin_anew(sink, now, "" if first else "prices are in new units")
             self._deliver(sink, now, first)
             first = False
             await anyio.sleep(min(_WAKE_SECONDS_MAX, self._market.piece_ns / NS_PER_SECOND))
 
-    def _begin_anew(self, sink: FeedSink, now: int, *, gap: bool) -> None:
+    def _begin_anew(self, sink: FeedSink, now: int, gap: str) -> None:
+        """Make the market again as of ``now``; ``gap`` says why messages are missing, if any are."""
+        before = self._market.reference()
         self._begun_at = now
-        self._market = SyntheticMarket(self._seed, now, self._market.settings)
-        sink.push_reference(self._market.reference())
+        self._market = SyntheticMarket(self._seed, now, self._market.settings, self._units)
+        listed = self._market.reference()
+        symbols = {instrument.symbol for instrument in listed}
+        gone = [replace(old, active=False, tradable=False) for old in before if old.symbol not in symbols]
+        sink.push_reference([*gone, *listed])
         if gap:
-            sink.push([FeedState("gap", now, self.name, (), "the clock jumped", now)])
+            sink.push([FeedState("gap", now, self.name, (), gap, now)])
 
     def _deliver(self, sink: FeedSink, now: int, first: bool) -> None:
         # The instant itself is included, so that a session change is on the tape when it is due.

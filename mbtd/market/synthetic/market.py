@@ -26,7 +26,7 @@ from mbtd.market.feed import SessionSource
 from mbtd.market.synthetic.levels import Floats
 from mbtd.market.synthetic.listing import Listing
 from mbtd.market.synthetic.options import OptionTape, contract_instrument
-from mbtd.market.synthetic.prices import PriceLevels, index_levels, to_cents
+from mbtd.market.synthetic.prices import NO_UNITS, PriceLevels, Units, index_levels, to_cents
 from mbtd.market.synthetic.stocks import StockTape
 from mbtd.market.synthetic.universe import INDEXES, STOCKS
 
@@ -58,16 +58,18 @@ class SyntheticSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SyntheticMarket:
-    """One run of the market from ``start`` on. ``start`` in nanoseconds UTC."""
+    """One run of the market from ``start`` on, in nanoseconds UTC; prices and strikes are in ``units``."""
 
-    def __init__(self, seed: int, start: int, settings: SyntheticSettings | None = None) -> None:
+    def __init__(
+        self, seed: int, start: int, settings: SyntheticSettings | None = None, units: Units = NO_UNITS
+    ) -> None:
         self.settings = settings or SyntheticSettings()
         if not 1 <= self.settings.quotes_per_second <= 1_000_000:
             raise ValueError("quotes_per_second must be between 1 and 1000000")
         self.piece_ns = _piece_ns(self.settings.quotes_per_second)
         """Messages are made for so much time at once; sessions begin and end between pieces."""
         self.calendar = Calendar(always_open=self.settings.sessions == "always")
-        self._levels = PriceLevels(seed)
+        self._levels = PriceLevels(seed, units)
         self._listing = Listing(self._levels, self.calendar)
         self._start = self._piece_start = start
         self._session = self.calendar.session_at(start)

@@ -1,11 +1,14 @@
 """Where the whole synthetic universe stands at an instant, before the noise of trading.
 
-Invariants: a function of seed and time only; the index and the stocks share one market factor, so that their
+Invariants: a function of seed, units and time only; the index and the stocks share one market factor, so that their
 betas hold at every scale.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from fractions import Fraction
+from types import MappingProxyType
 from typing import Final
 
 import numpy as np
@@ -23,6 +26,18 @@ _VIX_YEARS: Final = 30 / 365
 _INDEX_AT_THE_MONEY: Final = next(spec.at_the_money for spec in OPTIONS if spec.root == INDEX.symbol)
 
 
+Units = Mapping[str, Fraction]
+"""By symbol, how many of today's shares were one share once: of splits and stock dividends together."""
+NO_UNITS: Final[Units] = MappingProxyType({})
+LEAST_DOLLARS: Final = 1
+MOST_DOLLARS: Final = 100_000
+
+
+def in_range(price: float, ratio: Fraction | None) -> Fraction:
+    """The units as far as the market goes with them: what would leave its range of prices changes nothing."""
+    return ratio if ratio is not None and LEAST_DOLLARS <= price / ratio <= MOST_DOLLARS else Fraction(1)
+
+
 def own_volatility(volatility: float, beta: float) -> float:
     """The part of an annual volatility that the market does not explain."""
     rest = volatility**2 - (beta * MARKET_VOLATILITY) ** 2
@@ -34,11 +49,11 @@ class PriceLevels:
 
     index_place: Final = len(STOCKS)
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, units: Units = NO_UNITS) -> None:
         specs = (*STOCKS, INDEX)
         own = [own_volatility(spec.volatility, spec.beta) for spec in STOCKS]
         self.betas = np.array([spec.beta for spec in specs])
-        self._base = np.log([spec.price for spec in specs])
+        self._base = np.log([spec.price / float(in_range(spec.price, units.get(spec.symbol))) for spec in specs])
         self._market = Levels(seed, _MARKET, np.array([MARKET_VOLATILITY]))
         self._own = Levels(seed, _OWN, np.array([*own, 0.0]))
         self._fear = Levels(seed, _FEAR, np.array([_FEAR_VOLATILITY]))
