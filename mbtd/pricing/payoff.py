@@ -60,6 +60,7 @@ class Payoff(Struct, frozen=True):
     breakevens: tuple[float, ...]
     """Dollars."""
     max_profit_money: int | None
+    """The best outcome, negative where even that is a loss; ``None``: unlimited."""
     max_loss_money: int | None
     """Not negative; ``None``: unlimited."""
     curves: tuple[Curve, ...]
@@ -96,7 +97,7 @@ def payoff(
         )
         breakevens = tuple(_crossings(at_end))
         if last_slope(legs) >= 0:
-            loss = _cents(-min(at_end.profits))
+            loss = max(0, _cents(-min(at_end.profits)))
         if last_slope(legs) <= 0:
             gain = _cents(max(at_end.profits))
     curves.append(at_end)
@@ -148,9 +149,9 @@ def roots(corners: Sequence[tuple[int, int]], last_slope: int) -> list[float]:
 
 
 def extremes(corners: Sequence[tuple[int, int]], last_slope: int) -> tuple[int | None, int | None]:
-    """The largest profit and the largest loss; ``None`` for one without end."""
+    """The best outcome, signed, and the largest loss; ``None`` for one without end."""
     profits = [profit for _, profit in corners]
-    gain = None if last_slope > 0 else max(0, max(profits))
+    gain = None if last_slope > 0 else max(profits)
     loss = None if last_slope < 0 else max(0, -min(profits))
     return gain, loss
 
@@ -198,8 +199,8 @@ def _leg_worth(leg: Leg, price: float, underlying: str, inputs: PricingInputs, a
 
 
 def _cents(dollars: float) -> int:
-    """Money units of a theoretical amount, to the cent, not below zero."""
-    return max(0, round(dollars * 100)) * MONEY_PER_CENT
+    """Money units of a theoretical amount, to the cent."""
+    return round(dollars * 100) * MONEY_PER_CENT
 
 
 def _crossings(curve: Curve) -> list[float]:

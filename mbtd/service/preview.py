@@ -165,7 +165,7 @@ def _option_fees(legs: list[OptionLeg], terms: OrderAccepted, world: World, prof
 
 
 def _extremes(legs: list[OptionLeg], cash: int, world: World) -> dict[str, str | None]:
-    """The most that the order alone can lose and gain by its expiry; null where there is no bound or no one expiry.
+    """The most that the order alone can lose, and its best outcome, by its expiry; null without bound or one expiry.
 
     A share counts as a call struck at zero. Legs of several expiries: the loss by the rule of their largest loss.
     """
@@ -180,7 +180,7 @@ def _extremes(legs: list[OptionLeg], cash: int, world: World) -> dict[str, str |
         low, high = payoff_bounds(at_expiry)
         return {
             "max_loss": format_money(max(0, -low * MONEY_PER_PRICE - cash)) if low is not None else None,
-            "max_profit": format_money(max(0, high * MONEY_PER_PRICE + cash)) if high is not None else None,
+            "max_profit": format_money(high * MONEY_PER_PRICE + cash) if high is not None else None,
         }
     change = change_of(legs, cash, world)
     if isinstance(change, Refusal) or change.stock:

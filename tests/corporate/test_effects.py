@@ -195,6 +195,27 @@ def test_a_structure_stays_itself_with_the_contracts_that_its_legs_became() -> N
     assert stage.book(no).structures[number].legs == before.legs
 
 
+def test_shares_behind_a_call_cover_it_in_new_units() -> None:
+    stage, no = begun()
+    place(stage, no, qty="100", type="market", time_in_force="day")
+    stage.now += SHARE
+    stage.engine.tape(Quote(CALL, 150_000, 900, 150_000, 900, stage.now))
+    place(stage, no, symbol=CALL, side="sell", qty="1", type="market", time_in_force="day")
+    stage.engine.run_timers_through(stage.now + SHARE)
+    ((number, before),) = stage.book(no).structures.items()
+    assert (before.name, before.cover_qty) == ("covered_call", 100 * SHARE)
+    stage.announce(**SPLIT)
+    night(stage)
+    after = stage.book(no).structures[number]
+    assert [leg.qty for leg in after.legs] == [-4 * SHARE]
+    assert (after.name, after.cover_qty) == ("covered_call", 400 * SHARE)
+    stage.go("2026-08-06 09:00")
+    stage.withdraw("s")
+    stage.go("2026-08-06 09:01")
+    again = stage.book(no).structures[number]
+    assert (again.name, again.cover_qty, again.legs) == ("covered_call", 100 * SHARE, before.legs)
+
+
 def test_adjusted_contracts_trade_on_and_outlive_a_restart() -> None:
     stage, no = spread()
     stage.announce(**SPIN)

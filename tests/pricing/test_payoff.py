@@ -41,6 +41,8 @@ def found(legs: list[Leg], cost: float, **more: object) -> object:
         ([option(100, -100)], -250, (102.5,), 250, None),
         ([option(100, -100, False)], -250, (97.5,), 250, 9_750),
         ([Leg("X", 100), option(105, -100)], 9_800, (98.0,), 700, 9_800),
+        # A call that is covered by dearer shares: the best that can come is a loss.
+        ([Leg("X", 100), option(90, -100)], 9_336, (), -336, 9_336),
         ([option(100, 100), option(100, 100, False)], 700, (93.0, 107.0), None, 700),
         ([option(95, 100), option(100, -200), option(105, 100)], 100, (96.0, 104.0), 400, 100),
         ([option(100, 100), option(110, -200)], 0, (120.0,), 1_000, None),
@@ -50,7 +52,7 @@ def test_known_structures(
     legs: list[Leg], cost: float, breakevens: tuple[float, ...], gain: int | None, loss: int | None
 ) -> None:
     got = payoff(legs, round(cost * MONEY_PER_DOLLAR), "X", 100.0, INPUTS, AT, model=MODEL)
-    assert got.breakevens[-len(breakevens) :] == breakevens
+    assert got.breakevens[len(got.breakevens) - len(breakevens) :] == breakevens
     assert got.max_profit_money == (None if gain is None else gain * MONEY_PER_DOLLAR)
     assert got.max_loss_money == (None if loss is None else loss * MONEY_PER_DOLLAR)
 

@@ -153,12 +153,15 @@ def _follow(draft: Draft, old: Structure, becomes: dict[str, Becomes], world: Wo
     left = tuple(leg for leg in legs if leg.qty)
     instrument = next((found for leg in left if (found := world.instruments.by_symbol.get(leg.symbol))), None)
     underlying = (instrument.underlying or instrument.symbol) if instrument is not None else old.underlying
-    called = name_of(left, old.cover_qty, book, world.instruments) if left else ""
+    # Shares behind a short call become what all shares do; of another security, or as cash, they cover nothing.
+    stock = becomes.get(old.underlying, (old.underlying, Fraction(1)))
+    cover = new_qty(old.cover_qty, stock[1]) if not isinstance(stock, int) and stock[0] == underlying else 0
+    called = name_of(left, cover, book, world.instruments) if left else ""
     draft.emit(
         e.StructureChanged(
             old.structure_no, old.structure_id, "adjusted", underlying, called or old.name, left, net, realized,
             old.opened_at, old.net_money + net, old.realized_money + realized, old.premium_money, old.rolls,
-            old.broken, old.cover_qty, 0, old.rolled_by, 0, old.fees_pico,
+            old.broken, cover, 0, old.rolled_by, 0, old.fees_pico,
         )
     )  # fmt: skip
     if left and old.structure_no in book.exits:
