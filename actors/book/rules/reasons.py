@@ -38,6 +38,7 @@ class Refusal(Struct, frozen=True):
     reason: str
     field: str = ""
     numbers: dict[str, str] = {}
+    problem: str = ""  # why a number cannot be read: told in place of the text, which is about its value
 
 
 def _r(
@@ -76,8 +77,7 @@ REASONS: Final[dict[str, Reason]] = dict(
            "time_in_force is one of those that order.rules lists for this order type."),
         _r(3009, "invalid_order_class", 422, _INVALID, "invalid order class",
            "This order class is not served; leave order_class out or say simple."),
-        _r(3010, "limit_price_required", 422, _INVALID, "limit orders require a limit price",
-           "Add limit_price."),
+        _r(3010, "limit_price_required", 422, _INVALID, "limit orders require a limit price", "Add limit_price."),
         _r(3011, "stop_price_required", 422, _INVALID, "stop orders require a stop price", "Add stop_price."),
         _r(3012, "stop_and_limit_required", 422, _INVALID,
            "stop limit orders require both stop and limit price", "Add stop_price and limit_price."),
@@ -438,6 +438,8 @@ class _Blank(dict[str, str]):
 
 def alpaca_text(refusal: Refusal) -> str:
     """Alpaca's message for a refusal."""
+    if refusal.problem:
+        return f"{refusal.field} is invalid: {refusal.problem}"
     numbers = _Blank(refusal.numbers)
     numbers.setdefault("field", refusal.field)
     return REASONS[refusal.reason].alpaca_text.format_map(numbers)

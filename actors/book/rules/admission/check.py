@@ -24,6 +24,7 @@ from actors.book.rules.admission.options import fees_money as options_fees_money
 from actors.book.rules.admission.parse import Parsed
 from actors.book.rules.margin.orders import UNCOVERED_LEVEL
 from actors.book.rules.reasons import Refusal, refuse
+from actors.book.rules.unreadable import refuse_number
 from actors.book.state.book import Book
 from actors.book.units import (
     INT64_MAX,
@@ -284,8 +285,8 @@ def read_close(held_qty: int, qty: str | None, percentage: str | None) -> str | 
         return format_qty(abs(held_qty))
     try:
         share = parse_scaled(percentage, 9)
-    except BadNumber:
-        share = 0
+    except BadNumber as error:
+        return refuse_number("invalid_percentage", "percentage", str(error))
     if not 0 < share <= 100 * 10**9:
         return refuse("invalid_percentage", "percentage")
     return format_qty(abs(held_qty) * share // (100 * 10**9))
