@@ -38,7 +38,7 @@ from actors.book.units import (
     parse_scaled,
     value_money,
 )
-from actors.book.view import MARGIN_EQUITY_MIN_MONEY, available_qty, figures
+from actors.book.view import available_qty, figures, may_short
 from actors.market.world import World
 
 MAX_VALUE = 9 * 10**18 // 1_000
@@ -256,7 +256,7 @@ def _check_short(book: Book, order: Parsed, world: World, price: int, freed_mone
     symbol = order.instrument.symbol
     if book.type == "cash":
         return _insufficient_qty(book, order, order.qty, max(0, available_qty(book, symbol)))
-    if book.no_shorting or figures(book, world, quick=True).equity_money < MARGIN_EQUITY_MIN_MONEY:
+    if not may_short(book, figures(book, world, quick=True).equity_money):
         return refuse("shorting_not_allowed", "side")
     if not order.instrument.shortable:
         return refuse("asset_not_shortable", "symbol", symbol=symbol)
