@@ -13,6 +13,7 @@ from actors.book.outcome import Done, Outcome
 from actors.book.rules.matching.profiles import Profiles
 from actors.book.rules.money.interest import ROUND_LOT, cents
 from actors.book.rules.reasons import Refusal, refuse
+from actors.book.rules.unreadable import refuse_number
 from actors.book.units import QTY_PER_SHARE, BadNumber, format_money, parse_price, parse_qty, value_money
 from actors.book.view import withdrawable
 from actors.commands import LocateShares, RecallBorrow
@@ -44,8 +45,8 @@ def _locate(draft: Draft, action: LocateShares, world: World) -> Refusal | None:
     if action.limit_price is not None:
         try:
             limit = parse_price(action.limit_price)
-        except BadNumber:
-            return refuse("invalid_limit_price", "limit_price")
+        except BadNumber as error:
+            return refuse_number("invalid_limit_price", "limit_price", str(error))
         if limit < price:
             return refuse("asset_not_shortable", "limit_price", symbol=instrument.symbol)
     fee = 0 if instrument.easy_to_borrow else cents(value_money(price, qty))

@@ -11,7 +11,7 @@ last day nobody saw, stays held.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from math import gcd
 from typing import Final
 
@@ -34,7 +34,7 @@ from actors.book.rules.options.expiry import (
 )
 from actors.book.rules.options.outcome import Holding
 from actors.book.rules.options.precheck import Precheck, Touch, Unit, UnitLeg, precheck
-from actors.book.rules.options.warnings import expiry_warnings
+from actors.book.rules.options.warnings import OF_PRICES, expiry_warnings
 from actors.book.state.book import Book, Expiring
 from actors.book.units import NS_PER_SECOND, QTY_PER_SHARE, format_money
 from actors.market.world import World
@@ -152,6 +152,33 @@ def _warn(draft: Draft, group: Group, world: World) -> None:
     for warning in expiry_warnings(group, prices, judge_of(book, world, prices), expiry_policy(book, world)):
         if warning.kind not in said:
             draft.emit(e.OptionWarned(group.underlying, warning.kind, warning.symbols, warning.numbers))
+
+
+def standing_warnings(book: Book, symbols: Collection[str], world: World) -> list[tuple[str, tuple[str, ...]]]:
+    """Which of the warnings that were given of contracts on their last day hold at the present price, and of which.
+
+    Without a price nobody can say that one has ended; what a settlement left behind stands until it is settled.
+    """
+    expiring = {symbol for symbol in symbols if symbol in book.expiring}
+    if not expiring:
+        return []
+    holdings = [Holding(instrument, book.positions[instrument.symbol].qty) for instrument in _contracts(book, world)]
+    found: dict[str, list[str]] = {}
+    for group in groups(holdings):
+        members = [h.instrument.symbol for h in group.holdings if h.instrument.symbol in expiring]
+        if not members:
+            continue
+        prices = _marks(group, world)
+        looked = expiry_warnings(group, prices, judge_of(book, world, prices), expiry_policy(book, world))
+        now: dict[str, tuple[str, ...]] = {warning.kind: warning.symbols for warning in looked}
+        for kind in dict.fromkeys(kind for holding in group.holdings for kind in _state(book, holding).warned):
+            if kind in OF_PRICES and "awaiting_price" not in now:
+                of = [symbol for symbol in members if symbol in now.get(kind, ())]
+            else:
+                of = [symbol for symbol in members if kind in book.expiring[symbol].warned]
+            if of:
+                found.setdefault(kind, []).extend(of)
+    return [(kind, tuple(of)) for kind, of in found.items()]
 
 
 def _state(book: Book, holding: Holding) -> Expiring:

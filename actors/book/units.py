@@ -33,6 +33,7 @@ INT64_MAX: Final = 2**63 - 1
 
 _PRICE_QTY_PER_MONEY: Final = PRICE_PER_DOLLAR * QTY_PER_SHARE // MONEY_PER_DOLLAR
 _DECIMAL = re.compile(r"(-?)([0-9]{1,18})(?:\.([0-9]{1,18}))?\Z")
+_LONG = re.compile(r"[0-9]{19,}(?:\.[0-9]{1,40})?\Z")
 _RFC3339 = re.compile(
     r"([0-9]{4})-([0-9]{2})-([0-9]{2})[Tt ]([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]{1,9}))?"
     r"(?:[Zz]|([+-])([0-9]{2}):?([0-9]{2}))\Z"
@@ -55,7 +56,7 @@ def parse_scaled(text: str, decimals: int) -> int:
         return whole_only
     match = _DECIMAL.match(text)
     if match is None:
-        raise BadNumber("not a plain decimal number")
+        raise BadNumber("too large" if _LONG.match(text) else "not a plain decimal number")
     sign, whole, fraction = match.groups()
     fraction = (fraction or "").rstrip("0")
     if len(fraction) > decimals:

@@ -128,6 +128,11 @@ def trade_date(world: World) -> int:
     return world.session.trade_date if world.session is not None else 0
 
 
+def may_short(book: Book, equity: int) -> bool:
+    """Whether an account may sell short at all (alpaca-api §4.1): on margin, switched on, with 2,000 dollars."""
+    return book.type == "margin" and not book.no_shorting and equity >= MARGIN_EQUITY_MIN_MONEY
+
+
 def multiplier_of(book: Book, world: World, equity: int) -> int:
     """How often an account may use its free equity now (margin-and-options §2.4)."""
     if book.type == "cash" or equity < MARGIN_EQUITY_MIN_MONEY:

@@ -15,7 +15,7 @@ from msgspec import Meta
 from mbtd.gateway import schemas_data as s
 from mbtd.gateway.endpoint import Endpoint, Query, Request, shape
 from mbtd.gateway.errors import ApiError, invalid, not_found
-from mbtd.gateway.values import day, decimal_text, instant, words
+from mbtd.gateway.values import day, instant, strike_bound, words
 
 OPTION_PARTS: Final = ("quote", "trade", "minute_bar", "daily_bar", "prev_daily_bar", "greeks")
 SYMBOLS_MAX: Final = 1_000
@@ -246,7 +246,7 @@ async def chain(request: Request) -> Any:
         params[name] = found.isoformat() if found is not None else None
     for name in ("strike_price_gte", "strike_price_lte"):
         text = getattr(given, name)
-        params[name] = decimal_text(text, name) if text is not None else None
+        params[name] = strike_bound(text, name) if text is not None else None
     page = await request.call("option.snapshots", **{k: v for k, v in params.items() if v is not None})
     shown = {symbol: snapshot(item) for symbol, item in page["items"].items()}
     return shape(s.OptionSnapshots, {"snapshots": shown, "next_page_token": page["next_page_token"]})

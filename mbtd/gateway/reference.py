@@ -12,7 +12,7 @@ from msgspec import Meta
 from mbtd.gateway import schemas as s
 from mbtd.gateway.endpoint import Body, Endpoint, Query, Request, shape
 from mbtd.gateway.errors import ApiError, invalid, not_found
-from mbtd.gateway.values import Bool, decimal_text, words
+from mbtd.gateway.values import Bool, strike_bound, words
 from mbtd.gateway.values import day as day_of
 
 NEW_YORK: Final = ZoneInfo("America/New_York")
@@ -143,7 +143,7 @@ async def contracts(request: Request) -> Any:
         params[name] = found.isoformat() if found is not None else None
     for name in ("strike_price_gte", "strike_price_lte"):
         text = getattr(given, name)
-        params[name] = decimal_text(text, name) if text is not None else None
+        params[name] = strike_bound(text, name) if text is not None else None
     params = {name: value for name, value in params.items() if value is not None}
     rows: list[Any] = []
     token = given.page_token

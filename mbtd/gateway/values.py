@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from datetime import date, datetime, timezone
-from decimal import Decimal, InvalidOperation
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, InvalidOperation
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
@@ -17,6 +17,7 @@ from msgspec import Meta
 
 from mbtd.gateway.errors import invalid, malformed, not_found
 
+_STRIKE_STEP: Final = Decimal("0.0001")
 Number = Annotated[msgspec.Raw, Meta(extra_json_schema={"type": ["number", "string", "null"]})]
 """A JSON number or a text, as it stands in the body."""
 Bool = bool | Literal["true", "True", "TRUE", "1", "t", "false", "False", "FALSE", "0", "f", ""] | None
@@ -46,6 +47,13 @@ def text_of(raw: msgspec.Raw, name: str) -> str | None:
     if written in ("", "null"):
         return None
     return decimal_text(written, name)
+
+
+def strike_bound(written: str, name: str) -> str:
+    """A bound of strikes to the step of prices, from the inside, as programs compute them. Raises 422."""
+    text = decimal_text(written, name)
+    inside = ROUND_CEILING if name.endswith("gte") else ROUND_FLOOR
+    return decimal_text(format(Decimal(text).quantize(_STRIKE_STEP, inside), "f"), name) if "." in text else text
 
 
 def decimal_text(written: str, name: str) -> str:

@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import Any
 
 from actors.book import events as e
+from actors.book.expiries import standing_warnings
 from actors.book.instruments import Instrument
 from actors.book.rules.money.fees import PICO_PER_MONEY
 from actors.book.state.book import Book
@@ -74,21 +75,17 @@ def render_structure(book: Book, structure: Structure, world: World, now: int) -
         if structure.cover_qty
         else None,
         "exit": _exit(book, structure),
-        "warnings": _warnings(book, structure),
+        "warnings": _warnings(book, structure, world),
     }
     return out
 
 
-def _warnings(book: Book, structure: Structure) -> list[dict[str, Any]]:
-    """What was said of its contracts on their last day (margin-and-options §5.4), and what they wait for."""
-    found: dict[str, list[str]] = {}
-    for leg in structure.legs:
-        state = book.expiring.get(leg.symbol)
-        if state is None:
-            continue
-        for kind in (*state.warned, *(("awaiting_settlement",) if state.retry_at else ())):
-            found.setdefault(kind, []).append(leg.symbol)
-    return [{"kind": kind, "symbols": symbols} for kind, symbols in found.items()]
+def _warnings(book: Book, structure: Structure, world: World) -> list[dict[str, Any]]:
+    """What was said of contracts on their last day (margin-and-options §5.4) and holds, and what is waited for."""
+    symbols = [leg.symbol for leg in structure.legs]
+    waiting = [symbol for symbol in symbols if symbol in book.expiring and book.expiring[symbol].retry_at]
+    found = [{"kind": kind, "symbols": list(of)} for kind, of in standing_warnings(book, symbols, world)]
+    return [*found, {"kind": "awaiting_settlement", "symbols": waiting}] if waiting else found
 
 
 def render_ended(last: e.StructureChanged, at: int) -> dict[str, Any]:

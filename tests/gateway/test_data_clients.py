@@ -248,7 +248,12 @@ def test_an_option_chain_is_whole(options: OptionHistoricalDataClient, user: Use
 
 @pytest.mark.parametrize(
     "given",
-    [{"strike_price_gte": 650.0, "strike_price_lte": 670.0}, {"type": "put"}, {"root_symbol": "SPY"}],
+    [
+        {"strike_price_gte": 650.0, "strike_price_lte": 670.0},
+        {"strike_price_gte": 665 * 0.987654321, "strike_price_lte": 665 * 1.012345678},
+        {"type": "put"},
+        {"root_symbol": "SPY"},
+    ],
     ids=str,
 )
 def test_an_option_chain_is_filtered(options: OptionHistoricalDataClient, given: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ from actors.book.rules.reasons import Refusal
 from actors.book.state.book import Book
 from actors.book.view import buying_power, figures, sma, withdrawable
 from actors.commands import ConfigureAccount, Deposit, LocateShares, RecallBorrow, ResetAccount, Withdraw
+from mbtd.records.accounts import render_account
 from tests.money.rig import DOLLAR, Bench, when
 
 
@@ -42,6 +43,17 @@ def power(bench: Bench, account: int) -> int:
 def test_buying_power_by_multiplier(at: str, cash: str, expected: int) -> None:
     bench, account = opened(cash, at)
     assert power(bench, account) == expected
+
+
+@pytest.mark.parametrize(
+    ("cash", "kind", "allowed"), [("2000", "margin", True), ("1999.99", "margin", False), ("10000", "cash", False)]
+)
+def test_the_account_says_whether_it_may_short_as_orders_hear_it(cash: str, kind: str, allowed: bool) -> None:
+    bench, _ = opened()
+    account = bench.account(cash, kind)
+    shown = render_account(bench.book(account), "n", "pro", bench.engine.world)
+    assert shown["shorting_enabled"] is allowed
+    assert isinstance(bench.order(account, "sell", "1"), Refusal) is not allowed
 
 
 def test_the_multiplier_is_capped_by_the_account_and_by_the_user() -> None:

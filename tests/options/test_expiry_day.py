@@ -9,6 +9,7 @@ import pytest
 from msgspec import structs
 
 from actors.book import events as e
+from actors.book.expiries import standing_warnings
 from actors.book.instruments import Instrument
 from actors.book.outcome import Done
 from actors.book.view import withdrawable
@@ -215,6 +216,24 @@ def test_warnings_come_at_the_open_and_an_hour_before_the_close_once_each() -> N
     assert not {w.kind for w in first} & {w.kind for w in later}
     reviews = [step.at for step in stage.engine.steps if "ExpiryReviewed" in repr(step)]
     assert reviews == [when("2026-12-18 09:30"), when("2026-12-18 15:00")]
+
+
+def test_a_warning_stands_as_long_as_the_price_says_so() -> None:
+    stage = Stage()
+    account = stage.account(1_000, (CALL, -1))
+
+    def standing() -> dict[str, tuple[str, ...]]:
+        return dict(standing_warnings(stage.book(account), [CALL.symbol], stage.engine.world))
+
+    stage.go("2026-12-18 09:29")
+    stage.quote("XYZ", 105, 105)
+    assert standing() == {}
+    stage.go("2026-12-18 11:00")
+    assert standing()["short_in_the_money"] == (CALL.symbol,)
+    stage.quote("XYZ", 90, 90)
+    assert standing() == {}
+    stage.quote("XYZ", 106, 106)
+    assert standing()["short_in_the_money"] == (CALL.symbol,)
 
 
 def test_the_same_warning_is_not_given_again() -> None:

@@ -9,9 +9,10 @@ import pytest
 from actors.book import events as e
 from actors.book.outcome import Done, Placed
 from actors.book.rules.matrix import CLASSES, RULES, published
-from actors.book.rules.reasons import Refusal
+from actors.book.rules.reasons import Refusal, advice_text, alpaca_text
 from actors.commands import CancelAll, CancelOrder, ConfigureAccount, ReplaceOrder, StopLoss, TakeProfit
-from tests.oracle.rig import DAY, HOUR, START
+from actors.market.messages import Session
+from tests.oracle.rig import DAY, HOUR, SECOND, START, feed
 from tests.orders.rig import OPEN, Desk
 
 MINUTE = HOUR // 60
@@ -104,6 +105,56 @@ def test_cancel_all_takes_orders_that_are_being_changed() -> None:
     desk.wait()
     assert (desk.book.orders, desk.book.reserved_money) == ({}, 0)
     assert desk.ends() == {order_no: ("canceled", "user_cancel")}
+
+
+def never_closing(at: int) -> Desk:
+    """A market whose core sessions run from 16:00 to 16:00."""
+    desk = Desk()
+    opens = START + 12 * HOUR
+    this = Session(
+        "core", at, 20231115, opens, opens + DAY, opens + DAY, opens + DAY, opens + 2 * DAY, 20231116, 0,
+        opens + 90 * DAY,
+    )  # fmt: skip
+    feed(desk.engine, this)
+    desk.at = at
+    return desk
+
+
+@pytest.mark.parametrize(
+    ("in_force", "until_next", "before"),
+    [
+        ("opg", DAY - 6 * HOUR, ""),  # 22:00
+        ("opg", 2 * MINUTE + 1, ""),
+        ("opg", 2 * MINUTE, "3:58pm"),
+        ("cls", DAY - 6 * HOUR, ""),
+        ("cls", 10 * MINUTE + 1, ""),
+        ("cls", 10 * MINUTE, "3:50pm"),
+    ],
+)
+def test_a_market_that_never_closes_takes_orders_for_its_next_auction(
+    in_force: str, until_next: int, before: str
+) -> None:
+    at = START + 12 * HOUR + DAY - until_next
+    found = never_closing(at - SECOND).place(**{**LIMIT, "time_in_force": in_force})
+    if not before:
+        assert isinstance(found, Placed)
+        return
+    found = never_closing(at).place(**{**LIMIT, "time_in_force": in_force})
+    assert isinstance(found, Refusal)
+    assert alpaca_text(found) == f"{in_force} orders must be submitted after 4:00pm and before {before}"
+
+
+def test_the_window_of_a_half_day_ends_before_its_close() -> None:
+    desk = Desk()
+    closes = OPEN + 210 * MINUTE
+    feed(
+        desk.engine, Session("core", OPEN, 20231114, OPEN, closes, closes + HOUR, OPEN + DAY, closes + DAY, 20231115)
+    )
+    desk.at = closes - 10 * MINUTE
+    found = desk.place(**{**LIMIT, "time_in_force": "cls"})
+    assert isinstance(found, Refusal)
+    assert alpaca_text(found) == "cls orders must be submitted after 7:00pm and before 12:50pm"
+    assert "{" not in advice_text(found)
 
 
 @pytest.mark.parametrize("by", ["old id", "old client id", "new id", "new client id"])

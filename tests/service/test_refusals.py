@@ -207,6 +207,38 @@ def test_numbers_are_those_of_the_moment(client: Client) -> None:
     assert (numbers["requested"], numbers["available"], numbers["held_for_orders"]) == ("10", "0", "0")
 
 
+@pytest.mark.parametrize(
+    ("order", "field", "reason", "text"),
+    [
+        ({**LIMIT, "qty": ".1"}, "qty", "invalid_qty", "qty is invalid: not a plain decimal number"),
+        ({**LIMIT, "qty": "0.12345678901"}, "qty", "invalid_qty", "qty is invalid: more than 9 decimals"),
+        ({**LIMIT, "qty": "9" * 30}, "qty", "number_too_large", None),
+        ({**LIMIT, "limit_price": "$5"}, "limit_price", "invalid_limit_price",
+         "limit_price is invalid: not a plain decimal number"),
+        ({**LIMIT, "limit_price": "9" * 30}, "limit_price", "number_too_large", None),
+        ({**STOP, "stop_price": "1e3"}, "stop_price", "invalid_stop_price",
+         "stop_price is invalid: not a plain decimal number"),
+        ({**MARKET, "qty": None, "notional": "1,000"}, "notional", "invalid_notional",
+         "notional is invalid: not a plain decimal number"),
+        ({**MARKET, "side": "sell", "type": "trailing_stop", "trail_price": "+1"}, "trail_price", "invalid_trail",
+         "trail_price is invalid: not a plain decimal number"),
+        ({**MARKET, "side": "sell", "type": "trailing_stop", "trail_percent": "1" * 25}, "trail_percent",
+         "number_too_large", None),
+        ({**LIMIT, "qty": "0"}, "qty", "invalid_qty", "qty must be > 0"),
+        ({**LIMIT, "qty": "-3"}, "qty", "invalid_qty", "qty must be > 0"),
+    ],
+    ids=range(11),
+)  # fmt: skip
+def test_a_number_that_cannot_be_read_hears_why(
+    client: Client, account: str, order: dict[str, Any], field: str, reason: str, text: str | None
+) -> None:
+    given = {name: value for name, value in order.items() if value is not None}
+    error = refusal(lambda: client.call("order.place", account=account, **given))
+    assert (error["data"]["reason"], error["data"]["field"]) == (reason, field)
+    assert text is None or error["message"] == text
+    assert client.call("order.preview", account=account, **given)["refusal"]["message"] == error["message"]
+
+
 def test_what_is_reserved_cannot_be_sold_twice(client: Client, account: str, bought: Callable[..., Any]) -> None:
     bought("10")
     exit_order = {"symbol": "AAPL", "side": "sell", "qty": "8", "type": "limit", "limit_price": "9000.00"}

@@ -38,6 +38,7 @@ class Refusal(Struct, frozen=True):
     reason: str
     field: str = ""
     numbers: dict[str, str] = {}
+    problem: str = ""  # why a number cannot be read: told in place of the text, which is about its value
 
 
 def _r(
@@ -76,8 +77,7 @@ REASONS: Final[dict[str, Reason]] = dict(
            "time_in_force is one of those that order.rules lists for this order type."),
         _r(3009, "invalid_order_class", 422, _INVALID, "invalid order class",
            "This order class is not served; leave order_class out or say simple."),
-        _r(3010, "limit_price_required", 422, _INVALID, "limit orders require a limit price",
-           "Add limit_price."),
+        _r(3010, "limit_price_required", 422, _INVALID, "limit orders require a limit price", "Add limit_price."),
         _r(3011, "stop_price_required", 422, _INVALID, "stop orders require a stop price", "Add stop_price."),
         _r(3012, "stop_and_limit_required", 422, _INVALID,
            "stop limit orders require both stop and limit price", "Add stop_price and limit_price."),
@@ -288,10 +288,10 @@ REASONS: Final[dict[str, Reason]] = dict(
            "The terms of this contract are not complete here; see option.contracts."),
         _r(3505, "trading_disabled", 403, _FORBIDDEN, "account is not authorized to trade",
            "Trading is switched off on this server; cancels and reads go on.", True),
-        _r(3506, "opg_window", 403, _FORBIDDEN, "opg orders must be submitted after 7:00pm and before 9:28am",
-           "Orders for the opening auction are taken from 19:00 to 09:28 New York.", True),
-        _r(3507, "cls_window", 403, _FORBIDDEN, "cls orders must be submitted after 7:00pm and before 3:50pm",
-           "Orders for the closing auction are taken from 19:00 until ten minutes before the close.", True),
+        _r(3506, "opg_window", 403, _FORBIDDEN, "opg orders must be submitted after {after} and before {before}",
+           "Orders for the opening auction are taken from {after} to {before} New York.", True),
+        _r(3507, "cls_window", 403, _FORBIDDEN, "cls orders must be submitted after {after} and before {before}",
+           "Orders for the closing auction are taken from {after} to {before} New York.", True),
         _r(3510, "new_orders_disabled", 403, _FORBIDDEN, "new orders are rejected",
            "This server takes only orders that reduce a position at present.", True),
         _r(3601, "contract_not_held", 403, _FORBIDDEN, "no available position for the specified contract",
@@ -438,6 +438,8 @@ class _Blank(dict[str, str]):
 
 def alpaca_text(refusal: Refusal) -> str:
     """Alpaca's message for a refusal."""
+    if refusal.problem:
+        return f"{refusal.field} is invalid: {refusal.problem}"
     numbers = _Blank(refusal.numbers)
     numbers.setdefault("field", refusal.field)
     return REASONS[refusal.reason].alpaca_text.format_map(numbers)

@@ -24,6 +24,7 @@ from actors.book.rules.matching.market_state import classify
 from actors.book.rules.matching.multileg import NET_TICK_PRICE, payoff_bounds
 from actors.book.rules.matching.profiles import OPTION, Profiles
 from actors.book.rules.reasons import Refusal, refuse
+from actors.book.rules.unreadable import refuse_number
 from actors.book.state.book import Book, Watch
 from actors.book.state.structures import Structure
 from actors.book.structures.orders import closing_order, find, not_found
@@ -110,8 +111,8 @@ def _level(text: str | None, field: str) -> int | Refusal | None:
         return None
     try:
         net = parse_price(text)
-    except BadNumber:
-        return refuse("invalid_limit_price", field, price=text[:24])
+    except BadNumber as error:
+        return refuse_number("invalid_limit_price", field, str(error), price=text[:24])
     if net % NET_TICK_PRICE or abs(net) > 10**10:
         return refuse("sub_penny_price", field, price=text[:24], field=field)
     return net

@@ -24,6 +24,7 @@ from actors.book.rules.admission.options import fees_money as options_fees_money
 from actors.book.rules.admission.parse import Parsed
 from actors.book.rules.margin.orders import UNCOVERED_LEVEL
 from actors.book.rules.reasons import Refusal, refuse
+from actors.book.rules.unreadable import refuse_number
 from actors.book.state.book import Book
 from actors.book.units import (
     INT64_MAX,
@@ -37,7 +38,7 @@ from actors.book.units import (
     parse_scaled,
     value_money,
 )
-from actors.book.view import MARGIN_EQUITY_MIN_MONEY, available_qty, figures
+from actors.book.view import available_qty, figures, may_short
 from actors.market.world import World
 
 MAX_VALUE = 9 * 10**18 // 1_000
@@ -255,7 +256,7 @@ def _check_short(book: Book, order: Parsed, world: World, price: int, freed_mone
     symbol = order.instrument.symbol
     if book.type == "cash":
         return _insufficient_qty(book, order, order.qty, max(0, available_qty(book, symbol)))
-    if book.no_shorting or figures(book, world, quick=True).equity_money < MARGIN_EQUITY_MIN_MONEY:
+    if not may_short(book, figures(book, world, quick=True).equity_money):
         return refuse("shorting_not_allowed", "side")
     if not order.instrument.shortable:
         return refuse("asset_not_shortable", "symbol", symbol=symbol)
@@ -284,8 +285,8 @@ def read_close(held_qty: int, qty: str | None, percentage: str | None) -> str | 
         return format_qty(abs(held_qty))
     try:
         share = parse_scaled(percentage, 9)
-    except BadNumber:
-        share = 0
+    except BadNumber as error:
+        return refuse_number("invalid_percentage", "percentage", str(error))
     if not 0 < share <= 100 * 10**9:
         return refuse("invalid_percentage", "percentage")
     return format_qty(abs(held_qty) * share // (100 * 10**9))

@@ -23,18 +23,29 @@ CLS_CUTOFF_NS = 10 * _MINUTE
 """Before the close: 15:50 New York on a full day."""
 _EVENING_NS = 570 * _MINUTE
 """From the open (09:30) to 19:00 New York of the same day."""
+_OPENS, _CLOSES, _EVENING = 9 * 60 + 30, 16 * 60, 19 * 60
+"""Minutes of New York's day: the open and close of a full day, and when auctions of the next one take orders."""
 _CENT_PRICE = PRICE_PER_DOLLAR // 100
 
 
 def auction_at(time_in_force: str, session: Session, now: int) -> int:
     """When the auction that an order sent now can take part in is held; 0 while none takes orders."""
     opening = time_in_force == "opg"
+    cutoff = OPG_CUTOFF_NS if opening else CLS_CUTOFF_NS
+    if never_closes(session):
+        at = session.next_core_opens_at if opening else session.core_closes_at
+        return at if now < at - cutoff else 0
     today = session.core_opens_at if opening else session.core_closes_at
-    if now < today - (OPG_CUTOFF_NS if opening else CLS_CUTOFF_NS):
+    if now < today - cutoff:
         return today
     if now < session.core_opens_at + _EVENING_NS:
         return 0
     return session.next_core_opens_at if opening else session.next_core_closes_at
+
+
+def never_closes(session: Session) -> bool:
+    """Whether one core session follows the other, from 16:00 to 16:00 New York, where there is no evening between."""
+    return session.next_core_opens_at == session.core_closes_at
 
 
 def window_refusal(time_in_force: str, world: World) -> Refusal | None:
@@ -42,7 +53,19 @@ def window_refusal(time_in_force: str, world: World) -> Refusal | None:
     session = world.session
     if session is None or auction_at(time_in_force, session, world.now):
         return None
-    return refuse(f"{time_in_force}_window", "time_in_force")
+    opening = time_in_force == "opg"
+    at = _CLOSES if never_closes(session) else _OPENS
+    if not opening and at == _OPENS:
+        at += (session.core_closes_at - session.core_opens_at) // _MINUTE
+    at -= (OPG_CUTOFF_NS if opening else CLS_CUTOFF_NS) // _MINUTE
+    after = _CLOSES if never_closes(session) else _EVENING
+    return refuse(f"{time_in_force}_window", "time_in_force", after=_clock(after), before=_clock(at))
+
+
+def _clock(minute: int) -> str:
+    """A minute of New York's day as Alpaca writes it."""
+    hour, rest = divmod(minute, 60)
+    return f"{(hour + 11) % 12 + 1}:{rest:02d}{'pm' if hour >= 12 else 'am'}"
 
 
 def opens(book: Book, order: Parsed) -> bool:

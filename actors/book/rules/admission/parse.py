@@ -26,6 +26,7 @@ from actors.book.rules.matrix import (
     OrderRule,
 )
 from actors.book.rules.reasons import Refusal, refuse
+from actors.book.rules.unreadable import TOO_LARGE, refuse_number
 from actors.book.units import (
     INT64_MAX,
     MONEY_PER_DOLLAR,
@@ -282,10 +283,10 @@ def read_trail(text: str, field: str, percent: bool) -> tuple[int, int] | Refusa
     """A trail as ``(price, ppm)``, one of which is 0."""
     try:
         value = parse_scaled(text, 4) if percent else parse_price(text)
-    except BadNumber:
-        return refuse("invalid_trail", field, trail=text[:24])
+    except BadNumber as error:
+        return refuse_number("invalid_trail", field, str(error), trail=text[:24])
     if value <= 0 or value > INT64_MAX // 4:
-        return refuse("invalid_trail", field, trail=text[:24])
+        return refuse_number("invalid_trail", field, TOO_LARGE if value > 0 else "", trail=text[:24])
     if percent and value < MIN_TRAIL_PPM:
         return refuse("trail_percent_too_small", field, trail_percent=text[:24])
     return (0, value) if percent else (value, 0)
@@ -299,13 +300,13 @@ def _amount(action: PlaceOrder) -> tuple[int, int] | Refusal:
     if action.qty is not None:
         try:
             qty = parse_qty(action.qty)
-        except BadNumber:
-            qty = 0
+        except BadNumber as error:
+            return refuse_number("invalid_qty", "qty", str(error), qty=action.qty[:24])
         return (qty, 0) if qty > 0 else refuse("invalid_qty", "qty", qty=action.qty[:24])
     try:
         notional = parse_money(action.notional or "")
-    except BadNumber:
-        notional = 0
+    except BadNumber as error:
+        return refuse_number("invalid_notional", "notional", str(error), notional=(action.notional or "")[:24])
     if notional < MONEY_PER_DOLLAR:
         return refuse("invalid_notional", "notional", notional=(action.notional or "")[:24])
     return 0, notional
@@ -333,7 +334,7 @@ def read_price(text: str | None, field: str, reason: str) -> int | Refusal:
     except BadNumber as error:
         if "decimals" in str(error):
             return refuse("sub_penny_price", field, price=(text or "")[:24], field=field)
-        return refuse(reason, field, price=(text or "")[:24])
+        return refuse_number(reason, field, str(error) if text else "", price=(text or "")[:24])
     if price <= 0:
         return refuse(reason, field, price=(text or "")[:24])
     if price >= PRICE_PER_DOLLAR and price % _CENT_PRICE:

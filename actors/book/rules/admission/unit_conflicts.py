@@ -17,7 +17,7 @@ from actors.book.rules.admission.options import OptionLeg
 from actors.book.rules.reasons import Refusal, refuse
 from actors.book.rules.trailing import trails
 from actors.book.state.book import Book
-from actors.book.view import MARGIN_EQUITY_MIN_MONEY, figures, trade_date
+from actors.book.view import figures, may_short, trade_date
 from actors.market.world import World
 
 
@@ -74,11 +74,7 @@ def unit_conflict(book: Book, legs: Sequence[OptionLeg], but_not: int = 0) -> Re
 def short_stock_refusal(book: Book, instrument: Instrument, qty: int, world: World) -> Refusal | None:
     """Why the stock leg may not be sold short."""
     symbol = instrument.symbol
-    if (
-        book.type == "cash"
-        or book.no_shorting
-        or figures(book, world, quick=True).equity_money < MARGIN_EQUITY_MIN_MONEY
-    ):
+    if not may_short(book, figures(book, world, quick=True).equity_money):
         return refuse("shorting_not_allowed", "legs", symbol=symbol)
     if not instrument.shortable:
         return refuse("asset_not_shortable", "legs", symbol=symbol)

@@ -18,6 +18,7 @@ from actors.book.rules.admission.options import unknown_symbol
 from actors.book.rules.matching.multileg import LEGS_MAX, LOT_SHARES, NET_TICK_PRICE, UnitLeg, invalid
 from actors.book.rules.matrix import CLIENT_ORDER_ID_MAX, INTENTS, OPTIONS, SIDES
 from actors.book.rules.reasons import Refusal, refuse
+from actors.book.rules.unreadable import TOO_LARGE, refuse_number
 from actors.book.units import QTY_PER_SHARE, BadNumber, parse_price, parse_qty
 from actors.commands import OrderLeg, PlaceOrder
 
@@ -77,7 +78,7 @@ def parse_unit(action: PlaceOrder, instruments: Instruments) -> ParsedUnit | Ref
         return refuse("option_extended_hours", "extended_hours")
     qty = _whole(action.qty)
     if not qty:
-        return refuse("option_whole_contracts", "qty")
+        return _no_units(action.qty)
     limit = _limit(action)
     if type(limit) is Refusal:
         return limit
@@ -117,6 +118,15 @@ def _whole(text: str | None) -> int:
     return qty if 0 < qty < 10**6 * QTY_PER_SHARE and qty % QTY_PER_SHARE == 0 else 0
 
 
+def _no_units(text: str | None) -> Refusal:
+    """Why a text is no number of units."""
+    try:
+        qty = parse_qty(text or "0")
+    except BadNumber as error:
+        return refuse_number("option_whole_contracts", "qty", str(error))
+    return refuse_number("option_whole_contracts", "qty", TOO_LARGE if qty >= 10**6 * QTY_PER_SHARE else "")
+
+
 def _limit(action: PlaceOrder) -> int | Refusal:
     if action.type == "market":
         return refuse("option_market_price", "limit_price") if action.limit_price is not None else 0
@@ -124,8 +134,8 @@ def _limit(action: PlaceOrder) -> int | Refusal:
         return refuse("option_limit_required", "limit_price")
     try:
         limit = parse_price(action.limit_price)
-    except BadNumber:
-        return refuse("invalid_limit_price", "limit_price", price=action.limit_price[:24])
+    except BadNumber as error:
+        return refuse_number("invalid_limit_price", "limit_price", str(error), price=action.limit_price[:24])
     if limit % NET_TICK_PRICE or abs(limit) > LIMIT_MAX_PRICE:
         return refuse("sub_penny_price", "limit_price", price=action.limit_price[:24], field="limit_price")
     return limit

@@ -28,6 +28,10 @@ WarningKind = Literal[
     "dividend_assignment_risk",
     "awaiting_price",
 ]
+OF_PRICES: Final = frozenset(
+    {"cannot_settle", "pin_risk", "short_in_the_money", "one_leg_ends_alone", "awaiting_price"}
+)
+"""Kinds that end when the price no longer says so."""
 _BAND_PARTS: Final = 100
 
 
