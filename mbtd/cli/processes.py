@@ -5,12 +5,15 @@ from __future__ import annotations
 import argparse
 import importlib
 import math
+import sys
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from mbtd.cli.base import UsageError, add_json
 from mbtd.cli.options import CheckConfigOptions, ReplayOptions, ServeOptions
+
+SWITCH_INTERVAL_S: Final = 0.000_5
 
 
 def _serve(args: argparse.Namespace) -> int:
@@ -28,6 +31,8 @@ def _serve(args: argparse.Namespace) -> int:
         seed=args.seed,
         json=args.json,
     )
+    # Prices are computed in threads, and Python lets one keep the loop waiting for 5 ms.
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     return int(importlib.import_module("mbtd.daemon").main(options))
 
 
