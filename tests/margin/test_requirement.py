@@ -7,7 +7,6 @@ from random import Random
 import msgspec
 import pytest
 
-from actors.book.rules.margin import orders
 from actors.book.rules.margin.legs import OptionPosition, Underlying, groups
 from actors.book.rules.margin.orders import Change, Cover, cover, effect, level_needed, reservation
 from actors.book.rules.margin.profiles import ALPACA, FINRA, HOUSE, PROFILES, for_cash_account, profile_of
@@ -152,12 +151,6 @@ def test_two_orders_that_help_each_other_still_reserve_alone() -> None:
     first = reservation(cache, HOUSE, 3, held(), [], put_spread)
     assert first == 400 * DOLLAR
     assert reservation(cache, HOUSE, 3, held(), [put_spread], call_spread) == 400 * DOLLAR
-
-
-def test_whole_units_that_can_be_carried() -> None:
-    unit = Change(100 * DOLLAR, (option("P", 90, -1, "2"), option("P", 85, 1, "1")))
-    assert orders.affordable_units(Requirements(), HOUSE, 3, held(cash=1_000), unit, 10) == 2
-    assert orders.affordable_units(Requirements(), HOUSE, 3, held(cash=1_200), unit, 10) == 3
 
 
 LEVELS = [

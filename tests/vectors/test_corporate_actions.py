@@ -6,12 +6,9 @@ by orders in the market, and time by the calendar.
 
 from __future__ import annotations
 
-import json
-import os
 from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -31,20 +28,12 @@ from actors.book.units import (
 from actors.commands import ConfigureAccount
 from mbtd.market.calendar import to_date, to_int
 from tests.corporate.rig import CALENDAR, Stage, instrument_of
+from tests.vectors.cases import load
 
 FILE = "corporate_actions"
-DIRECTORY = Path(os.environ.get("MBTD_VECTORS") or Path(__file__).parents[2] / ".." / "shared" / "vectors")
 DATES = ("ex_date", "effective_date", "process_date")
 LAST = (*DATES, "payable_date", "record_date", "expiration_date", "due_bill_redemption_date", "due_bill_off_date")
 UNTOLD = ("received_at", "withdrawn")
-
-
-def load() -> list[Any]:
-    path = DIRECTORY / f"{FILE}.json"
-    if not path.is_file():
-        skip = pytest.mark.skip(reason=f"{path} is missing")
-        return [pytest.param(None, id=f"{FILE}-missing", marks=skip)]
-    return [pytest.param(vector, id=f"{FILE}-{vector['id']}") for vector in json.loads(path.read_text())["vectors"]]
 
 
 def actions_of(vector: dict[str, Any]) -> list[dict[str, Any]]:
@@ -264,7 +253,7 @@ class Case:
         assert len(book.orders) == sum(row["status"] == "open" for row in wanted)
 
 
-@pytest.mark.parametrize("vector", load())
+@pytest.mark.parametrize("vector", load(FILE))
 def test_vectors(vector: dict[str, Any]) -> None:
     case = Case(vector)
     case.run()

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections import Counter
 from datetime import time
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -48,18 +45,10 @@ from mbtd.market.assets import instrument_of
 from mbtd.market.calendar import Calendar, new_york_ns, to_date
 from mbtd.market.contracts import root_class
 from mbtd.market.expiries import decision_cutoff, expiries_between, monthly, trading_ends
+from tests.vectors.cases import load
 
 FILE = "expiry"
-DIRECTORY = Path(os.environ.get("MBTD_VECTORS") or Path(__file__).parents[2] / ".." / "shared" / "vectors")
 CALENDAR = Calendar()
-
-
-def load() -> list[Any]:
-    path = DIRECTORY / f"{FILE}.json"
-    if not path.is_file():
-        skip = pytest.mark.skip(reason=f"{path} is missing")
-        return [pytest.param(None, id=f"{FILE}-missing", marks=skip)]
-    return [pytest.param(vector, id=f"{FILE}-{vector['id']}") for vector in json.loads(path.read_text())["vectors"]]
 
 
 class Account:
@@ -225,7 +214,7 @@ def cash_settled_sums(rows: list[tuple[str, str, int, int]]) -> dict[str, tuple[
     return sums
 
 
-@pytest.mark.parametrize("vector", load())
+@pytest.mark.parametrize("vector", load(FILE))
 def test_vectors(vector: dict[str, Any]) -> None:
     if vector["type"] == "calendar":
         check_calendar(vector)

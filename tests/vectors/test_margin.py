@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,17 +10,9 @@ from actors.book.rules.margin.legs import OptionPosition, Underlying, groups
 from actors.book.rules.margin.profiles import PPM, profile_of
 from actors.book.rules.margin.requirement import Holdings, Requirements
 from actors.book.units import format_money, parse_money, parse_price, parse_qty, parse_scaled
+from tests.vectors.cases import load
 
 FILE = "margin"
-DIRECTORY = Path(os.environ.get("MBTD_VECTORS") or Path(__file__).parents[2] / ".." / "shared" / "vectors")
-
-
-def load() -> list[Any]:
-    path = DIRECTORY / f"{FILE}.json"
-    if not path.is_file():
-        skip = pytest.mark.skip(reason=f"{path} is missing")
-        return [pytest.param(None, id=f"{FILE}-missing", marks=skip)]
-    return [pytest.param(vector, id=f"{FILE}-{vector['id']}") for vector in json.loads(path.read_text())["vectors"]]
 
 
 def option(leg: dict[str, Any]) -> OptionPosition:
@@ -85,7 +74,7 @@ def account_figures(vector: dict[str, Any]) -> dict[str, int]:
     }
 
 
-@pytest.mark.parametrize("vector", load())
+@pytest.mark.parametrize("vector", load(FILE))
 def test_vectors(vector: dict[str, Any]) -> None:
     figures = account_figures(vector) if vector["type"] == "account" else position_figures(vector)
     tolerance = parse_money(vector["tolerance"])

@@ -11,7 +11,8 @@ from actors.book.rules.money import day_trades, intraday
 from actors.book.units import parse_money, parse_qty
 from actors.market.days import window_start
 from mbtd.market.calendar import Calendar, TradeDays
-from tests.vectors.test_sessions import load_file, number, text
+from tests.vectors.cases import load
+from tests.vectors.test_sessions import number, text
 
 DAYS = TradeDays(Calendar())
 
@@ -148,6 +149,6 @@ def intraday_margin(vector: dict[str, Any]) -> dict[str, Any]:
 KINDS = {"finra_pdt_2001": pattern, "intraday_margin_2026": intraday_margin}
 
 
-@pytest.mark.parametrize("vector", load_file("pdt"))
+@pytest.mark.parametrize("vector", load("pdt"))
 def test_vectors(vector: dict[str, Any]) -> None:
     assert KINDS[vector["rule_set"]](vector) == vector["expected"]

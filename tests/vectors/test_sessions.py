@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,24 +13,15 @@ from actors.engine import Engine, Placed
 from actors.inputs import Envelope, Issued
 from mbtd.market.calendar import Calendar, new_york_date, to_int
 from mbtd.market.feed import SessionSource
+from tests.vectors.cases import load
 
 FILE = "sessions"
-DIRECTORY = Path(os.environ.get("MBTD_VECTORS") or Path(__file__).parents[2] / ".." / "shared" / "vectors")
 PHASES = {"core": "regular"}
 CALENDAR = Calendar()
 INSTRUMENTS = (
     Instrument("00000000-0000-8000-a000-00000000000a", "AAA", previous_close=1_000_000),
     Instrument("00000000-0000-8000-a000-00000000000b", "AAA261218C00100000", "us_option", multiplier=100),
 )
-
-
-def load_file(name: str) -> list[Any]:
-    """The cases of one file; a missing one is skipped by name."""
-    path = DIRECTORY / f"{name}.json"
-    if not path.is_file():
-        skip = pytest.mark.skip(reason=f"{path} is missing")
-        return [pytest.param(None, id=f"{name}-missing", marks=skip)]
-    return [pytest.param(vector, id=f"{name}-{vector['id']}") for vector in json.loads(path.read_text())["vectors"]]
 
 
 def number(text: str) -> int:
@@ -115,6 +103,6 @@ KINDS = {
 }
 
 
-@pytest.mark.parametrize("vector", load_file(FILE))
+@pytest.mark.parametrize("vector", load(FILE))
 def test_vectors(vector: dict[str, Any]) -> None:
     assert KINDS[vector["kind"]](vector) == vector["expected"]

@@ -187,31 +187,6 @@ def merged(changes: Sequence[Change]) -> Change:
     )
 
 
-def affordable_units(
-    cache: Requirements, profile: MarginProfile, level: int, held: Holdings, unit: Change, units: int
-) -> int:
-    """The most whole units of a fill that the account can carry (§4.5); never one leg of a unit alone."""
-    low, high = 0, units
-    while low < high:
-        middle = (low + high + 1) // 2
-        found = effect(cache, profile, level, held, times(unit, middle))
-        if found.reduces or found.needed_money <= max(0, found.before.available_money):
-            low = middle
-        else:
-            high = middle - 1
-    return low
-
-
-def times(unit: Change, units: int) -> Change:
-    """A unit so many times."""
-    return Change(
-        unit.cash_money * units,
-        tuple(msgspec.structs.replace(o, qty=o.qty * units) for o in unit.options),
-        tuple((symbol, qty * units) for symbol, qty in unit.stock),
-        unit.underlyings,
-    )
-
-
 def _only_closes(held: Holdings, change: Change) -> bool:
     """Whether every leg reduces a position, without crossing zero."""
     now = {o.symbol: o.qty for o in held.options}

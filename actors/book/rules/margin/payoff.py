@@ -28,8 +28,8 @@ class Worst(Struct, frozen=True, gc=False):
     """False when the loss grows without end above the top strike."""
 
 
-def worst(legs: Iterable[LegAtExpiry], near: int = 0) -> Worst:
-    """Sweep the payoff from 0 over all strikes; its kinks are nowhere else."""
+def _kinks(legs: Iterable[LegAtExpiry]) -> tuple[int, int, list[tuple[int, int]]]:
+    """Payoff and slope at 0, and by how much the slope changes at which strike, in order."""
     value = slope = 0
     kinks = []
     for call, strike, qty in legs:
@@ -38,6 +38,12 @@ def worst(legs: Iterable[LegAtExpiry], near: int = 0) -> Worst:
             value += qty * strike
             slope -= qty
     kinks.sort()
+    return value, slope, kinks
+
+
+def worst(legs: Iterable[LegAtExpiry], near: int = 0) -> Worst:
+    """Sweep the payoff from 0 over all strikes; its kinks are nowhere else."""
+    value, slope, kinks = _kinks(legs)
     least, lowest, highest, nearest, at = value, 0, 0, 0, 0
     for strike, qty in kinks:
         if strike != at:
@@ -55,14 +61,7 @@ def worst(legs: Iterable[LegAtExpiry], near: int = 0) -> Worst:
 
 def bounds(legs: Iterable[LegAtExpiry]) -> tuple[int | None, int | None]:
     """The least and the most that a set pays; None on a side without bound. The same sweep as :func:`worst`."""
-    value = slope = 0
-    kinks = []
-    for call, strike, qty in legs:
-        kinks.append((strike, qty))
-        if not call:
-            value += qty * strike
-            slope -= qty
-    kinks.sort()
+    value, slope, kinks = _kinks(legs)
     least = most = value
     at = 0
     for strike, qty in kinks:
