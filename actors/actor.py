@@ -16,7 +16,6 @@ from actors.book import (
     close,
     contingent,
     decide,
-    dividends,
     dues,
     exercise,
     life,
@@ -42,7 +41,6 @@ from actors.book.structures import exits as structure_exits
 from actors.book.structures import orders as structure_orders
 from actors.book.units import NS_PER_SECOND
 from actors.commands import (
-    AnnounceDividend,
     CancelAll,
     CancelOrder,
     ClearStructureExit,
@@ -89,7 +87,6 @@ HANDLERS: dict[type, Handler] = {
     RollStructure: structure_orders.roll,
     SetStructureExit: structure_exits.set_exit,
     ClearStructureExit: structure_exits.clear_exit,
-    AnnounceDividend: dividends.announce,
 }
 MARGIN_LOOK_NS = 30 * NS_PER_SECOND
 """How often the margin of an account is looked at that prices alone can bring into a call."""

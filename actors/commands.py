@@ -106,19 +106,6 @@ class RecallBorrow(Action, tag="account.recall_borrow", frozen=True, kw_only=Tru
     qty: str | None = None
 
 
-class AnnounceDividend(Action, tag="account.announce_dividend", frozen=True, kw_only=True):
-    """A cash dividend comes: who holds at the roll into the ex-date is paid, who is short pays (rules §4.1)."""
-
-    ca_id: str
-    """The corporate action's id; the same one again changes nothing."""
-    symbol: str
-    rate: str
-    """Dollars a share."""
-    ex_date: str
-    payable_date: str | None = None
-    """The ex-date if not given."""
-
-
 class CloseAccount(Action, tag="account.close", frozen=True, kw_only=True):
     """Close an account that holds no position and no live order; its history stays."""
 
@@ -299,7 +286,6 @@ AccountAction = (
     | ResetAccount
     | LocateShares
     | RecallBorrow
-    | AnnounceDividend
     | PlaceOrder
     | ReplaceOrder
     | CancelOrder

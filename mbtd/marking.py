@@ -60,6 +60,6 @@ class Marking(MarkOuts):
         wanted = [key for key, marked in zip(keys, fresh, strict=True) if marked is None]
         stored = await history.mark_outs(account_no, wanted)
         return [
-            render_marked(decode_marked(stored[key])) if marked is None and key in stored else marked
+            (render_marked(decode_marked(stored[key])) if marked is None and key in stored else marked) or None
             for key, marked in zip(keys, fresh, strict=True)
         ]

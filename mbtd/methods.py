@@ -11,7 +11,6 @@ from typing import Any
 import msgspec
 
 from actors.commands import (
-    AnnounceDividend,
     AnyAction,
     CancelAll,
     CancelOrder,
@@ -45,7 +44,6 @@ COMMANDS: dict[str, type[Any]] = {
     "account.reset": ResetAccount,
     "account.locate": LocateShares,
     "account.recall_borrow": RecallBorrow,
-    "account.announce_dividend": AnnounceDividend,
     "order.place": PlaceOrder,
     "order.replace": ReplaceOrder,
     "order.cancel": CancelOrder,

@@ -15,7 +15,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from actors.book import assignments, days, dividends, expiries, margin_call, recalls
+from actors.book import assignments, days, expiries, margin_call, recalls
 from actors.book.actions.apply import run_actions
 from actors.book.actions.due import action_at
 from actors.book.draft import BrokenInvariant, Draft
@@ -46,7 +46,6 @@ DUES: Final[tuple[Due, ...]] = (
     Due("assignment", assignments.assignment_at, assignments.draw_assignments, of_options=True),
     Due("end_of_day", days.end_of_day_at, days.end_day),
     Due("corporate_action", action_at, run_actions),
-    Due("dividend", dividends.dividend_at, dividends.run_dividends),
 )
 """In the order in which they happen at one instant."""
 _WITHOUT_OPTIONS: Final = tuple(due for due in DUES if not due.of_options)

@@ -156,18 +156,7 @@ def _own(book: Book, f: Figures, world: World, today: int) -> dict[str, Any]:
             {"symbol": x.symbol, "qty": format_qty(x.qty), "expires_at": format_time(x.expires_at)}
             for x in ledger.locates
         ],
-        "dividends": [
-            {
-                "ca_id": x.ca_id,
-                "symbol": x.symbol,
-                "rate": format_scaled(x.rate, 9),
-                "ex_date": date_text(x.ex_date),
-                "payable_date": date_text(x.pay_date),
-                "receivable": format_money(x.money) if x.entitled else None,
-            }
-            for x in ledger.dividends
-        ]
-        + [row for record in book.actions.values() for row in action_dues(record, world)],
+        "dividends": [row for record in book.actions.values() for row in action_dues(record, world)],
         "corporate_actions_to_come": coming_actions(book, world),
         "reconcile_required": [record.ca_id for record in book.actions.values() if record.reconcile],
         "configuration": render_configuration(book),

@@ -20,9 +20,6 @@ MONEY_NAMES: dict[type, str] = {
     e.BorrowRecalled: "borrow.recalled",
     e.AccountReset: "account.reset",
     e.SettingsChanged: "account.configured",
-    e.DividendAnnounced: "dividend.announced",
-    e.DividendEntitled: "dividend.entitled",
-    e.DividendPaid: "dividend.paid",
 }
 _MARGIN = {"call": "margin.call_opened", "liquidating": "margin.liquidating", "warning": "margin.warning"}
 
@@ -45,15 +42,6 @@ def margin_event(event: e.MarginChanged) -> str:
 def money_fields(event: Any, line: dict[str, Any]) -> None:
     """The fields of one such fact."""
     match event:
-        case e.DividendAnnounced():
-            line |= {"ca_id": event.dividend.ca_id, "symbol": event.dividend.symbol}
-            line["rate"] = format_scaled(event.dividend.rate, 9)
-            line["ex_date"] = date_text(event.dividend.ex_date)
-            line["payable_date"] = date_text(event.dividend.pay_date)
-        case e.DividendEntitled():
-            line |= {"ca_id": event.ca_id, "qty": format_qty(event.qty), "net_amount": format_money(event.money)}
-        case e.DividendPaid():
-            line["ca_id"] = event.ca_id
         case e.TradeBooked():
             line["symbol"] = event.symbol
             line["trade_date"] = date_text(event.trade_date)

@@ -50,7 +50,7 @@ _PREVIEWS: dict[str, msgspec.json.Decoder[Any]] = {
 }
 PRIVILEGED = frozenset({"order.cancel", "order.cancel_all"})
 """May use the reserved places of a mailbox."""
-OPERATORS_ONLY = frozenset({"account.recall_borrow", "account.announce_dividend"})
+OPERATORS_ONLY = frozenset({"account.recall_borrow"})
 """What the market does to an account, and no trader to itself."""
 
 

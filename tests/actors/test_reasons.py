@@ -46,7 +46,6 @@ PRODUCED_ELSEWHERE = {
             "unsettled_sale",
             "lots_not_accepted",
             "invalid_lots",
-            "invalid_dividend",
             "borrow_recalled",
             "overnight_disabled",
         ),

@@ -344,7 +344,7 @@ def buying_power() -> str:
 
 
 OF_DIVIDENDS = {"corporate_action"}
-"""In ``tests/money/test_dividends.py``."""
+"""In ``tests/corporate/test_dividends.py``."""
 OF_GROUPS = {"held", "exit_filled", "group_ended", "nothing_to_close"}
 """Their scenes need several orders; they are in ``tests/orders``."""
 OF_UNITS = {"payoff_bound"}

@@ -58,9 +58,6 @@ from actors.book.events.money import (
     BorrowRecalled,
     CashViolated,
     DayEnded,
-    DividendAnnounced,
-    DividendEntitled,
-    DividendPaid,
     IntradayLow,
     MarginChanged,
     SettingsChanged,
@@ -155,9 +152,6 @@ Event = (
     | StructureChanged
     | StructureExitSet
     | StructureExitTriggered
-    | DividendAnnounced
-    | DividendEntitled
-    | DividendPaid
     | CorporateActionAnnounced
     | CorporateActionApplied
     | PositionAdjusted
@@ -188,9 +182,6 @@ __all__ = [
     "CorporateActionAnnounced",
     "CorporateActionApplied",
     "DayEnded",
-    "DividendAnnounced",
-    "DividendEntitled",
-    "DividendPaid",
     "Event",
     "Evidence",
     "ExpiryReviewed",

@@ -6,7 +6,7 @@ Invariants: each carries what follows from the rules as they were, so folding ca
 from __future__ import annotations
 
 from actors.book.events.base import Fact
-from actors.book.events.parts import DayTrading, Deficit, Dividend, Fee, Settings
+from actors.book.events.parts import DayTrading, Deficit, Fee, Settings
 
 
 class TradeBooked(Fact, frozen=True, gc=False, array_like=True, tag="tb"):
@@ -128,23 +128,3 @@ class SettingsChanged(Fact, frozen=True, gc=False, array_like=True, tag="as"):
     """Settings beside those of ``AccountConfigured``, all of them as they are from now on."""
 
     settings: Settings
-
-
-class DividendAnnounced(Fact, frozen=True, gc=False, array_like=True, tag="da"):
-    """A cash dividend of a symbol is to come."""
-
-    dividend: Dividend
-
-
-class DividendEntitled(Fact, frozen=True, gc=False, array_like=True, tag="de"):
-    """The roll into the ex-date: what was held then, and what that is owed, or owes."""
-
-    ca_id: str
-    qty: int
-    money: int
-
-
-class DividendPaid(Fact, frozen=True, gc=False, array_like=True, tag="dp"):
-    """A dividend is over; its money, if any, is the activity before."""
-
-    ca_id: str

@@ -98,23 +98,6 @@ class Recall(Struct, frozen=True, gc=False, array_like=True):
     due_at: int
 
 
-class Dividend(Struct, frozen=True, gc=False, array_like=True):
-    """A cash dividend on its way (§4.1)."""
-
-    ca_id: str
-    symbol: str
-    rate: int
-    """Billionths of a dollar a share."""
-    ex_date: int
-    pay_date: int
-    entitled: bool = False
-    """Whether the roll into the ex-date is over; then"""
-    qty: int = 0
-    """is what was held there, signed, and"""
-    money: int = 0
-    """what it is owed, or owes."""
-
-
 REGULATION_T: Final = "regulation_t"
 """Why an account is in a call that is judged by SMA."""
 

@@ -155,8 +155,6 @@ REASONS: Final[dict[str, Reason]] = dict(
            "Only a simple order that closes may say which tax lots it takes."),
         _r(3061, "invalid_lots", 422, _INVALID, "lots are invalid: {problem}",
            "Name open lots of the position as position.get lists them, with at least the order's quantity in all."),
-        _r(3062, "invalid_dividend", 422, _INVALID, "dividend is invalid: {problem}",
-           "A dividend has an id, a stock, a positive rate, and trading days as its dates."),
         _r(3063, "invalid_corporate_action", 422, _INVALID, "corporate action is invalid: {problem}",
            "See corporate_action.announce for the words of each type."),
         _r(3119, "corporate_action_not_found", 404, _NOT_FOUND, "corporate action not found",

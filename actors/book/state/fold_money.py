@@ -167,29 +167,6 @@ def _reset(book: Book, v: e.AccountReset, at: int, undo: Undo | None) -> None:
     book.action_due = 0
 
 
-def _announced(book: Book, v: e.DividendAnnounced, at: int, undo: Undo | None) -> None:
-    set_money(book, dividends=(*book.ledger().dividends, v.dividend))
-
-
-def _entitled(book: Book, v: e.DividendEntitled, at: int, undo: Undo | None) -> None:
-    set_money(
-        book,
-        dividends=tuple(
-            replace(each, entitled=True, qty=v.qty, money=v.money) if each.ca_id == v.ca_id else each
-            for each in book.ledger().dividends
-        ),
-    )
-
-
-def _dividend_paid(book: Book, v: e.DividendPaid, at: int, undo: Undo | None) -> None:
-    money = book.ledger()
-    set_money(
-        book,
-        dividends=tuple(each for each in money.dividends if each.ca_id != v.ca_id),
-        dividends_done=(*money.dividends_done, v.ca_id),
-    )
-
-
 def _settings(book: Book, v: e.SettingsChanged, at: int, undo: Undo | None) -> None:
     book.settings = v.settings
 
@@ -204,9 +181,6 @@ MONEY_FOLDS: dict[type, Fold] = {
     e.BorrowRecalled: _recalled,
     e.AccountReset: _reset,
     e.SettingsChanged: _settings,
-    e.DividendAnnounced: _announced,
-    e.DividendEntitled: _entitled,
-    e.DividendPaid: _dividend_paid,
 }
 
 __all__ = ["MONEY_FOLDS", "Money", "add_settling", "set_money"]

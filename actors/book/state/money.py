@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from actors.book.events.parts import Call, DayTrading, Dividend, Fee, Intraday, Locate, Recall
+from actors.book.events.parts import Call, DayTrading, Fee, Intraday, Locate, Recall
 
 
 class Money(Struct, frozen=True, array_like=True):
@@ -43,10 +43,6 @@ class Money(Struct, frozen=True, array_like=True):
     intraday: Intraday | None = None
     locates: tuple[Locate, ...] = ()
     recalls: tuple[Recall, ...] = ()
-    dividends: tuple[Dividend, ...] = ()
-    """Announced and not over."""
-    dividends_done: tuple[str, ...] = ()
-    """Ids of those that are over, so that none happens twice."""
 
 
 NOTHING = Money()

@@ -7,16 +7,16 @@ from typing import Any
 import pytest
 
 from actors.book import events as e
-from actors.book.rules.dividends import owed_money, reduced_price
 from actors.book.rules.reasons import Refusal
-from actors.commands import AnnounceDividend, ReplaceOrder
-from tests.money.rig import CALENDAR, DOLLAR, Bench
+from actors.commands import ReplaceOrder
+from tests.corporate.rig import CALENDAR, Stage
+from tests.money.rig import DOLLAR
 
 SHARE = 10**9
 
 
-def opened(side: str = "buy", qty: str = "100") -> tuple[Bench, int]:
-    bench = Bench("2026-08-03 10:00")
+def opened(side: str = "buy", qty: str = "100") -> tuple[Stage, int]:
+    bench = Stage("2026-08-03 10:00", ("AAA",))
     bench.quote("AAA", 100)
     no = bench.account("100000")
     if qty != "0":
@@ -24,12 +24,12 @@ def opened(side: str = "buy", qty: str = "100") -> tuple[Bench, int]:
     return bench, no
 
 
-def announce(bench: Bench, no: int, **more: Any) -> Any:
-    terms = {"ca_id": "ca-1", "symbol": "AAA", "rate": "0.25", "ex_date": "2026-08-05", "payable_date": "2026-08-10"}
-    return bench.do(no, AnnounceDividend(**{**terms, **more}))
+def announce(bench: Stage, **more: Any) -> Refusal | None:
+    terms = {"id": "ca-1", "symbol": "AAA", "rate": "0.25", "ex_date": "2026-08-05", "payable_date": "2026-08-10"}
+    return bench.announce(type="cash_dividend", **{**terms, **more})
 
 
-def paid(bench: Bench, no: int) -> list[tuple[str, int]]:
+def paid(bench: Stage, no: int) -> list[tuple[str, int]]:
     booked = [event for event in bench.events(no, e.ActivityBooked) if event.activity_type == "DIV"]
     return [(event.activity_sub_type, event.net_money) for event in booked]
 
@@ -37,11 +37,11 @@ def paid(bench: Bench, no: int) -> list[tuple[str, int]]:
 @pytest.mark.parametrize(("side", "expected"), [("buy", ("CDIV", 25 * DOLLAR)), ("sell", ("CDIV", -25 * DOLLAR))])
 def test_who_holds_at_the_roll_is_paid_and_who_is_short_pays(side: str, expected: tuple[str, int]) -> None:
     bench, no = opened(side)
-    announce(bench, no)
+    announce(bench)
     bench.go("2026-08-04 19:59")
-    assert not bench.book(no).ledger().dividends[0].entitled
+    assert not bench.book(no).actions
     bench.go("2026-08-04 20:01")
-    assert bench.book(no).ledger().dividends[0].money == expected[1]
+    assert [pay.money for pay in bench.book(no).actions["ca-1"].pays] == [expected[1]]
     cash = bench.book(no).cash
     bench.go("2026-08-10 03:59")
     assert (paid(bench, no), bench.book(no).cash) == ([], cash)
@@ -53,8 +53,7 @@ def test_who_holds_at_the_roll_is_paid_and_who_is_short_pays(side: str, expected
 def test_selling_on_the_ex_date_keeps_it_and_buying_then_does_not_earn_it() -> None:
     bench, no = opened()
     late = bench.account("100000")
-    for account in (no, late):
-        announce(bench, account)
+    announce(bench)
     bench.go("2026-08-05 10:00")
     bench.quote("AAA", 100)
     bench.order(no, "sell", "100")
@@ -64,22 +63,25 @@ def test_selling_on_the_ex_date_keeps_it_and_buying_then_does_not_earn_it() -> N
     assert paid(bench, late) == []
 
 
-def test_one_id_happens_once_and_a_late_one_takes_what_is_held_now() -> None:
+def test_one_id_happens_once_and_a_late_one_takes_what_was_held_at_its_roll() -> None:
     bench, no = opened()
-    announce(bench, no)
-    announce(bench, no, rate="9")
+    announce(bench)
+    announce(bench)
     bench.go("2026-08-11 10:00")
-    announce(bench, no)
+    announce(bench)
     assert paid(bench, no) == [("CDIV", 25 * DOLLAR)]
-    announce(bench, no, ca_id="ca-2", rate="0.10")
+    bench.quote("AAA", 100)
+    bench.order(no, "sell", "50")
+    announce(bench, id="ca-2", rate="0.10", confirmed=True)
+    bench.engine.run_timers_through(bench.now + 1)
     assert paid(bench, no)[1:] == [("CDIV", 10 * DOLLAR)]
 
 
 def test_it_outlives_a_restart() -> None:
     bench, no = opened()
-    announce(bench, no)
+    announce(bench)
     bench.go("2026-08-05 10:00")
-    again = Bench("2026-08-03 10:00")
+    again = Stage("2026-08-03 10:00", ("AAA",))
     for step in bench.engine.take_steps():
         again.engine.restore_step(step)
     again.engine.refeed(CALENDAR.session_at(bench.now))
@@ -89,7 +91,7 @@ def test_it_outlives_a_restart() -> None:
     assert paid(again, no) == [("CDIV", 25 * DOLLAR)]
 
 
-def prices(bench: Bench, no: int) -> list[tuple[str, str, int]]:
+def prices(bench: Stage, no: int) -> list[tuple[str, str, int]]:
     orders = bench.book(no).orders.values()
     return sorted((o.terms.side, o.terms.type, o.limit_price or o.terms.stop_price) for o in orders)
 
@@ -108,8 +110,7 @@ def test_buy_limits_and_sell_stops_follow_and_others_stay() -> None:
     ):
         assert not isinstance(bench.order(no if side == "buy" else other, side, qty, **terms, **gtc), Refusal)
     held, reserved = dict(bench.book(other).held), bench.book(no).reserved_money
-    for account in (no, other):
-        announce(bench, account)
+    announce(bench)
     bench.go("2026-08-04 21:00")
     assert prices(bench, no) == [("buy", "limit", 898_500), ("buy", "stop", 1_300_000)]
     assert prices(bench, other) == [("sell", "limit", 1_200_000), ("sell", "stop", 797_500)]
@@ -126,27 +127,43 @@ def test_buy_limits_and_sell_stops_follow_and_others_stay() -> None:
 
 
 @pytest.mark.parametrize(
-    ("more", "reason"),
+    ("more", "field"),
     [
-        ({"symbol": "NONE"}, "asset_not_found"),
-        ({"rate": "0"}, "invalid_dividend"),
-        ({"rate": "x"}, "invalid_dividend"),
-        ({"ex_date": "2026-08-08"}, "invalid_dividend"),  # a Saturday
-        ({"ex_date": "20260805"}, "invalid_dividend"),
-        ({"payable_date": "2099-13-45"}, "invalid_dividend"),
-        ({"ca_id": ""}, "invalid_dividend"),
+        ({"rate": "0"}, "rate"),
+        ({"rate": "x"}, "rate"),
+        ({"ex_date": "2026-08-08"}, "ex_date"),  # a Saturday
+        ({"ex_date": "20260805"}, "ex_date"),
+        ({"payable_date": "2099-13-45"}, "payable_date"),
+        ({"id": ""}, "id"),
     ],
 )
-def test_what_cannot_be_is_refused(more: dict[str, Any], reason: str) -> None:
+def test_what_cannot_be_is_refused(more: dict[str, Any], field: str) -> None:
     bench, no = opened()
-    outcome = announce(bench, no, **more)
+    outcome = announce(bench, **more)
     assert isinstance(outcome, Refusal)
-    assert outcome.reason == reason
-    assert not bench.book(no).ledger().dividends
+    assert (outcome.reason, outcome.field) == ("invalid_corporate_action", field)
+    assert not bench.book(no).actions
 
 
-def test_cents_and_prices() -> None:
-    assert owed_money(2_607_144_585, 300_000_000) == 780_000  # 0.782 dollars
-    assert owed_money(-1 * SHARE, 5_000_000) == -10_000  # half a cent goes away from nothing
-    assert reduced_price(1_000_000, 125_000_000) == 998_700
-    assert reduced_price(1_000, 250_000_000) < 0
+@pytest.mark.parametrize(
+    ("qty", "rate", "money"),
+    [
+        (2_607_144_585, "0.3", 780_000),
+        (-SHARE, "0.005", -10_000),
+    ],  # 0.782 dollars; half a cent goes away from nothing
+)
+def test_money_is_whole_cents(qty: int, rate: str, money: int) -> None:
+    bench = Stage("2026-08-03 10:00", ("AAA",))
+    no = bench.account("100000")
+    bench.hold(no, "AAA", qty, qty // 10)
+    announce(bench, rate=rate)
+    bench.go("2026-08-10 05:00")
+    assert paid(bench, no) == [("CDIV", money)]
+
+
+def test_a_lowered_price_is_rounded_down_to_the_cent() -> None:
+    bench, no = opened()
+    bench.order(no, "buy", "10", type="limit", limit_price="90.00", time_in_force="gtc")
+    announce(bench, rate="0.125")
+    bench.go("2026-08-04 21:00")
+    assert ("buy", "limit", 898_700) in prices(bench, no)
