@@ -2,7 +2,8 @@
 
 Invariants: an input that led to events is journaled with them; a tape message is journaled by its place on the
 tape. Inputs that lead to none by themselves but that later decisions stand on (:data:`Ground`) are steps without
-sections: they ride with the next group and are never the reason for one. Random material (seeds, key hashes) is drawn outside and is part of the input. Formats are append-only.
+sections: they ride with the next group and are never the reason for one.
+Random material (seeds, key hashes) is drawn outside and is part of the input. Formats are append-only.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from actors.inputs import Step
 from actors.mailbox import Mailroom
 from actors.market.messages import FeedState, Session, TapeMessage
 from actors.pump import Pump
+from mbtd.began import began_with, begin
 from mbtd.failpoints import reach
 from mbtd.groups import GROUND_MAX_STEPS, MOVED_LATEST_NS, GroupCutter
 from mbtd.interest import Interest
@@ -28,7 +29,6 @@ from mbtd.marking import Marking
 from mbtd.memory import give_back
 from mbtd.outbox import Outbox
 from mbtd.records.lines import HouseNames, Lines
-from mbtd.began import began_with, begin
 from mbtd.recovery import Recovered, recover
 from mbtd.residency import FETCH_AHEAD_NS, Residency
 from mbtd.spread import Spread

@@ -1,10 +1,10 @@
 """``mbtd verify --redecide``: the recorded inputs run again, and every step compared byte for byte (architecture §4).
 
 The inputs are the journal's (commands, switches, timers) and the tape's (quotes, prints, phases), so this reaches
-as far as both are kept: from the first event of a state directory whose journal was never trimmed. Every run of the daemon says in its journal what it began with (:mod:`mbtd.began`); the
-engine is built anew there from the recorded facts, as the daemon was, so a stretch whose tape is gone is passed over,
-and said, up to the next start. A replay's directory has no tape of its own; its recordings are named on the command
-line.
+as far as both are kept: from the first event of a state directory whose journal was never trimmed. Every run of the
+daemon says in its journal what it began with (:mod:`mbtd.began`); the engine is built anew there from the recorded
+facts, as the daemon was, so a stretch whose tape is gone is passed over, and said, up to the next start. A replay's
+directory has no tape of its own; its recordings are named on the command line.
 
 Known limits: in journals of releases that did not say where a run began, a restart is known by its gap on the tape
 and instruments are today's; a timer that came to nothing is not recorded, only the group that was cut after it.
