@@ -135,7 +135,7 @@ def test_a_day_that_ended_while_the_daemon_was_down_is_ended_again_by_the_same_p
     life.clean()
 
 
-@pytest.mark.parametrize("groups", [4, 6])
+@pytest.mark.parametrize("groups", [2, 3])
 def test_a_death_while_a_split_goes_round_comes_to_the_same(tmp_path: Path, template: Template, groups: int) -> None:
     life = Life(tmp_path, template, "2026-08-03 15:00")
     life.quotes()
@@ -150,7 +150,7 @@ def test_a_death_while_a_split_goes_round_comes_to_the_same(tmp_path: Path, temp
     life.trial.start(MBTD_FAIL_POINT=f"commit.after:{groups}")
     assert life.trial.ended() != 0
     applied = sum(isinstance(event, e.CorporateActionApplied) for event in _events(life.state))
-    print("APPLIED", groups, applied, [type(s.input).__name__ for s in steps_of(life.state)[1]][-30:])
+    assert applied > 0
     life.again("2026-08-04 02:31")
     life.again("2026-08-04 10:00")
     life.quotes()
