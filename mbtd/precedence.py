@@ -2,8 +2,8 @@
 
 Invariants: only the calling thread gets it, no thread or process begun afterwards; asking changes nothing else and
 never raises; a kernel that refuses leaves everything as it was. Known limits: it needs CAP_SYS_NICE or
-RLIMIT_RTPRIO, and under systemd, which forbids the call, the unit does it from outside; the kernel keeps 5 % of each processor for ordinary programs, so a
-loop that never rests slows a host of one processor down, but does not lock it.
+RLIMIT_RTPRIO, and under systemd, which forbids the call, the unit does it from outside; the kernel keeps 5 % of each
+processor for ordinary programs, so a loop that never rests slows a host of one processor down, but does not lock it.
 """
 
 from __future__ import annotations
