@@ -245,6 +245,10 @@ class Waits:
                 terms.time_in_force in AUCTION_TIMES and self.world.session is not None and not order.activated
             ):
                 self.timers.add(self.world.now, (*key, t.LIVE))
+                if not waits and reason in SESSION_REASONS:
+                    # Its phase has begun: a message of this very instant meets it before the timer does.
+                    self.phase_waiters.pop(key, None)
+                    self._arm_quote(order, key, watch)
             elif watch is None and not order.activated:
                 # Its instant passed while a sweep was cut off: it still has to note that it waits for a session.
                 self.timers.add(self.world.now, (*key, t.LIVE))

@@ -116,7 +116,7 @@ def after_cancellations(rules: Any, p: Any, size: int) -> int:
 
 def meet_print(n: Any, a: Any, print_: Trade) -> None:
     """Offer a print to everything of one account that rests in its symbol."""
-    resting = [o for o in a.orders if o.symbol == print_.symbol and stands(o) and o.tif not in ("ioc", "fok")]
+    resting = [o for o in a.orders if o.symbol == print_.symbol and stands(n, o) and o.tif not in ("ioc", "fok")]
     resting = [o for o in resting if o.limit or o.place]
     resting.sort(key=lambda o: ((o.place["price"] if o.place else o.limit) * (-1 if o.buy else 1), o.no))
     taken = 0
@@ -125,8 +125,10 @@ def meet_print(n: Any, a: Any, print_: Trade) -> None:
             taken += offer(n, a, o, print_, taken)
 
 
-def stands(o: Any) -> bool:
-    return o.arrived and not (o.over or o.asleep or o.travelling) and (not o.stop or o.triggered)
+def stands(n: Any, o: Any) -> bool:
+    """In the market: also when its phase has just begun and no timer has run since."""
+    asleep = o.asleep and not n.eligible(o)
+    return o.arrived and not (o.over or asleep or o.travelling) and (not o.stop or o.triggered)
 
 
 def offer(n: Any, a: Any, o: Any, print_: Trade, taken: int) -> int:
