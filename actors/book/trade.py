@@ -51,7 +51,7 @@ def go_live(draft: Draft, order_no: int, world: World, profiles: Profiles) -> No
     if world.phase not in eligible_phases(terms.extended_hours):
         if terms.time_in_force in ("ioc", "fok"):
             end_at_once(draft, order)
-        elif watch is None or watch.reason != LATENCY:
+        elif watch is None or watch.reason not in _ON_ITS_WAY:
             kept = (watch.near_misses, watch.evaluations + 1) if watch is not None else (0, 1)
             draft.watch(order_no, Watch(0, "session", 0, *kept))
         return

@@ -146,6 +146,9 @@ def offer(n: Any, a: Any, o: Any, print_: Trade, taken: int) -> int:
         offered, reason, allowed = rest, "print_through", rules.print_fills != "no"
         if known:
             o.place["ahead"] = 0
+        else:
+            stretch = n.stretch[""] + n.stretch[o.symbol]
+            o.place = {"price": price, "stretch": stretch, "ahead": 0, "shown": None, "traded": 0}
     else:
         middle = Fraction(quote.bid + quote.ask, 2) if quote.bid and quote.ask else Fraction(print_.price)
         if not known or o.place["ahead"] is None or (print_.price > middle if o.buy else print_.price < middle):

@@ -118,7 +118,7 @@ class Naive:
 
     def feed_state(self, item: FeedState) -> None:
         for symbol in item.symbols or ("",):
-            self.stretch[symbol] += 1
+            self.stretch[symbol] += item.state != "lagging"
         if item.state == "gap":
             for a in self.accounts.values():
                 hit = [o for o in a.orders if not o.over and (not item.symbols or o.symbol in item.symbols)]

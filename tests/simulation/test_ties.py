@@ -12,9 +12,7 @@ from tests.oracle.rig import SECOND, START, Do, Wait, events_of, feed, open_engi
 
 HOUR = 3_600 * SECOND
 AT = START + 7 * HOUR
-LIMIT = PlaceOrder(
-    symbol="AAA", qty="1", side="buy", type="limit", time_in_force="gtc", limit_price="9.90"
-)
+LIMIT = PlaceOrder(symbol="AAA", qty="1", side="buy", type="limit", time_in_force="gtc", limit_price="9.90")
 
 
 def fills(script: list[Any]) -> list[Any]:
