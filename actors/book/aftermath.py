@@ -171,7 +171,7 @@ def _book_trade(
                 book,
                 instrument,
                 value_money(fill.price, abs(opened)) if opened else 0,
-                value_money(fill.price, closed) if closed else 0,
+                value_money(fill.price, closed) if closed > 0 else 0,
             ),
             short,
             -opened if short and opened < 0 else 0,
@@ -187,7 +187,10 @@ def _book_trade(
 
 
 def _sma_change(book: Book, instrument: Instrument, opening_money: int, closing_money: int) -> int:
-    """Requirement of the stock that was opened, and release of what was closed, on Regulation T's rates (§2.6)."""
+    """Requirement of the stock that was opened, and release of what was sold, on Regulation T's rates (§2.6).
+
+    Shares that are bought back bring nothing: what they required comes back with the account's equity.
+    """
     if book.type == "cash":
         return 0
     change = closing_money - opening_money
@@ -211,13 +214,15 @@ def book_delivery(draft: Draft, stock: Instrument, change: e.PositionChanged, ne
     if book.type == "cash" and net_money < 0:
         settling = _overdraft(book.cash, net_money)
         draws = settlement.draw(book.cash - net_money, book.ledger(), day.trade_date, -net_money)
-    opening_money = abs(net_money) * abs(opened) // (abs(opened) + closed)
+    value = abs(net_money)
+    opening_money = value * abs(opened) // (abs(opened) + abs(closed))
+    sold_money = value - opening_money if closed > 0 else 0
     draft.emit(
         e.TradeBooked(
             day.trade_date, stock.symbol, day.settles_on, settling, draws,
             change.opened.lot_no if draws and change.opened is not None else 0,
             max([until for until, _ in draws]) if draws else 0,
-            sma_money=_sma_change(book, stock, opening_money, abs(net_money) - opening_money), net_money=net_money,
+            sma_money=_sma_change(book, stock, opening_money, sold_money), net_money=net_money,
         )
     )  # fmt: skip
 
