@@ -12,8 +12,8 @@ from collections.abc import Sequence
 
 from msgspec import structs
 
+from actors.book import day_calls, margin_call
 from actors.book import events as e
-from actors.book import margin_call
 from actors.book.draft import Draft
 from actors.book.events.parts import DayTrading, Fee, Intraday
 from actors.book.instruments import Instrument
@@ -23,6 +23,7 @@ from actors.book.rules.money import day_trades, settlement
 from actors.book.rules.money.fees import fees_of
 from actors.book.rules.money.intraday import lowest_after
 from actors.book.state.book import Book
+from actors.book.state.fold_account import CASH_FLOWS
 from actors.book.units import divide_half_even, value_money
 from actors.book.view import Figures, figures
 from actors.market.days import TradeDay, window_start
@@ -61,8 +62,9 @@ def book_trades(draft: Draft, world: World, profiles: Profiles) -> bool | None:
             executed = _legs_of(events, index) if counted else _NOTHING
             memo = sma_of_fill(draft.book, events, index, world) if of_contracts(events, index) else None
             reduced = _book_trade(draft, before, event, executed, memo, day, world, profiles) or reduced  # type: ignore[arg-type]
-        elif kind is e.ActivityBooked and event.activity_type == "CSW":  # type: ignore[union-attr]
-            reduced = True
+        elif kind is e.ActivityBooked and event.activity_type in CASH_FLOWS:  # type: ignore[union-attr]
+            reduced = reduced or event.activity_type == "CSW"  # type: ignore[union-attr]
+            day_calls.note_flow(draft, event.net_money, day, world)  # type: ignore[union-attr]
         before = event
     return reduced
 
@@ -238,9 +240,11 @@ def _day_trading(
     """The day-trade record after the fill."""
     if world.days is None:
         return None
-    record = book.ledger().day_trading or DayTrading()
+    money = book.ledger()
+    record = money.day_trading or DayTrading()
     first = window_start(world.days, day.trade_date, day_trades.WINDOW_DAYS)
-    return day_trades.execute(record, day.trade_date, first, fill.order_no, legs, value)
+    power = day_calls.power_of(book, day.trade_date)
+    return day_trades.execute(record, day.trade_date, first, fill.order_no, legs, value, power, money.last_equity)
 
 
 def _note_level(draft: Draft, day: TradeDay, world: World) -> Figures | None:

@@ -39,6 +39,8 @@ PRODUCED_ELSEWHERE = {
             "pdt_protection",
             "pdt_restricted",
             "day_trading_buying_power",
+            "day_trade_call",
+            "pdt_closes_only",
             "intraday_margin_deficit",
             "margin_freeze",
             "margin_call",

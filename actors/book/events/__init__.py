@@ -58,6 +58,8 @@ from actors.book.events.money import (
     BorrowRecalled,
     CashViolated,
     DayEnded,
+    DayTradeCallChanged,
+    DayTradingChanged,
     IntradayLow,
     MarginChanged,
     SettingsChanged,
@@ -130,6 +132,8 @@ Event = (
     | CashViolated
     | DayEnded
     | MarginChanged
+    | DayTradeCallChanged
+    | DayTradingChanged
     | IntradayLow
     | SharesLocated
     | BorrowRecalled
@@ -182,6 +186,8 @@ __all__ = [
     "CorporateActionAnnounced",
     "CorporateActionApplied",
     "DayEnded",
+    "DayTradeCallChanged",
+    "DayTradingChanged",
     "Event",
     "Evidence",
     "ExpiryReviewed",

@@ -129,6 +129,7 @@ def _day_ended(book: Book, v: e.DayEnded, at: int, undo: Undo | None) -> None:
         unpaid=tuple(entry for entry in money.unpaid if entry[1] > v.trade_date),
         locates=tuple(locate for locate in money.locates if locate.expires_at > v.at),
         intraday=intraday,
+        held_deposits=tuple(entry for entry in money.held_deposits if entry.until > v.trade_date),
     )
 
 
@@ -144,6 +145,15 @@ def _margin(book: Book, v: e.MarginChanged, at: int, undo: Undo | None) -> None:
 def _low(book: Book, v: e.IntradayLow, at: int, undo: Undo | None) -> None:
     intraday = book.ledger().intraday or Intraday()
     set_money(book, intraday=replace(intraday, lowest=v.level_money))
+
+
+def _day_trade_call(book: Book, v: e.DayTradeCallChanged, at: int, undo: Undo | None) -> None:
+    held = tuple(entry for entry in book.ledger().held_deposits if entry.until >= v.trade_date)
+    set_money(book, day_trade_calls=v.calls, held_deposits=(*held, v.held) if v.held is not None else held)
+
+
+def _day_trading(book: Book, v: e.DayTradingChanged, at: int, undo: Undo | None) -> None:
+    set_money(book, day_trading=v.day_trading)
 
 
 def _located(book: Book, v: e.SharesLocated, at: int, undo: Undo | None) -> None:
@@ -177,6 +187,8 @@ MONEY_FOLDS: dict[type, Fold] = {
     e.DayEnded: _day_ended,
     e.MarginChanged: _margin,
     e.IntradayLow: _low,
+    e.DayTradeCallChanged: _day_trade_call,
+    e.DayTradingChanged: _day_trading,
     e.SharesLocated: _located,
     e.BorrowRecalled: _recalled,
     e.AccountReset: _reset,
