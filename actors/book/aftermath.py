@@ -61,7 +61,8 @@ def book_trades(draft: Draft, world: World, profiles: Profiles) -> bool | None:
         if kind is e.PositionChanged and type(before) in _FILLS:
             executed = _legs_of(events, index) if counted else _NOTHING
             memo = sma_of_fill(draft.book, events, index, world) if of_contracts(events, index) else None
-            reduced = _book_trade(draft, before, event, executed, memo, day, world, profiles) or reduced  # type: ignore[arg-type]
+            n = draft.book.n - len(events) + index + 1
+            reduced = _book_trade(draft, before, event, n, executed, memo, day, world, profiles) or reduced  # type: ignore[arg-type]
         elif kind is e.ActivityBooked and event.activity_type in CASH_FLOWS:  # type: ignore[union-attr]
             reduced = reduced or event.activity_type == "CSW"  # type: ignore[union-attr]
             day_calls.note_flow(draft, event.net_money, day, world)  # type: ignore[union-attr]
@@ -118,6 +119,7 @@ def _book_trade(
     draft: Draft,
     fill: e.OrderFilled | e.OrderLegFilled,
     change: e.PositionChanged,
+    n: int,
     executed: Executed,
     memo: int | None,
     day: TradeDay,
@@ -126,7 +128,8 @@ def _book_trade(
 ) -> bool:
     """The consequences of one fill; whether it opened something, so that the intraday level went down.
 
-    ``memo`` is what a fill of contracts does to SMA; null for stock, whose price says it.
+    ``n`` is the number of the change's event. ``memo`` is what a fill of contracts does to SMA; null for stock, whose
+    price says it.
     """
     book = draft.book
     instrument = world.instruments.by_symbol[change.symbol]
@@ -180,6 +183,9 @@ def _book_trade(
             _day_trading(book, fill, *executed, day, world) if executed[0] else None,
             change.net_money,
             change.cash - change.net_money if book.money is None else None,
+            e.Closing(n, fill.order_no, fill.fill_no, change.closed)
+            if closed and not option and type(fill) is e.OrderFilled
+            else None,
         )
     )
     if violation and all(no != fill.order_no for _, _, no in book.ledger().violations):

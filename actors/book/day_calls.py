@@ -10,10 +10,12 @@ from __future__ import annotations
 from actors.book import events as e
 from actors.book.draft import Draft
 from actors.book.events.parts import DayTradeCall
+from actors.book.outcome import Done, Outcome
 from actors.book.rules.matching.profiles import Profiles
 from actors.book.rules.money import day_trade_calls, day_trades
 from actors.book.state.book import Book
 from actors.book.view import day_trading_times
+from actors.commands import ClearPatternDayTrader
 from actors.market.days import TradeDay
 from actors.market.world import World
 
@@ -79,3 +81,11 @@ def power_of(book: Book, trade_date: int) -> int | None:
     money = book.ledger()
     many = day_trading_times(book, trade_date)
     return day_trade_calls.start_money(many, money.last_equity, money.last_maintenance)
+
+
+def clear_pattern(draft: Draft, action: ClearPatternDayTrader, world: World, profiles: Profiles) -> Outcome:
+    """An operator takes the flag off; the count of day trades goes on, and so do calls."""
+    record = draft.book.ledger().day_trading
+    if record is not None and record.flagged:
+        draft.emit(e.DayTradingChanged(day_trade_calls.unflagged(record), "flag_cleared"))
+    return Done()

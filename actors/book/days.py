@@ -178,6 +178,7 @@ def _goes_on(book: Book, day: TradeDay, world: World, owed: int, earned: int, de
         or earned
         or deficits
         or money.call.state != "ok"
+        or any(closing.settles_on > day.trade_date for closing in book.closings.values())
         or any(date > day.trade_date for date, _ in money.settling)
         or (world.rates.cash_interest_ppm and book.cash)
     )

@@ -67,6 +67,12 @@ class _Told(Struct):
         elif isinstance(event, e.PositionChanged | e.PositionAdjusted):
             for use in event.closed:
                 self.lots[n, use.lot_no] = (seq, at, event.symbol, use)
+        elif isinstance(event, e.LotsAssigned):
+            for use in event.given_back:
+                empty = e.LotUse(use.lot_no, 0, 0, 0, use.opened_at, use.order_no)
+                self.lots[event.closing_n, use.lot_no] = (seq, event.closed_at, event.symbol, empty)
+            for use in event.closed:
+                self.lots[event.closing_n, use.lot_no] = (seq, event.closed_at, event.symbol, use)
         elif isinstance(event, e.DayEnded):
             self.days[event.trade_date] = (at, event)
         elif isinstance(event, e.OrderAdjusted):

@@ -48,6 +48,7 @@ PRODUCED_ELSEWHERE = {
             "unsettled_sale",
             "lots_not_accepted",
             "invalid_lots",
+            "fill_settled",
             "borrow_recalled",
             "overnight_disabled",
         ),

@@ -30,6 +30,7 @@ from actors.book.events.actions import (
     PositionAdjusted,
 )
 from actors.book.events.base import (
+    Closing,
     Fact,
     Lot,
     LotChoice,
@@ -76,6 +77,7 @@ from actors.book.events.options import (
 )
 from actors.book.events.orders import (
     AcceptedLeg,
+    LotsAssigned,
     OrderAccepted,
     OrderActivated,
     OrderAdjusted,
@@ -115,6 +117,7 @@ Event = (
     | OrderFilled
     | OrderLegFilled
     | PositionChanged
+    | LotsAssigned
     | OptionInstructed
     | OrderCancelPending
     | OrderCanceled
@@ -180,6 +183,7 @@ __all__ = [
     "AssignmentDrawn",
     "BorrowRecalled",
     "CashViolated",
+    "Closing",
     "CommandRefused",
     "ContractTerms",
     "CorporateAction",
@@ -199,6 +203,7 @@ __all__ = [
     "Lot",
     "LotChoice",
     "LotUse",
+    "LotsAssigned",
     "MarginChanged",
     "MarketGapped",
     "OfficialPriced",

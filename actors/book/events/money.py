@@ -5,7 +5,7 @@ Invariants: each carries what follows from the rules as they were, so folding ca
 
 from __future__ import annotations
 
-from actors.book.events.base import Fact
+from actors.book.events.base import Closing, Fact
 from actors.book.events.parts import DayTradeCall, DayTrading, Deficit, Fee, HeldDeposit, Settings
 
 
@@ -34,6 +34,8 @@ class TradeBooked(Fact, frozen=True, gc=False, array_like=True, tag="tb"):
     """Change of cash by the position change before it."""
     opening_money: int | None = None
     """Cash before the account's first trade; null for later ones."""
+    closing: Closing | None = None
+    """When it closed something of which other lots may be chosen until it settles."""
 
 
 class CashViolated(Fact, frozen=True, gc=False, array_like=True, tag="av"):

@@ -106,6 +106,11 @@ def released(record: DayTrading) -> DayTrading:
     return replace(record, closes_only_until=0)
 
 
+def unflagged(record: DayTrading) -> DayTrading:
+    """The record of an account that is no pattern day trader any more."""
+    return replace(record, flagged=False, closes_only_until=0)
+
+
 def closes_only(record: DayTrading, last_equity: int, trade_date: int) -> bool:
     """Whether a pattern day trader may only reduce positions on a date."""
     return record.closes_only_until >= trade_date and last_equity < EQUITY_MIN_MONEY
