@@ -13,7 +13,15 @@ from actors.book.rules.reasons import Refusal
 from actors.book.state.book import Book
 from actors.book.state.fold import fold
 from actors.book.view import withdrawable
-from actors.commands import ConfigureAccount, Deposit, ResetAccount, StopLoss, TakeProfit, Withdraw
+from actors.commands import (
+    ClearPatternDayTrader,
+    ConfigureAccount,
+    Deposit,
+    ResetAccount,
+    StopLoss,
+    TakeProfit,
+    Withdraw,
+)
 from actors.inputs import encode
 from mbtd.market.calendar import Calendar, TradeDays
 from mbtd.records.accounts import render_account
@@ -213,6 +221,18 @@ def test_a_pattern_day_trader_below_the_minimum_who_day_trades_may_only_close() 
     bench.go("2025-11-11 10:00")
     assert [event.reason for event in bench.events(account, e.DayTradingChanged)] == ["restriction_over"]
     assert reason(bench.order(account, "buy", "1", "CHEAP")) == ""
+
+
+def test_the_flag_stays_until_an_operator_takes_it_off() -> None:
+    bench, account = flagged()
+    bench.go("2025-11-24 10:00")
+    assert shown(bench, account)["pattern_day_trader"]
+    bench.do(account, ClearPatternDayTrader())
+    view = shown(bench, account)
+    assert (view["pattern_day_trader"], view["multiplier"], view["bod_dtbp"]) == (False, "2", 0)
+    count = len(bench.events(account, e.DayTradingChanged))
+    bench.do(account, ClearPatternDayTrader())
+    assert len(bench.events(account, e.DayTradingChanged)) == count == 1
 
 
 def test_the_journal_holds_all_of_it() -> None:
