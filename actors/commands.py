@@ -126,6 +126,10 @@ class OrderLeg(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, om
     position_intent: str | None = None
 
 
+class ClearPatternDayTrader(Action, tag="account.clear_pattern_day_trader", frozen=True, kw_only=True):
+    """Take the flag of a pattern day trader off an account (operators only; rules §8.1)."""
+
+
 class LotPick(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """An open tax lot to close, as ``position.get`` lists it; all of it unless ``qty`` says less."""
 
@@ -204,6 +208,14 @@ class ClosePosition(Action, tag="position.close", frozen=True, kw_only=True):
     lot_method: str | None = None
     lots: tuple[LotPick, ...] | None = None
     """As in ``order.place``."""
+
+
+class AssignLots(Action, tag="lot.assign", frozen=True, kw_only=True):
+    """Choose the tax lots of a closing fill of stock, until it settles."""
+
+    fill_id: str
+    lots: tuple[LotPick, ...]
+    """All that the fill closed, out of what was open then."""
 
 
 class CloseAllPositions(Action, tag="position.close_all", frozen=True, kw_only=True):
@@ -286,12 +298,14 @@ AccountAction = (
     | ResetAccount
     | LocateShares
     | RecallBorrow
+    | ClearPatternDayTrader
     | PlaceOrder
     | ReplaceOrder
     | CancelOrder
     | CancelAll
     | ClosePosition
     | CloseAllPositions
+    | AssignLots
     | ExercisePosition
     | DoNotExercisePosition
     | CloseStructure

@@ -15,7 +15,8 @@ from actors.book.rules.margin.holdings import REQUIREMENTS, Valued, holds_option
 from actors.book.rules.margin.profiles import PPM, MarginProfile, profile_of
 from actors.book.rules.margin.requirement import Holdings
 from actors.book.rules.margin.stock import Requirement, StockTerms, maintenance_money, requirement
-from actors.book.rules.money.day_trades import EQUITY_MIN_MONEY, PDT, rule_set
+from actors.book.rules.money.day_trade_calls import CALL_TIMES, held_money, start_money, times
+from actors.book.rules.money.day_trades import PDT, rule_set
 from actors.book.rules.money.fees import accrued_money
 from actors.book.rules.money.settlement import restricted, settled_cash
 from actors.book.state.book import Book, Position
@@ -137,13 +138,23 @@ def multiplier_of(book: Book, world: World, equity: int) -> int:
     """How often an account may use its free equity now (margin-and-options §2.4)."""
     if book.type == "cash" or equity < MARGIN_EQUITY_MIN_MONEY:
         return 1
-    rules = rule_set(book.rules().day_trade_rules, trade_date(world))
+    today = trade_date(world)
     most = 4
-    if rules == PDT:
-        record = book.ledger().day_trading
-        if record is None or not record.flagged or book.ledger().last_equity < EQUITY_MIN_MONEY:
-            most = 2
-    return min(most if most == 2 or _intraday(world) else 2, book.max_margin_multiplier)
+    if rule_set(book.rules().day_trade_rules, today) == PDT:
+        most = day_trading_times(book, today) or 2
+    return min(most if most <= 2 or _intraday(world) else 2, book.max_margin_multiplier)
+
+
+def day_trading_times(book: Book, today: int) -> int:
+    """How often yesterday's maintenance excess may be used for day trades under the 2001 rules (rules §8.1).
+
+    1: only cash, after a call that was not met; 0: the account has no day-trading buying power.
+    """
+    money = book.money
+    if money is None or rule_set(book.rules().day_trade_rules, today) != PDT:
+        return 0
+    record = money.day_trading
+    return times(record is not None and record.flagged, money.last_equity, money.day_trade_calls, today)
 
 
 def _intraday(world: World) -> bool:
@@ -270,14 +281,23 @@ def _leveraged(
     if multiplier == 1:
         return min(available, cash), 0
     overnight = 2 * max(0, available)
-    if multiplier == 2:
-        return overnight, 0
+    today = trade_date(world)
+    many = day_trading_times(book, today)
+    if many < CALL_TIMES:
+        return (overnight if multiplier == 2 else max(overnight, 4 * max(0, intraday))), 0
+    day_trading = _day_trading_money(book, many, today)
+    if many == CALL_TIMES:
+        # A call stands: nothing goes beyond it, whatever the night would allow.
+        return (day_trading if _intraday(world) else min(overnight, day_trading)), day_trading
+    return (overnight, 0) if multiplier == 2 else (max(overnight, day_trading), day_trading)
+
+
+def _day_trading_money(book: Book, many: int, today: int) -> int:
+    """What is left of the day-trading buying power, before reservations."""
     money = book.ledger()
-    if rule_set(book.rules().day_trade_rules, trade_date(world)) == PDT:
-        used = money.day_trading.used_money if money.day_trading is not None else 0
-        day_trading = max(0, 4 * (money.last_equity - money.last_maintenance) - used)
-        return max(overnight, day_trading), day_trading
-    return max(overnight, 4 * max(0, intraday)), 0
+    record = money.day_trading
+    used = record.used_money if record is not None and record.trade_date == today else 0
+    return max(0, (start_money(many, money.last_equity, money.last_maintenance) or 0) - used)
 
 
 def _spendable(book: Book, world: World) -> int:
@@ -317,6 +337,8 @@ def withdrawable(book: Book, world: World) -> int:
     intraday = money.intraday
     if intraday is not None:
         free -= sum(d.money for d in intraday.deficits if not d.satisfied_on)
+    if money.held_deposits:
+        free -= held_money(money.held_deposits, trade_date(world))
     return max(0, free)
 
 

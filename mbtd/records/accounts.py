@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from actors.book.day_calls import power_of
 from actors.book.liquidation import locked_shares
 from actors.book.rules.margin.holdings import holds_options
 from actors.book.rules.margin.orders import UNCOVERED_LEVEL
-from actors.book.rules.money import day_trades
+from actors.book.rules.money import day_trade_calls, day_trades
 from actors.book.rules.money.fees import accrued_money
 from actors.book.rules.money.settlement import settled_cash, unsettled
 from actors.book.state.book import Book, Position
@@ -27,6 +28,7 @@ from actors.book.units import (
 from actors.book.view import (
     Figures,
     available_qty,
+    day_trading_times,
     figures,
     may_short,
     position_money,
@@ -108,7 +110,7 @@ def _buying_powers(book: Book, f: Figures, world: World) -> dict[str, Any]:
         "daytrading_buying_power": format_money(max(0, f.day_trading_money - aside)),
         "non_marginable_buying_power": format_money(free),
         "options_buying_power": format_money(free),
-        "bod_dtbp": 0,
+        "bod_dtbp": format_money(power) if (power := power_of(book, trade_date(world))) else 0,
         "reserved_for_orders": format_money(book.reserved_money),
     }
 
@@ -126,6 +128,42 @@ def _day_trades(book: Book, f: Figures, world: World, today: int) -> dict[str, A
         "pattern_day_trader": flagged and rules == day_trades.PDT,
         "daytrade_count": count if rules == day_trades.PDT else 0,
         "day_trade_rules": rules,
+        **_day_trade_calls(book, rules, today),
+    }
+
+
+def _day_trade_calls(book: Book, rules: str, today: int) -> dict[str, Any]:
+    """Calls for exceeded day-trading buying power, what follows from them, and deposits that have to stay (§8.1)."""
+    ledger = book.ledger()
+    record = ledger.day_trading
+    many = day_trading_times(book, today)
+    restriction, until = None, 0
+    if rules != day_trades.PDT:
+        pass
+    elif record is not None and day_trade_calls.closes_only(record, ledger.last_equity, today):
+        restriction, until = "closes_only", record.closes_only_until
+    elif many == 1:
+        restriction, until = "cash_only", day_trade_calls.cash_only_until(ledger.day_trade_calls)
+    elif many == day_trade_calls.CALL_TIMES:
+        restriction, until = "two_times", min(call.until for call in ledger.day_trade_calls)
+    return {
+        "day_trade_calls": [
+            {
+                "date": date_text(call.trade_date),
+                "amount": format_money(call.money),
+                "deposited": format_money(call.deposits),
+                "status": call.state,
+                "until": date_text(call.until),
+            }
+            for call in ledger.day_trade_calls
+        ],
+        "day_trade_restriction": restriction,
+        "day_trade_restriction_until": date_text(until) or None,
+        "held_deposits": [
+            {"amount": format_money(entry.money), "until": date_text(entry.until)}
+            for entry in ledger.held_deposits
+            if entry.until >= today
+        ],
     }
 
 

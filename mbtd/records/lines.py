@@ -34,6 +34,7 @@ NAMES: dict[type, str] = {
     e.OrderFilled: "order.filled",
     e.OrderLegFilled: "order.leg_filled",
     e.PositionChanged: "position.changed",
+    e.LotsAssigned: "lots.assigned",
     e.OrderCancelPending: "order.pending_cancel",
     e.OrderCanceled: "order.canceled",
     e.OrderCancelRejected: "order.cancel_rejected",
@@ -218,6 +219,10 @@ def _own_fields(event: Any, line: dict[str, Any]) -> None:
             line["qty"] = format_qty(event.qty)
             line["price"] = format_price(average_price(abs(event.basis_money), abs(event.qty)))
             line["net_amount"] = format_money(event.net_money)
+        case e.LotsAssigned():
+            line["symbol"] = event.symbol
+            line["realized_pl"] = format_money(event.realized_money)
+            line["lots"] = [{"lot_no": use.lot_no, "qty": format_qty(abs(use.qty))} for use in event.closed]
         case e.OptionInstructed() | e.OptionWarned() | e.OptionAwaiting() | e.OptionAssigned():
             option_fields(event, line)
         case e.CorporateActionApplied() | e.PositionAdjusted():

@@ -197,7 +197,7 @@ class Records:
         page = [decode_lot(row[_BODY]) for row in found[: params.limit]]
         more = len(found) > params.limit
         return {
-            "items": [render_lot(lot) for lot in page],
+            "items": [render_lot(lot) for lot in page if lot.qty],
             "next_page_token": f"{page[-1].n}.{page[-1].lot_no}" if more else None,
         }
 
@@ -333,7 +333,7 @@ class Records:
             page = await self._history.closed_lots(
                 account_no, after_at=after, until_at=until, beyond=beyond, limit=MAX_ROWS
             )
-            found += [decode_lot(row[_BODY]) for row in page]
+            found += [lot for row in page if (lot := decode_lot(row[_BODY])).qty]
             if len(page) < MAX_ROWS or len(found) >= EVENTS_MAX:
                 return found
             beyond = (page[-1][1], page[-1][2])
