@@ -6,7 +6,7 @@ again; an explanation of a waiting order names the market's numbers, never only 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from actors.book.events import Evidence
@@ -315,12 +315,22 @@ def _runs(trace: Iterable[Trace]) -> list[Json]:
     return runs
 
 
-def why_ended(record: OrderRecord) -> Json:
-    """How an order ended."""
+def why_ended(record: OrderRecord, told: Sequence[Json] = ()) -> Json:
+    """How an order ended; ``told`` is what corporate actions made of it."""
     reason = record.reason or record.status
+    by_action = told[-1]["explanation"] if record.ca_id and told else ""
+    because = by_action or sentence(reason) or f"The order is {record.status}."
     return {
         "order": render_order(record),
         "state": "ended",
         "reason": reason,
-        "explanation": f"{sentence(reason) or f'The order is {record.status}.'} {end_numbers(record)}",
+        "explanation": f"{because} {end_numbers(record)}",
     }
+
+
+def with_actions(found: Json, told: Sequence[Json]) -> Json:
+    """An explanation of a live order, and what corporate actions made of it before."""
+    if not told:
+        return found
+    words = [found["explanation"], *(each["explanation"] for each in told if found["state"] == "waiting")]
+    return found | {"explanation": " ".join(words), "corporate_actions": list(told)}
