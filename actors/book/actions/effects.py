@@ -207,7 +207,9 @@ def pay_next(draft: Draft, world: World) -> str:
         holding = plan.holding(book, pay.symbol)
         holding.lots = (*holding.lots, Lot(book.next_lot_no, pay.qty, 0, at, 0))
     elif (qty := held(lots_of(book, pay.symbol))) != 0:
-        plan.rows.append(Row(pay.type, pay.sub_type, pay.symbol, -qty))
+        # Its instant is the end of its date, at which the next one begins.
+        assert world.days is not None
+        plan.rows.append(Row(pay.type, pay.sub_type, pay.symbol, -qty, dated=world.days.at(at - 1).trade_date))
         holding = plan.holding(book, pay.symbol)
         holding.lots, holding.closed = split_off(holding.lots, qty, 0)
         holding.realized_money = -sum(use.basis_money for use in holding.closed)
