@@ -34,11 +34,13 @@ from actors.book.rules.actions.exchange import Row, Terms, exchange, words_of
 from actors.book.state.book import Book
 from actors.book.units import MONEY_PER_CENT, MONEY_PER_DOLLAR, NS_PER_SECOND, PRICE_PER_DOLLAR, QTY_PER_SHARE
 from actors.market.actions import post_at
-from actors.market.world import World
+from actors.market.world import World, official_key
 
 _MONEY_PER_PRICE: Final = MONEY_PER_DOLLAR // PRICE_PER_DOLLAR
 _OPEN_TO_ROLL_NS: Final = 21 * 1_800 * NS_PER_SECOND
 """From the core session's open to 20:00 New York."""
+_UNITS: Final = ("forward_split", "reverse_split", "stock_dividend", "name_change")
+"""In which one security goes on in other units."""
 _PAYS: Final = ("cash_dividend", "capital_gains_distribution")
 
 
@@ -123,7 +125,25 @@ def _price(plan: Plan, action: CorporateAction, symbol: str, world: World) -> in
     close = action.price(symbol).close
     if close and symbol == action.symbol and not action.keeps_source and action.legs:
         return half_up(close / fraction(action.legs[0].ratio))
-    return close or _market(plan, symbol, symbol, world)
+    official = _official(action, symbol, world)
+    if official:
+        plan.prices[symbol] = official
+    return close or official or _market(plan, symbol, symbol, world)
+
+
+def _official(action: CorporateAction, symbol: str, world: World) -> int:
+    """The last regular close before an action in the units after it, where the house noted it; money units a share.
+
+    Unlike a price of the market it can be asked again for other terms.
+    """
+    assert world.days is not None
+    leg = action.legs[0] if len(action.legs) == 1 and action.type in _UNITS else None
+    source, ratio = symbol, Fraction(1)
+    if leg is not None and leg.symbol == symbol:
+        source, ratio = action.symbol, fraction(leg.ratio)
+    before = world.days.day(action.effective_date).previous
+    price = world.officials.get(official_key(source, before, "close"), 0)
+    return half_up(price * _MONEY_PER_PRICE / ratio) if price else 0
 
 
 def _market(plan: Plan, key: str, symbol: str, world: World) -> int:
