@@ -46,7 +46,9 @@ def note_close(engine: Turns, message: Session) -> None:
     """At the end of a core session: where no auction has spoken yet, the last eligible print stands for it."""
     world = engine.world
     ended = world.session
-    if world.days is None or ended is None or ended.phase != "core" or message.phase == "core":
+    if world.days is None or ended is None or ended.phase != "core":
+        return
+    if message.phase == "core" and message.trade_date == ended.trade_date:
         return
     found = []
     acting = {symbol for symbol in world.actions.by_symbol if _changes(world, symbol, ended.trade_date)}
