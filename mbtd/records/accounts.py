@@ -29,8 +29,8 @@ from actors.book.view import (
     available_qty,
     figures,
     may_short,
+    payable_money,
     position_money,
-    set_aside,
     sma,
     trade_date,
     withdrawable,
@@ -97,15 +97,16 @@ def render_account(book: Book, name: str, tier: str, world: World) -> dict[str, 
 
 def _buying_powers(book: Book, f: Figures, world: World) -> dict[str, Any]:
     """Each kind of buying power (alpaca-api §4.1, margin-and-options §2.4)."""
-    cash, aside = book.type == "cash", set_aside(book)
-    own = f.available_money * f.multiplier - aside
-    free = f.buying_power_money if cash else max(0, min(f.buying_power_money, own)) // f.multiplier
-    reg_t = f.buying_power_money if cash else max(0, min(f.multiplier, 2) * f.available_money - aside)
+    cash, reserved = book.type == "cash", book.reserved_money
+    own = f.available_money - payable_money(book)
+    power = max(0, min(f.buying_power_money, own * f.multiplier - reserved))
+    free = f.buying_power_money if cash else power // f.multiplier
+    reg_t = f.buying_power_money if cash else max(0, min(f.multiplier, 2) * own - reserved)
     return {
         "buying_power": format_money(f.buying_power_money),
         "effective_buying_power": format_money(f.buying_power_money),
         "regt_buying_power": format_money(max(0, reg_t)),
-        "daytrading_buying_power": format_money(max(0, f.day_trading_money - aside)),
+        "daytrading_buying_power": format_money(max(0, f.day_trading_money - reserved)),
         "non_marginable_buying_power": format_money(free),
         "options_buying_power": format_money(free),
         "bod_dtbp": 0,
