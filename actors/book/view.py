@@ -128,6 +128,12 @@ def trade_date(world: World) -> int:
     return world.session.trade_date if world.session is not None else 0
 
 
+def approved_options_level(book: Book) -> int:
+    """The level of option trading that was approved; the account's own is the lower of it and its owner's cap."""
+    approved = book.rules().options_approved_level
+    return book.options_level if approved < 0 else approved
+
+
 def may_short(book: Book, equity: int) -> bool:
     """Whether an account may sell short at all (alpaca-api §4.1): on margin, switched on, with 2,000 dollars."""
     return book.type == "margin" and not book.no_shorting and equity >= MARGIN_EQUITY_MIN_MONEY
