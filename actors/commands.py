@@ -67,7 +67,8 @@ class ConfigureAccount(Action, tag="account.configure", frozen=True, kw_only=Tru
     nra_ppm: Annotated[int, Meta(ge=0, le=1_000_000)] | None = None
     """Withheld from dividends, parts per million."""
     max_options_trading_level: Whole | None = None
-    """At most the approved level; an other name of ``options_level`` that may only lower it (alpaca-api §4.6)."""
+    """The owner's cap on option trading, at most the approved ``options_level``, which it leaves alone; the account
+    trades at the lower (alpaca-api §4.6)."""
     trade_confirm_email: Literal["all", "none"] | None = None
     """Taken for the sake of unchanged programs; no mail is sent."""
 

@@ -111,13 +111,13 @@ def accrued(money: Money | None) -> int:
     return accrued_money(money.fees) + money.margin_interest - money.cash_interest
 
 
-def set_aside(book: Book) -> int:
-    """Money that new orders may not use: what open orders reserve, and what short positions owe of distributions."""
-    return book.reserved_money + payable_money(book) if book.action_due else book.reserved_money
-
-
 def payable_money(book: Book) -> int:
-    """What short positions owe of distributions, before it is paid (rules §4.1)."""
+    """What short positions owe of distributions, before it is paid (rules §4.1).
+
+    No part of equity, but money that nothing may be bought with, on margin neither: paying it changes no power.
+    """
+    if not book.action_due:
+        return 0
     return -sum(min(0, pay.money) for record in book.actions.values() for pay in record.pays)
 
 
@@ -127,6 +127,12 @@ def trade_date(world: World) -> int:
     if day is not None:
         return day.trade_date
     return world.session.trade_date if world.session is not None else 0
+
+
+def approved_options_level(book: Book) -> int:
+    """The level of option trading that was approved; the account's own is the lower of it and its owner's cap."""
+    approved = book.rules().options_approved_level
+    return book.options_level if approved < 0 else approved
 
 
 def may_short(book: Book, equity: int) -> bool:
@@ -223,15 +229,16 @@ def _stock_figures(book: Book, world: World) -> Figures:
     equity = book.cash + long_money + short_money - owed
     multiplier = multiplier_of(book, world, equity)
     free, day_trading = 0, 0
+    due = payable_money(book)
     if cash_account:
-        free, initial = _spendable(book, world) - owed, long_money
+        free, initial = _spendable(book, world) - owed - due, long_money
     else:
-        available = equity - short_money - initial
-        intraday = equity - short_money - max(legal, 0)
-        free, day_trading = _leveraged(book, multiplier, available, intraday, book.cash - owed, world)
+        available = equity - short_money - initial - due
+        intraday = equity - short_money - max(legal, 0) - due
+        free, day_trading = _leveraged(book, multiplier, available, intraday, book.cash - owed - due, world)
     return Figures(
         long_money, short_money, owed, equity, initial, maintenance, legal, multiplier,
-        max(0, free - set_aside(book)), day_trading,
+        max(0, free - book.reserved_money), day_trading,
     )  # fmt: skip
 
 
@@ -255,14 +262,15 @@ def _paired(book: Book, world: World, owed: int, found: Valued, quick: bool) -> 
     equity = worth + short_money
     multiplier = multiplier_of(book, world, equity)
     day_trading = 0
+    due = payable_money(book)
     if book.type == "cash":
-        free = min(_spendable(book, world) - owed, need.available_money)
+        free = min(_spendable(book, world) - owed, need.available_money) - due
     else:
-        intraday = min(worth, legal.excess_money)
-        free, day_trading = _leveraged(book, multiplier, need.available_money, intraday, held.cash_money, world)
+        available, intraday = need.available_money - due, min(worth, legal.excess_money) - due
+        free, day_trading = _leveraged(book, multiplier, available, intraday, held.cash_money - due, world)
     return Figures(
         long_money, short_money, owed, equity, initial, maintenance, worth - legal.excess_money, multiplier,
-        max(0, free - set_aside(book)), day_trading, not quick or (need.exact and legal.exact),
+        max(0, free - book.reserved_money), day_trading, not quick or (need.exact and legal.exact),
     )  # fmt: skip
 
 
@@ -297,7 +305,8 @@ def _day_trading_money(book: Book, many: int, today: int) -> int:
     money = book.ledger()
     record = money.day_trading
     used = record.used_money if record is not None and record.trade_date == today else 0
-    return max(0, (start_money(many, money.last_equity, money.last_maintenance) or 0) - used)
+    start = start_money(many, money.last_equity, money.last_maintenance) or 0
+    return max(0, start - used - payable_money(book))
 
 
 def _spendable(book: Book, world: World) -> int:
@@ -312,11 +321,12 @@ def _spendable(book: Book, world: World) -> int:
 def buying_power(book: Book, world: World) -> int:
     """Money units that new orders may use; the quick way where there is nothing to mark."""
     if book.type == "cash" and not holds_options(book):
-        return max(0, _spendable(book, world) - accrued(book.money) - set_aside(book))
+        return max(0, _spendable(book, world) - accrued(book.money) - payable_money(book) - book.reserved_money)
     if not book.positions:
         equity = book.cash - accrued(book.money)
-        free, _ = _leveraged(book, multiplier_of(book, world, equity), equity, equity, equity, world)
-        return max(0, free - set_aside(book))
+        own = equity - payable_money(book)
+        free, _ = _leveraged(book, multiplier_of(book, world, equity), own, own, own, world)
+        return max(0, free - book.reserved_money)
     return figures(book, world).buying_power_money
 
 
@@ -327,7 +337,7 @@ def withdrawable(book: Book, world: World) -> int:
     """
     f = figures(book, world)
     money = book.ledger()
-    payable = payable_money(book) if book.action_due else 0
+    payable = payable_money(book)
     free = min(book.cash, settled_cash(book.cash, money, trade_date(world))) - f.accrued_money - payable
     if book.type == "cash":
         free -= book.reserved_money

@@ -94,7 +94,8 @@ class _Told(Struct):
         order = self.orders.get(event.order_no)
         if order is not None:
             order.status, order.ended_at = _ENDS[type(event)][0], at
-            order.reason = getattr(event, "reason", "")
+            by_action = isinstance(event, e.OrderReplaced) and bool(event.ca_id)
+            order.reason = "corporate_action" if by_action else getattr(event, "reason", "")
             order.replaced_by = event.terms.order_id if isinstance(event, e.OrderReplaced) else ""
         if isinstance(event, e.OrderReplaced):
             terms = event.terms

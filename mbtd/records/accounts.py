@@ -27,12 +27,13 @@ from actors.book.units import (
 )
 from actors.book.view import (
     Figures,
+    approved_options_level,
     available_qty,
     day_trading_times,
     figures,
     may_short,
+    payable_money,
     position_money,
-    set_aside,
     sma,
     trade_date,
     withdrawable,
@@ -58,7 +59,7 @@ def render_account(book: Book, name: str, tier: str, world: World) -> dict[str, 
         "tier": tier,
         "type": book.type,
         "status": book.status if not book.quarantined else "ACTIVE",
-        "crypto_status": "INACTIVE",
+        "crypto_status": "ACTIVE",
         "quarantined": book.quarantined or None,
         "currency": "USD",
         "cash": money(book.cash),
@@ -80,7 +81,7 @@ def render_account(book: Book, name: str, tier: str, world: World) -> dict[str, 
         "pending_transfer_in": "0",
         "pending_transfer_out": "0",
         "intraday_adjustments": "0",
-        "options_approved_level": book.options_level,
+        "options_approved_level": approved_options_level(book),
         "options_trading_level": book.options_level,
         **_day_trades(book, f, world, today),
         "shorting_enabled": may_short(book, f.equity_money),
@@ -99,15 +100,16 @@ def render_account(book: Book, name: str, tier: str, world: World) -> dict[str, 
 
 def _buying_powers(book: Book, f: Figures, world: World) -> dict[str, Any]:
     """Each kind of buying power (alpaca-api §4.1, margin-and-options §2.4)."""
-    cash, aside = book.type == "cash", set_aside(book)
-    own = f.available_money * f.multiplier - aside
-    free = f.buying_power_money if cash else max(0, min(f.buying_power_money, own)) // f.multiplier
-    reg_t = f.buying_power_money if cash else max(0, min(f.multiplier, 2) * f.available_money - aside)
+    cash, reserved = book.type == "cash", book.reserved_money
+    own = f.available_money - payable_money(book)
+    power = max(0, min(f.buying_power_money, own * f.multiplier - reserved))
+    free = f.buying_power_money if cash else power // f.multiplier
+    reg_t = f.buying_power_money if cash else max(0, min(f.multiplier, 2) * own - reserved)
     return {
         "buying_power": format_money(f.buying_power_money),
         "effective_buying_power": format_money(f.buying_power_money),
         "regt_buying_power": format_money(max(0, reg_t)),
-        "daytrading_buying_power": format_money(max(0, f.day_trading_money - aside)),
+        "daytrading_buying_power": format_money(max(0, f.day_trading_money - reserved)),
         "non_marginable_buying_power": format_money(free),
         "options_buying_power": format_money(free),
         "bod_dtbp": format_money(power) if (power := power_of(book, trade_date(world))) else 0,
@@ -209,7 +211,7 @@ def render_configuration(book: Book) -> dict[str, Any]:
         "pdt_check": rules.pdt_check,
         "fractional_trading": book.fractional_trading,
         "max_margin_multiplier": str(book.max_margin_multiplier),
-        "max_options_trading_level": book.options_level,
+        "max_options_trading_level": rules.max_options_trading_level,
         "no_shorting": book.no_shorting,
         "suspend_trade": book.suspend_trade,
         "trade_confirm_email": "none",

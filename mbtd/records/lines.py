@@ -230,6 +230,8 @@ def _own_fields(event: Any, line: dict[str, Any]) -> None:
         case e.OrderCanceled() | e.OrderExpired():
             line["status"] = "canceled" if isinstance(event, e.OrderCanceled) else "expired"
             line["reason"] = event.reason
+            if isinstance(event, e.OrderCanceled) and event.ca_id:
+                line["ca_id"] = event.ca_id
         case e.OrderCancelPending():
             line["status"] = "pending_cancel"
         case e.OrderReplacePending():
@@ -237,6 +239,8 @@ def _own_fields(event: Any, line: dict[str, Any]) -> None:
         case e.OrderReplaced():
             line["status"] = "replaced"
             line["replaced_by"] = event.terms.order_id
+            if event.ca_id:
+                line["reason"], line["ca_id"] = "corporate_action", event.ca_id
             _amounts(event.terms, line)
         case _:
             _other_fields(event, line)

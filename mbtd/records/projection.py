@@ -15,7 +15,7 @@ from msgspec import Struct
 from actors.book import events as e
 from actors.book.ids import derive_fill_id
 from actors.inputs import Section, Step, decode_steps
-from mbtd.records.activities import activity_id_of
+from mbtd.records.activities import activity_date, activity_id_of
 from mbtd.records.lots import assigned_lots, closed_lots
 from mbtd.records.orders import TERMINAL, OrderRecord, accepted_record, carries_legs, follow, replacing_record
 from storage.records import Group, Lookup, Row
@@ -190,6 +190,7 @@ class _Run:
                     activity_id_of(account_no, event.activity_no, at),
                     event.activity_type,
                     at,
+                    activity_date(event, at),
                     _encode(event),
                 ),
             )

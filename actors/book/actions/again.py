@@ -125,7 +125,7 @@ class Again:
                 rows.append(
                     Row(
                         event.activity_type, event.activity_sub_type, event.symbol, event.qty, event.net_money,
-                        event.price, event.rate,
+                        event.price, event.rate, event.dated,
                     )
                 )  # fmt: skip
             elif isinstance(event, e.PositionAdjusted):

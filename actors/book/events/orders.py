@@ -228,6 +228,8 @@ class OrderCanceled(Fact, frozen=True, gc=False, array_like=True, tag="oc"):
 
     order_no: int
     reason: str
+    ca_id: str = ""
+    """The corporate action over which it does not go on."""
 
 
 class OrderCancelRejected(Fact, frozen=True, gc=False, array_like=True, tag="oj"):
@@ -254,6 +256,8 @@ class OrderReplaced(Fact, frozen=True, gc=False, array_like=True, tag="os"):
 
     order_no: int
     terms: OrderAccepted
+    ca_id: str = ""
+    """The corporate action that did it; empty for its owner."""
 
 
 class OrderReplaceRejected(Fact, frozen=True, gc=False, array_like=True, tag="ok"):

@@ -171,3 +171,7 @@ class Settings(Struct, frozen=True, gc=False, array_like=True):
     """``on``: cash dividends buy shares of their payer (§4.1)."""
     nra_ppm: int = 0
     """Withheld from dividends of a non-resident, as a share."""
+    max_options_trading_level: int | None = None
+    """The owner's own cap on the level of option trading; null for none."""
+    options_approved_level: int = -1
+    """The level without that cap; -1: the account's."""
