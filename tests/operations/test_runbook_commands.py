@@ -134,7 +134,7 @@ def test_settings_and_log_lines_that_pages_name_exist() -> None:
 
 def _health() -> set[str]:
     """Names below a heading of health's answer."""
-    return {"interest.left_out", "reference.problem", "server.debug_prompt"}
+    return {"engine.scheduling", "interest.left_out", "reference.problem", "server.debug_prompt"}
 
 
 def test_no_page_is_missing_from_the_list() -> None:
