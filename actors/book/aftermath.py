@@ -135,7 +135,7 @@ def _book_trade(
     option = instrument.asset_class == "us_option"
     settles_on = day.option_settles_on if option else day.settles_on
     fees: tuple[Fee, ...] = ()
-    if charges_fees(profiles.get(fill.profile if type(fill) is e.OrderLegFilled else fill.evidence.profile)):
+    if charges_fees(profiles.get(fill.profile if isinstance(fill, e.OrderLegFilled) else fill.evidence.profile)):
         before = fill.filled_qty - fill.qty
         fees = fees_of(instrument, buying, fill.qty, fill.price, day.trade_date, before)
         if book.settings is not None and book.settings.fee_mode == "per_order":

@@ -68,7 +68,7 @@ def judge_unit(draft: Draft, order: Order, world: World, numbers: Numbers, takin
     """Evaluate a live order of several legs: fill whole units, or note why it waits."""
     sight = _sight(draft, order, world, numbers)
     watch = draft.book.watch.get(order.terms.order_no)
-    if type(sight) is str:
+    if isinstance(sight, str):
         kept = watch or _NO_WATCH
         draft.watch(
             order.terms.order_no,
