@@ -12,9 +12,11 @@ from typing import Any
 
 from actors import timers as t
 from actors.book import (
+    assign_lots,
     borrow,
     close,
     contingent,
+    day_calls,
     decide,
     dues,
     exercise,
@@ -41,8 +43,10 @@ from actors.book.structures import exits as structure_exits
 from actors.book.structures import orders as structure_orders
 from actors.book.units import NS_PER_SECOND
 from actors.commands import (
+    AssignLots,
     CancelAll,
     CancelOrder,
+    ClearPatternDayTrader,
     ClearStructureExit,
     CloseAccount,
     CloseAllPositions,
@@ -74,6 +78,7 @@ HANDLERS: dict[type, Handler] = {
     CancelAll: decide.cancel_all,
     ClosePosition: close.close_position,
     CloseAllPositions: close.close_all,
+    AssignLots: assign_lots.assign_lots,
     ExercisePosition: exercise.exercise_position,
     DoNotExercisePosition: exercise.do_not_exercise_position,
     ConfigureAccount: life.configure,
@@ -83,6 +88,7 @@ HANDLERS: dict[type, Handler] = {
     ResetAccount: life.reset,
     LocateShares: borrow.locate,
     RecallBorrow: borrow.recall,
+    ClearPatternDayTrader: day_calls.clear_pattern,
     CloseStructure: structure_orders.close,
     RollStructure: structure_orders.roll,
     SetStructureExit: structure_exits.set_exit,
@@ -245,6 +251,10 @@ class Waits:
                 terms.time_in_force in AUCTION_TIMES and self.world.session is not None and not order.activated
             ):
                 self.timers.add(self.world.now, (*key, t.LIVE))
+                if not waits and reason in SESSION_REASONS:
+                    # Its phase has begun: a message of this very instant meets it before the timer does.
+                    self.phase_waiters.pop(key, None)
+                    self._arm_quote(order, key, watch)
             elif watch is None and not order.activated:
                 # Its instant passed while a sweep was cut off: it still has to note that it waits for a session.
                 self.timers.add(self.world.now, (*key, t.LIVE))

@@ -67,7 +67,8 @@ class ConfigureAccount(Action, tag="account.configure", frozen=True, kw_only=Tru
     nra_ppm: Annotated[int, Meta(ge=0, le=1_000_000)] | None = None
     """Withheld from dividends, parts per million."""
     max_options_trading_level: Whole | None = None
-    """At most the approved level; an other name of ``options_level`` that may only lower it (alpaca-api §4.6)."""
+    """The owner's cap on option trading, at most the approved ``options_level``, which it leaves alone; the account
+    trades at the lower (alpaca-api §4.6)."""
     trade_confirm_email: Literal["all", "none"] | None = None
     """Taken for the sake of unchanged programs; no mail is sent."""
 
@@ -124,6 +125,10 @@ class OrderLeg(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, om
     ratio_qty: str
     side: str | None = None
     position_intent: str | None = None
+
+
+class ClearPatternDayTrader(Action, tag="account.clear_pattern_day_trader", frozen=True, kw_only=True):
+    """Take the flag of a pattern day trader off an account (operators only; rules §8.1)."""
 
 
 class LotPick(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -206,6 +211,14 @@ class ClosePosition(Action, tag="position.close", frozen=True, kw_only=True):
     """As in ``order.place``."""
 
 
+class AssignLots(Action, tag="lot.assign", frozen=True, kw_only=True):
+    """Choose the tax lots of a closing fill of stock, until it settles."""
+
+    fill_id: str
+    lots: tuple[LotPick, ...]
+    """All that the fill closed, out of what was open then."""
+
+
 class CloseAllPositions(Action, tag="position.close_all", frozen=True, kw_only=True):
     """Close every position with a market order (alpaca-api §2.10)."""
 
@@ -286,12 +299,14 @@ AccountAction = (
     | ResetAccount
     | LocateShares
     | RecallBorrow
+    | ClearPatternDayTrader
     | PlaceOrder
     | ReplaceOrder
     | CancelOrder
     | CancelAll
     | ClosePosition
     | CloseAllPositions
+    | AssignLots
     | ExercisePosition
     | DoNotExercisePosition
     | CloseStructure

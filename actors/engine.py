@@ -30,10 +30,12 @@ from actors.house.decide import Defaults, Opened, open_account
 from actors.house.directory import decide as decide_house
 from actors.house.state import HOUSE_NO
 from actors.inputs import (
+    ArriveInput,
     CommandInput,
     Envelope,
     HouseInput,
     Issued,
+    LeaveInput,
     Moved,
     ReferenceInput,
     Section,
@@ -156,7 +158,6 @@ class Engine(Market):
     def reference(self, instruments: Iterable[Instrument], at: int) -> None:
         """Take in new or changed instruments."""
         self._advance(at)
-        self.input_seq += 1
         records = tuple(instruments)
         self.world.instruments.update(records)
         board = self.world.board
@@ -165,7 +166,7 @@ class Engine(Market):
             if slot is not None:
                 board.describe(slot, record)
         self.waits.look_at_all_margins()
-        self.close_step(ReferenceInput(records))
+        self.note_ground(ReferenceInput(records))
 
     # ── recovery ────────────────────────────────────────────────────────────────────────────────────────
 
@@ -216,6 +217,7 @@ class Engine(Market):
     def admit(self, book: Book) -> None:
         """Take a book into memory and wait for what its orders wait for."""
         self.books[book.account_no] = book
+        self.note_ground(ArriveInput(book.account_no))
         self.waits.arm_all(book)
         if self.waits.timers.next_due <= self.world.now:
             # It slept past something: that happens before anybody looks at it.
@@ -231,6 +233,7 @@ class Engine(Market):
                 self.world.board.drop_consumer(slot, account_no)
         self.waits.disarm_account(account_no)
         del self.books[account_no]
+        self.note_ground(LeaveInput(account_no))
 
 
 __all__ = ["Created", "Done", "Engine", "Outcome", "Placed", "Refusal"]

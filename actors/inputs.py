@@ -1,7 +1,9 @@
 """Inputs: everything that a decision can see comes in as one of these, with its place in the sequence.
 
 Invariants: an input that led to events is journaled with them; a tape message is journaled by its place on the
-tape. Random material (seeds, key hashes) is drawn outside and is part of the input. Formats are append-only.
+tape. Inputs that lead to none by themselves but that later decisions stand on (:data:`Ground`) are steps without
+sections: they ride with the next group and are never the reason for one.
+Random material (seeds, key hashes) is drawn outside and is part of the input. Formats are append-only.
 """
 
 from __future__ import annotations
@@ -102,9 +104,28 @@ class HouseInput(Struct, frozen=True, array_like=True, tag="h"):
     envelope: Envelope
 
 
-Input = (
-    CommandInput | UnreadableInput | TapeInput | TimerInput | ReferenceInput | SwitchInput | EraseInput | HouseInput
-)
+class StartInput(Struct, frozen=True, array_like=True, tag="s"):
+    """An engine began from what is durable up to here: with these accounts in memory and no price on its board."""
+
+    account_nos: tuple[int, ...]
+    began: bytes
+    """Opaque to the engine: settings and instruments that the host made it with."""
+
+
+class ArriveInput(Struct, frozen=True, gc=False, array_like=True, tag="a"):
+    """An account that slept came into memory."""
+
+    account_no: int
+
+
+class LeaveInput(Struct, frozen=True, gc=False, array_like=True, tag="l"):
+    """An account left memory."""
+
+    account_no: int
+
+
+Ground = ReferenceInput | StartInput | ArriveInput | LeaveInput
+Input = CommandInput | UnreadableInput | TapeInput | TimerInput | SwitchInput | EraseInput | HouseInput | Ground
 
 
 class Section(Struct, frozen=True, array_like=True):
@@ -130,7 +151,7 @@ class Step(Struct, frozen=True, array_like=True):
 
     @property
     def seq_last(self) -> int:
-        """Number of the last event."""
+        """Number of the last event; ``seq_first - 1`` when there is none."""
         return self.seq_first + sum(len(section.events) for section in self.sections) - 1
 
 

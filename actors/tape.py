@@ -4,8 +4,11 @@ Invariants: a message is applied completely before the next; whoever it concerns
 ``account_no`` order; before a message stamped ``t`` every timer due before ``t`` has run. A quote that concerns
 nobody costs two comparisons and a few stores. A message that a restart reads again wakes nobody.
 
-Known limit: an order that had noted that it waits for its session meets the market from the first message after the
-session's instant; one that had nothing to note meets a message of that same instant too.
+Ties of one instant (architecture §3.4): the session, then the tape in its own order, then timers, then commands. So
+a message of the instant in which a phase begins meets every order that is in the market in that phase, whether the
+order had noted that it waits for it or, standing behind the market, had nothing to note. An order of whose symbol
+there is no such message goes on by a timer of that instant, and so does one that was never live: the orders that wait
+for a phase can be many, and timers run in slices.
 """
 
 from __future__ import annotations
@@ -194,11 +197,11 @@ class Market(Turns):
         self._note_session(message)
         waiters = sorted(self.waits.phase_waiters)
         self.waits.phase_waiters.clear()
+        self.look_again()
         for account_no, order_no in waiters:
             book = self.books.get(account_no)
             if book is not None:
                 self.waits.arm(book, order_no)
-        self.look_again()
 
     def _feed(self, message: FeedState) -> None:
         self._note_feed(message)

@@ -19,7 +19,7 @@ from actors.book.rules.matching.profiles import Profiles
 from actors.book.state.book import Book
 from actors.book.structures import follow
 from actors.house.state import HOUSE_NO, House
-from actors.inputs import Input, Moved, Section, Step
+from actors.inputs import Ground, Input, Moved, Section, Step
 from actors.market.board import Key
 from actors.market.world import World
 
@@ -41,7 +41,7 @@ class Turns:
         self.failures: list[tuple[int, str]] = []
         """Accounts quarantined since the driver last looked, with the reason."""
         self.steps: list[Step] = []
-        """Steps with events that the driver has not taken yet."""
+        """Steps that the driver has not taken yet."""
         self._sections: list[Section] = []
         self._turns = 0
         self._moved: dict[int, dict[int, None]] = {}
@@ -160,6 +160,11 @@ class Turns:
         self.steps.append(
             Step(self.input_seq, self.world.now, self.world.tape_seq, self.seq - count + 1, what, sections)
         )
+
+    def note_ground(self, what: Ground) -> None:
+        """Have an input that leads to no event by itself recorded with the next one that does."""
+        self.input_seq += 1
+        self.steps.append(Step(self.input_seq, self.world.now, self.world.tape_seq, self.seq + 1, what, ()))
 
     def wake(self, woken: list[Key], what: Callable[[Draft, int], None]) -> None:
         """Run ``what`` for each woken order, one draft an account."""

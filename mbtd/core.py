@@ -18,11 +18,12 @@ from actors.inputs import Step
 from actors.mailbox import Mailroom
 from actors.market.messages import FeedState, Session, TapeMessage
 from actors.pump import Pump
+from mbtd.began import began_with, begin
 from mbtd.failpoints import reach
-from mbtd.groups import GroupCutter
+from mbtd.groups import GROUND_MAX_STEPS, MOVED_LATEST_NS, GroupCutter
 from mbtd.interest import Interest
 from mbtd.journal import Journal, open_front
-from mbtd.limits import GROUP_MAX_EVENTS, GROUP_MAX_MS, TURN_BUDGET_MS
+from mbtd.limits import GROUP_MAX_EVENTS, GROUP_MAX_MS, STOP_WRITER_MAX_S, TAIL_MAX_S, TURN_BUDGET_MS
 from mbtd.logs import get_logger
 from mbtd.marking import Marking
 from mbtd.memory import give_back
@@ -47,11 +48,6 @@ OUTCOME_UNKNOWN_AFTER_NS = 2_000_000_000
 CROWD = 500
 """With more accounts than this waiting for a snapshot, and no commands, chunks follow each other quickly."""
 CROWDED_INTERVAL_S = 0.005
-STOP_WRITER_MAX_S = 20.0
-TAIL_MAX_S = 10.0
-"""How long a stop waits for a disk that is full; what is not committed then was never confirmed."""
-MOVED_LATEST_NS = 1_000_000_000
-"""State that moved without an event is at most this late on disk."""
 
 
 class Core:
@@ -112,6 +108,7 @@ class Core:
         """A group that a full disk did not take."""
         self._far_full = False
         self._pending: list[Step] = []
+        self._handed_seq = 0
         self._pending_since = 0
         self._last_cut = 0
         self._awaiting: list[tuple[int, anyio.Event]] = []
@@ -131,6 +128,7 @@ class Core:
     ) -> Recovered:
         """Recover, start the writer, and arm every live order."""
         self.directory = directory
+        began = began_with(self.engine)
         recovered, covered = recover(self.engine, directory, self.now() + FETCH_AHEAD_NS)
 
         def command(descriptor: int) -> Sequence[str]:
@@ -148,6 +146,8 @@ class Core:
         self.outbox.durable_seq = head.seq
         self.residency = Residency(self.engine, SnapshotReader(directory), chunk=snapshot_chunk)
         self.residency.recovered(covered, 1)
+        begin(self.engine, began)
+        self._handed_seq = head.seq
         self.lines.names = HouseNames(self.engine.house)
         for account_no in sorted(self.engine.books):
             self.engine.waits.arm_all(self.engine.books[account_no])
@@ -185,8 +185,9 @@ class Core:
         behind everything that the account holds already.
         """
         engine = self.engine
-        if engine.steps:
+        if engine.seq != self._handed_seq or len(engine.steps) > GROUND_MAX_STEPS:
             steps = engine.take_steps()
+            self._handed_seq = engine.seq
             self.markouts.note(steps)
             if not self._pending:
                 self._pending_since = self.monotonic()
@@ -222,7 +223,7 @@ class Core:
         elif now - self._last_cut < MOVED_LATEST_NS or not self.engine.has_moved:
             journal.pass_on(now)
             return
-        steps, self._pending = self._pending, []
+        steps, self._pending = self._pending or self.engine.take_steps(), []
         self._last_cut = now
         self._commit(journal, cutter.cut(b"", steps))
 

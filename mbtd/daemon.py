@@ -27,6 +27,7 @@ from actors.mailbox import Mailroom
 from mbtd import health as health_of
 from mbtd import logs
 from mbtd.access import access_of, limits_of
+from mbtd.beat import Beat
 from mbtd.clock import SystemClock
 from mbtd.config import Config, ConfigError, Loaded, find_config
 from mbtd.console.admin import Admin, Running
@@ -46,8 +47,9 @@ from mbtd.market.calendar import TradeDays
 from mbtd.market.reference import MetaStore, open_meta
 from mbtd.memory import MemoryWatch, give_back
 from mbtd.metrics import Metrics
-from mbtd.passing import LAG_MAX_NS, Passing
+from mbtd.passing import Passing
 from mbtd.pasts import Pasts
+from mbtd.precedence import precedence, take_precedence
 from mbtd.pricing.announced import with_dividends
 from mbtd.pricing.inputs import PricingInputs
 from mbtd.rates import rates_of
@@ -75,8 +77,6 @@ log = logs.get_logger(subsystem="daemon")
 UPKEEP_S = 0.25
 ORPHAN_WAIT_S = 10.0
 LOCK_WAIT_S = 1.0
-BEAT_S = 0.25
-STATUS_NS = 10_000_000_000
 
 
 def main(options: ServeOptions) -> int:
@@ -251,7 +251,7 @@ class Daemon:
             tasks.start_soon(self._signals)
             tasks.start_soon(core.pump.run)
             tasks.start_soon(self._switchboard.run_feed)
-            tasks.start_soon(self._beat)
+            tasks.start_soon(self._make_beat().run)
             assert self._tape_stream is not None
             tasks.start_soon(self._tape_stream.run)
             if core.interest is not None:
@@ -266,8 +266,9 @@ class Daemon:
                 gateway = anyio.CancelScope()
                 self._gateway = gateway
                 tasks.start_soon(_within, gateway, words)
+            has = take_precedence() if self._config.engine.realtime else precedence()
             self._notifier.ready("serving")
-            log.info("daemon.ready", socket=self._address, feed=self._feed.name)
+            log.info("daemon.ready", socket=self._address, feed=self._feed.name, scheduling=has)
             await self._stopping.wait()
             status = await self._stop(app)
             tasks.cancel_scope.cancel()
@@ -344,6 +345,12 @@ class Daemon:
         queries.account_no = app.account_no
         return app
 
+    def _make_beat(self) -> Beat:
+        return Beat(
+            self._core, self._clock, self._notifier, self._metrics, self._passing, self._memory, self._say_health,
+            self.say_overdue,
+        )  # fmt: skip
+
     async def _listen(self, app: App) -> None:
         settings = self._config.server
         access, limits = access_of(settings), limits_of(settings)
@@ -391,35 +398,6 @@ class Daemon:
     async def _watch_failure(self) -> None:
         await self._core.failure.wait()
         self._stopping.set()
-
-    async def _beat(self) -> None:
-        """Measure how late the loop wakes, and tell the watchdog while it is quick and the writer moves."""
-        interval = min(BEAT_S, (self._notifier.watchdog_us or 0) / 2e6 or BEAT_S)
-        monotonic = self._clock.monotonic_ns
-        said = 0
-        while True:
-            due = monotonic() + round(interval * 1e9)
-            await anyio.sleep(interval)
-            lag = max(0, monotonic() - due)
-            self._metrics.lag.note(lag)
-            self._passing.look(lag)
-            if lag < LAG_MAX_NS and self._core.failed is None and self._core.pump_moves():
-                self._notifier.watchdog()
-            if self._memory.look():
-                log.warning("memory.changed", low=self._memory.low, resident_bytes=self._memory.resident)
-            if monotonic() - said > STATUS_NS:
-                said = monotonic()
-                self._notifier.status(self._one_line())
-                if self._core.readers is not None:
-                    self._core.readers.retry()
-                self.say_overdue()
-
-    def _one_line(self) -> str:
-        health = self._say_health()
-        self._passing.tell(health["reasons"])
-        why = f" ({', '.join(health['reasons'])})" if health["reasons"] else ""
-        engine = health["engine"]
-        return f"{health['status']}{why}; {engine['accounts']} accounts, {engine['live_orders']} live orders"
 
     async def _stop(self, app: App) -> int:
         core = self._core

@@ -20,8 +20,10 @@ from mbtd.logs import get_logger
 
 log = get_logger(subsystem="daemon")
 PAUSE_FIRST_S: Final = 0.5
-PAUSE_MOST_S: Final = 30.0
-STEADY_S: Final = 10.0
+PAUSE_MOST_S: Final = 5.0
+"""A start costs about a second of processor time; longer pauses would only keep programs waiting."""
+STEADY_S: Final = 3.0
+"""Longer than a start takes: what ended after that had served."""
 STOP_MAX_S: Final = 6.0
 
 

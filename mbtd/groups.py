@@ -12,6 +12,11 @@ from actors.engine import Engine
 from actors.inputs import Section, Step, decode_moved, decode_steps, encode
 from storage.records import Group, Head
 
+MOVED_LATEST_NS = 1_000_000_000
+"""State that moved without an event is at most this late on disk."""
+GROUND_MAX_STEPS = 256
+"""So many steps without an event wait for the next one; more are committed by themselves."""
+
 
 class GroupCutter:
     """Cuts groups in order for one epoch."""

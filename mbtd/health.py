@@ -14,6 +14,7 @@ from mbtd.market.feed import STATE_SENTENCES, Feed, FeedStatus
 from mbtd.market.reference import ReferenceKeeper
 from mbtd.memory import MemoryWatch, resident_bytes
 from mbtd.passing import Passing
+from mbtd.precedence import precedence
 from mbtd.switchboard import Switchboard
 
 
@@ -108,6 +109,7 @@ def health(
             "long_turns": sum(core.pump.offenders.values()),
             "long_turn_accounts": sorted(core.pump.offenders, key=core.pump.offenders.__getitem__)[-8:],
             "longest_slice_ms": core.pump.longest_slice_ns / 1e6,
+            "scheduling": precedence(),
             "session": core.engine.world.phase,
             "quarantined": quarantined,
         },

@@ -94,3 +94,6 @@ LOG_KEYS_MAX: Final = 64
 # Configuration and credentials.
 CONFIG_FILE_MAX_BYTES: Final = MIB
 CREDENTIAL_MAX_BYTES: Final = 64 * KIB
+STOP_WRITER_MAX_S: Final = 20.0
+TAIL_MAX_S: Final = 10.0
+"""How long a stop waits for a disk that is full; what is not committed then was never confirmed."""

@@ -66,6 +66,10 @@ class Logger(structlog.BoundLoggerBase):
             _unlimited._proxy_to_logger("error", "log.failed", of=event, error=type(error).__name__)
 
 
+_SAME: Final = ("event", "reason", "error", "account_no")
+"""What makes two failures the same; what happens to two accounts is never one."""
+
+
 class Repeats:
     """Lets a failure through once in a while and counts the rest. Holds a bounded number of failures."""
 
@@ -73,12 +77,13 @@ class Repeats:
         self._clock = clock
         self._every_ns = every_s * SECOND_NS
         self._max_keys = max_keys
-        self._said: OrderedDict[tuple[str, ...], tuple[int, int]] = OrderedDict()
+        self._said: OrderedDict[tuple[object, ...], tuple[int, int]] = OrderedDict()
 
     def __call__(self, _logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
         if method not in ("warning", "error"):
             return event
-        key = (method, *(str(event.get(part, "")) for part in ("event", "reason", "error")))
+        parts = (event.get(part, "") for part in _SAME)
+        key = (method, *(part if isinstance(part, int) else str(part) for part in parts))
         now = self._clock.monotonic_ns()
         since, left_out = self._said.get(key, (None, 0))
         if since is not None and now - since < self._every_ns:
@@ -101,8 +106,10 @@ class Repeats:
             _, left_out = self._said.pop(key)
             if left_out:
                 method, *parts = key
-                named = dict(zip(("event", "reason", "error"), parts, strict=True))
-                found.append((method, {k: v for k, v in named.items() if v} | {"repeated_count": left_out}))
+                named = dict(zip(_SAME, parts, strict=True))
+                found.append(
+                    (str(method), {k: v for k, v in named.items() if v != ""} | {"repeated_count": left_out})
+                )
         return found
 
 

@@ -201,12 +201,19 @@ class History:
         types: Sequence[str] | None = None,
         after_at: int | None = None,
         until_at: int | None = None,
+        dated: int | None = None,
         beyond: tuple[int, int] | None = None,
         limit: int = 100,
         descending: bool = True,
     ) -> list[Values]:
-        """Activities by (``at``, ``n``), beyond the pair given in the direction of the list."""
+        """Activities by (``at``, ``n``), beyond the pair given in the direction of the list.
+
+        With ``dated`` those shown under that date; such as have none must lie between the instants instead.
+        """
         where = _Where("account_no = ?", account_no)
+        if dated is not None:
+            where.add("dated IN (?, 0) AND (dated OR (at > ? AND at <= ?))", dated, after_at, until_at)
+            after_at = until_at = None
         where.within("activity_type", types)
         where.between("at", after_at, until_at)
         if beyond is not None:

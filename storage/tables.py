@@ -53,7 +53,7 @@ TABLES: dict[str, Table] = {
             "account_no order_no order_id client_order_id symbol side status live submitted_at updated_at body",
         ),
         _table("fills", 2, "account_no fill_no fill_id order_no order_id symbol at body"),
-        _table("activities", 2, "account_no n activity_id activity_type at body"),
+        _table("activities", 2, "account_no n activity_id activity_type at dated body"),
         _table("closed_lots", 3, "account_no n lot_no symbol at body"),
         _table("days", 2, "account_no trade_date at body"),
         _table("mark_outs", 3, "account_no order_no fill_no at done body"),

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 
 from msgspec import structs
 
+from actors.book import day_calls, margin_call
 from actors.book import events as e
-from actors.book import margin_call
 from actors.book.draft import Draft
 from actors.book.events.parts import DayTrading, Fee, Intraday
 from actors.book.instruments import Instrument
@@ -23,6 +23,7 @@ from actors.book.rules.money import day_trades, settlement
 from actors.book.rules.money.fees import fees_of
 from actors.book.rules.money.intraday import lowest_after
 from actors.book.state.book import Book
+from actors.book.state.fold_account import CASH_FLOWS
 from actors.book.units import divide_half_even, value_money
 from actors.book.view import Figures, figures
 from actors.market.days import TradeDay, window_start
@@ -60,9 +61,11 @@ def book_trades(draft: Draft, world: World, profiles: Profiles) -> bool | None:
         if kind is e.PositionChanged and type(before) in _FILLS:
             executed = _legs_of(events, index) if counted else _NOTHING
             memo = sma_of_fill(draft.book, events, index, world) if of_contracts(events, index) else None
-            reduced = _book_trade(draft, before, event, executed, memo, day, world, profiles) or reduced  # type: ignore[arg-type]
-        elif kind is e.ActivityBooked and event.activity_type == "CSW":  # type: ignore[union-attr]
-            reduced = True
+            n = draft.book.n - len(events) + index + 1
+            reduced = _book_trade(draft, before, event, n, executed, memo, day, world, profiles) or reduced  # type: ignore[arg-type]
+        elif kind is e.ActivityBooked and event.activity_type in CASH_FLOWS:  # type: ignore[union-attr]
+            reduced = reduced or event.activity_type == "CSW"  # type: ignore[union-attr]
+            day_calls.note_flow(draft, event.net_money, day, world)  # type: ignore[union-attr]
         before = event
     return reduced
 
@@ -116,6 +119,7 @@ def _book_trade(
     draft: Draft,
     fill: e.OrderFilled | e.OrderLegFilled,
     change: e.PositionChanged,
+    n: int,
     executed: Executed,
     memo: int | None,
     day: TradeDay,
@@ -124,7 +128,8 @@ def _book_trade(
 ) -> bool:
     """The consequences of one fill; whether it opened something, so that the intraday level went down.
 
-    ``memo`` is what a fill of contracts does to SMA; null for stock, whose price says it.
+    ``n`` is the number of the change's event. ``memo`` is what a fill of contracts does to SMA; null for stock, whose
+    price says it.
     """
     book = draft.book
     instrument = world.instruments.by_symbol[change.symbol]
@@ -171,13 +176,16 @@ def _book_trade(
                 book,
                 instrument,
                 value_money(fill.price, abs(opened)) if opened else 0,
-                value_money(fill.price, closed) if closed else 0,
+                value_money(fill.price, closed) if closed > 0 else 0,
             ),
             short,
             -opened if short and opened < 0 else 0,
             _day_trading(book, fill, *executed, day, world) if executed[0] else None,
             change.net_money,
             change.cash - change.net_money if book.money is None else None,
+            e.Closing(n, fill.order_no, fill.fill_no, change.closed)
+            if closed and not option and type(fill) is e.OrderFilled
+            else None,
         )
     )
     if violation and all(no != fill.order_no for _, _, no in book.ledger().violations):
@@ -187,7 +195,10 @@ def _book_trade(
 
 
 def _sma_change(book: Book, instrument: Instrument, opening_money: int, closing_money: int) -> int:
-    """Requirement of the stock that was opened, and release of what was closed, on Regulation T's rates (§2.6)."""
+    """Requirement of the stock that was opened, and release of what was sold, on Regulation T's rates (§2.6).
+
+    Shares that are bought back bring nothing: what they required comes back with the account's equity.
+    """
     if book.type == "cash":
         return 0
     change = closing_money - opening_money
@@ -211,13 +222,15 @@ def book_delivery(draft: Draft, stock: Instrument, change: e.PositionChanged, ne
     if book.type == "cash" and net_money < 0:
         settling = _overdraft(book.cash, net_money)
         draws = settlement.draw(book.cash - net_money, book.ledger(), day.trade_date, -net_money)
-    opening_money = abs(net_money) * abs(opened) // (abs(opened) + closed)
+    value = abs(net_money)
+    opening_money = value * abs(opened) // (abs(opened) + abs(closed))
+    sold_money = value - opening_money if closed > 0 else 0
     draft.emit(
         e.TradeBooked(
             day.trade_date, stock.symbol, day.settles_on, settling, draws,
             change.opened.lot_no if draws and change.opened is not None else 0,
             max([until for until, _ in draws]) if draws else 0,
-            sma_money=_sma_change(book, stock, opening_money, abs(net_money) - opening_money), net_money=net_money,
+            sma_money=_sma_change(book, stock, opening_money, sold_money), net_money=net_money,
         )
     )  # fmt: skip
 
@@ -233,9 +246,11 @@ def _day_trading(
     """The day-trade record after the fill."""
     if world.days is None:
         return None
-    record = book.ledger().day_trading or DayTrading()
+    money = book.ledger()
+    record = money.day_trading or DayTrading()
     first = window_start(world.days, day.trade_date, day_trades.WINDOW_DAYS)
-    return day_trades.execute(record, day.trade_date, first, fill.order_no, legs, value)
+    power = day_calls.power_of(book, day.trade_date)
+    return day_trades.execute(record, day.trade_date, first, fill.order_no, legs, value, power, money.last_equity)
 
 
 def _note_level(draft: Draft, day: TradeDay, world: World) -> Figures | None:

@@ -175,13 +175,16 @@ def _begin_close(draft: Draft, order_no: int, profiles: Profiles) -> None:
 # ── ending ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def end(draft: Draft, order_no: int, reason: str) -> None:
-    """End a live order at once, as expired when its time is over too; a pending change of it is refused."""
+def end(draft: Draft, order_no: int, reason: str, ca_id: str = "") -> None:
+    """End a live order at once, as expired when its time is over too; a pending change of it is refused.
+
+    ``ca_id`` is the corporate action that did it.
+    """
     order = draft.book.orders.get(order_no)
     if order is None:
         return
     terms = order.terms
-    event: Any = e.OrderCanceled(order_no, reason)
+    event: Any = e.OrderCanceled(order_no, reason, ca_id)
     if 0 < terms.expires_at <= draft.at:
         event = e.OrderExpired(order_no)
     draft.emit(event)

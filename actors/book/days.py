@@ -7,15 +7,15 @@ that date's own instant; an account that is flat and settled has none and costs 
 
 from __future__ import annotations
 
+from actors.book import day_calls, margin_call
 from actors.book import events as e
-from actors.book import margin_call
 from actors.book.draft import Draft
 from actors.book.events.parts import REGULATION_T, Deficit
 from actors.book.rules.matching.profiles import Profiles
 from actors.book.rules.money import day_trades, interest, intraday, settlement
 from actors.book.rules.money.fees import ceil_cents
 from actors.book.state.book import Book
-from actors.book.view import figures, sma
+from actors.book.view import day_trading_times, figures, sma
 from actors.market.days import TradeDay, after
 from actors.market.world import World
 
@@ -67,6 +67,7 @@ def _end_day(draft: Draft, at: int, world: World) -> None:
     deficits = _deficits(book, day, world, equity, level)
     regulation_t = book.type == "margin" and memo < 0 and money.call.state in ("ok", "warning")
     settled = settlement.settled_cash(book.cash, money, day.trade_date)
+    many = day_trading_times(book, day.trade_date)
     draft.emit(
         e.DayEnded(
             day.trade_date, at, equity, book.cash, f.long_money, f.short_money,
@@ -75,6 +76,7 @@ def _end_day(draft: Draft, at: int, world: World) -> None:
             day.following if _goes_on(book, day, world, owed, earned, deficits) else 0, deficits,
         )
     )  # fmt: skip
+    day_calls.end_day(draft, day, many, equity, world)
     if regulation_t:
         due = after(world.days, day.settles_on, REGULATION_T_DAYS)
         margin_call.change(draft, "call", f, world, REGULATION_T, world.days.day(due).core_opens_at)
@@ -176,6 +178,7 @@ def _goes_on(book: Book, day: TradeDay, world: World, owed: int, earned: int, de
         or earned
         or deficits
         or money.call.state != "ok"
+        or any(closing.settles_on > day.trade_date for closing in book.closings.values())
         or any(date > day.trade_date for date, _ in money.settling)
         or (world.rates.cash_interest_ppm and book.cash)
     )

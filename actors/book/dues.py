@@ -15,7 +15,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from actors.book import assignments, days, expiries, margin_call, recalls
+from actors.book import assignments, day_calls, days, expiries, margin_call, recalls
 from actors.book.actions.apply import run_actions
 from actors.book.actions.due import action_at
 from actors.book.draft import BrokenInvariant, Draft
@@ -45,6 +45,7 @@ DUES: Final[tuple[Due, ...]] = (
     Due("expiry", expiries.expiry_at, expiries.run_expiry, of_options=True),
     Due("assignment", assignments.assignment_at, assignments.draw_assignments, of_options=True),
     Due("end_of_day", days.end_of_day_at, days.end_day),
+    Due("day_trade_call", day_calls.due_at, day_calls.fall_due),
     Due("corporate_action", action_at, run_actions),
 )
 """In the order in which they happen at one instant."""

@@ -15,7 +15,7 @@ from actors.book.rules.matching.profiles import Profiles
 from actors.book.rules.reasons import Refusal, refuse
 from actors.book.state.book import Book
 from actors.book.units import BadNumber, format_money, parse_money
-from actors.book.view import withdrawable
+from actors.book.view import approved_options_level, withdrawable
 from actors.commands import CloseAccount, ConfigureAccount, Deposit, ResetAccount, Withdraw
 from actors.market.world import World
 
@@ -40,35 +40,42 @@ def configure(draft: Draft, action: ConfigureAccount, world: World, profiles: Pr
         draft.emit(e.CommandRefused("account.configure", refusal.reason, {"field": refusal.field}))
         return refusal
 
+    approved, most = _option_levels(book, action)
     draft.emit(
         e.AccountConfigured(
             action.profile or book.profile,
             action.margin_profile or book.margin_profile,
-            _option_level(book, action),
+            approved if most is None else min(approved, most),
             book.fractional_trading if action.fractional_trading is None else action.fractional_trading,
             book.no_shorting if action.no_shorting is None else action.no_shorting,
             book.suspend_trade if action.suspend_trade is None else action.suspend_trade,
             int(action.max_margin_multiplier or book.max_margin_multiplier),
         )
     )
-    told = {name: value for name in Settings.__struct_fields__ if (value := getattr(action, name)) is not None}
+    told = {name: value for name in Settings.__struct_fields__ if (value := getattr(action, name, None)) is not None}
+    if most is not None:
+        told["options_approved_level"] = approved
     if told:
         draft.emit(e.SettingsChanged(replace(book.rules(), **told)))
     return Done()
 
 
-def _option_level_refusal(book: Book, action: ConfigureAccount) -> Refusal | None:
-    """``max_options_trading_level`` may only lower the level (alpaca-api §4.6)."""
+def _option_levels(book: Book, action: ConfigureAccount) -> tuple[int, int | None]:
+    """The approved level and the owner's cap after a change; the account trades at the lower (alpaca-api §2.13)."""
     most = action.max_options_trading_level
-    if most is None or 0 <= most <= book.options_level:
+    return (
+        approved_options_level(book) if action.options_level is None else action.options_level,
+        book.rules().max_options_trading_level if most is None else most,
+    )
+
+
+def _option_level_refusal(book: Book, action: ConfigureAccount) -> Refusal | None:
+    """``max_options_trading_level`` may only lower what is approved (alpaca-api §4.6)."""
+    approved, _ = _option_levels(book, action)
+    most = action.max_options_trading_level
+    if most is None or 0 <= most <= approved:
         return None
     return refuse("invalid_setting", "max_options_trading_level")
-
-
-def _option_level(book: Book, action: ConfigureAccount) -> int:
-    if action.max_options_trading_level is not None:
-        return action.max_options_trading_level
-    return book.options_level if action.options_level is None else action.options_level
 
 
 def _read_amount(text: str) -> int:

@@ -2,7 +2,8 @@
 
 States: ``ok → warning → call → liquidating → ok``; each change is a fact with its numbers. A call falls due at the
 next core session; a deficit of more than half the requirement is not waited for. A cash account, which is lent
-nothing, is in the same call for what a settlement overdrew it by (§5.8). A call of Regulation T that one of
+neither money nor shares, is in the same call for what a settlement overdrew it by, or made it short of: such shares
+are all bought in when it falls due (§5.8). A call of Regulation T that one of
 maintenance displaced comes back with its own date. Forced orders are market orders
 of the core session, placed until the excess is a twentieth of the requirement, in a stated order: contracts that end
 today in the last hour, then what frees most for each dollar traded, then by symbol. Invariants: contracts that
@@ -16,13 +17,14 @@ from __future__ import annotations
 from actors.book import events as e
 from actors.book.draft import Draft
 from actors.book.events.parts import REGULATION_T
-from actors.book.forced import FORCED_PREFIX, concerns, opens, place_forced, place_forced_unit
+from actors.book.forced import BUY_IN_PREFIX, FORCED_PREFIX, concerns, opens, place_forced, place_forced_unit
 from actors.book.liquidation import Closing, closings, locked_shares
+from actors.book.osi import is_option_symbol
 from actors.book.rules.admission.check import market_price
 from actors.book.rules.margin.profiles import profile_of
 from actors.book.rules.matching.profiles import Profiles
 from actors.book.state.book import Book
-from actors.book.units import NS_PER_SECOND, QTY_PER_SHARE, qty_for_money
+from actors.book.units import NS_PER_SECOND, QTY_PER_SHARE, qty_for_money, value_money
 from actors.book.view import Figures, figures, position_requirement, sma, trade_date
 from actors.market.world import World
 
@@ -31,7 +33,7 @@ WARNING_PARTS = 20
 TARGET_PARTS = 20
 """Selling goes on until the excess is a twentieth of the requirement."""
 LAST_HOUR_NS = 3_600 * NS_PER_SECOND
-MAINTENANCE, LARGE, OVERDRAWN = "maintenance", "large_deficit", "overdrawn"
+MAINTENANCE, LARGE, OVERDRAWN, SHORT = "maintenance", "large_deficit", "overdrawn", "short_stock"
 
 
 def is_leveraged(book: Book) -> bool:
@@ -39,7 +41,7 @@ def is_leveraged(book: Book) -> bool:
     if book.money is not None and book.money.call.state != "ok":
         return True
     if book.type == "cash":
-        return book.cash < 0
+        return book.cash < 0 or bool(_owed_shares(book))
     if not book.positions:
         return False
     if book.cash < 0:
@@ -48,6 +50,13 @@ def is_leveraged(book: Book) -> bool:
         if position.qty < 0:
             return True
     return False
+
+
+def _owed_shares(book: Book) -> list[str]:
+    """Stocks that a cash account is short of, and may not be."""
+    if book.type != "cash":
+        return []
+    return [name for name, held in book.positions.items() if held.qty < 0 and not is_option_symbol(name)]
 
 
 def _measure(book: Book, f: Figures) -> tuple[int, int]:
@@ -62,6 +71,8 @@ def standing(book: Book, f: Figures, now_state: str, reason: str) -> str:
     excess, asked = _measure(book, f)
     if not book.positions:
         return "call" if excess < 0 else "ok"
+    if _owed_shares(book):
+        return "liquidating" if now_state == "liquidating" else "call"
     if now_state == "liquidating":
         if excess * TARGET_PARTS < asked or not _regulation_t_met(book, f, reason):
             return "liquidating"
@@ -116,7 +127,9 @@ def _met(draft: Draft, state: str, f: Figures, world: World) -> None:
 
 
 def _reason(book: Book) -> str:
-    return OVERDRAWN if book.type == "cash" else MAINTENANCE
+    if book.type == "cash":
+        return OVERDRAWN if book.cash < 0 else SHORT
+    return MAINTENANCE
 
 
 def change(draft: Draft, state: str, f: Figures, world: World, reason: str, due_at: int) -> None:
@@ -169,11 +182,12 @@ def liquidate(draft: Draft, world: World, profiles: Profiles) -> None:
             draft.emit(e.OrderCanceled(order_no, "margin_call"))
     if world.phase != "core":
         return
+    cover_money = _buy_in(draft, world, profiles)
     if any(order.terms.client_order_id.startswith(FORCED_PREFIX) for order in book.orders.values()):
         return
     f = figures(book, world)
     excess, asked = _measure(book, f)
-    wanted = -(-asked // TARGET_PARTS) - excess
+    wanted = -(-asked // TARGET_PARTS) - excess + cover_money
     # Regulation T releases half of what is sold.
     to_sell = 2 * max(0, -sma(book, f)) if book.ledger().call.reason == REGULATION_T else 0
     ranked: list[tuple[bool, int, str, int | Closing]] = [
@@ -189,6 +203,25 @@ def liquidate(draft: Draft, world: World, profiles: Profiles) -> None:
         else:
             sold = _sell_stock(draft, symbol, -rate, what, wanted, to_sell, world, profiles)
             wanted, to_sell = wanted - sold * _freed_ppm(book, -rate) // 1_000_000, to_sell - sold
+
+
+def _buy_in(draft: Draft, world: World, profiles: Profiles) -> int:
+    """Order what a cash account is short of, unless that is on order; money that buying it takes."""
+    book = draft.book
+    cost = 0
+    for symbol in sorted(_owed_shares(book)):
+        if symbol not in world.instruments.by_symbol:
+            continue
+        short = -book.positions[symbol].qty
+        cost += value_money(market_price(symbol, world, buying=True) or world.mark(symbol), short)
+        ordered = any(
+            order.terms.symbol == symbol and order.terms.client_order_id.startswith(BUY_IN_PREFIX)
+            for order in book.orders.values()
+        )
+        if not ordered:
+            _cancel_on(draft, {symbol}, "buy_in")
+            place_forced(draft, symbol, short, world, profiles, BUY_IN_PREFIX)
+    return cost
 
 
 def _number(what: int | Closing) -> int:
@@ -230,11 +263,11 @@ def _close_contracts(draft: Draft, closing: Closing, wanted: int, world: World, 
     return count * freed
 
 
-def _cancel_on(draft: Draft, symbols: set[str]) -> None:
+def _cancel_on(draft: Draft, symbols: set[str], reason: str = "margin_call") -> None:
     for order_no in sorted(draft.book.orders, reverse=True):
         terms = draft.book.orders[order_no].terms
         if concerns(terms, symbols) and not terms.client_order_id.startswith(FORCED_PREFIX):
-            draft.emit(e.OrderCanceled(order_no, "margin_call"))
+            draft.emit(e.OrderCanceled(order_no, reason))
 
 
 def _candidates(book: Book, world: World) -> list[tuple[str, int, int]]:

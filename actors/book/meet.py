@@ -56,10 +56,14 @@ def numbers_for(order: Order, slot: Slot | None, profiles: Profiles) -> Numbers:
 
 
 def is_waiting_outside(order: Order, watch: Watch | None) -> bool:
-    """Whether an order is not in the market: not live yet, not elected, on its way, or waiting for an auction."""
+    """Whether an order is not in the market: not live yet, not elected, on its way, or waiting for an auction.
+
+    One that noted that it waits for its phase is in the market as soon as the phase has begun; the class of the quote
+    says whether it has.
+    """
     if not order.activated or (order.terms.stop_price and not order.triggered):
         return True
-    return watch is not None and watch.reason in (LATENCY, AWAITING_PRINT, "session")
+    return watch is not None and watch.reason in (LATENCY, AWAITING_PRINT)
 
 
 def meet_quote(draft: Draft, order_no: int, world: World, profiles: Profiles, quote_is_new: bool = True) -> None:

@@ -25,7 +25,7 @@ from actors.book.rules.matching.model import (
     theta_of,
 )
 from actors.book.rules.matching.profiles import Profiles
-from actors.book.state.book import Order, Watch
+from actors.book.state.book import Order, Place, Watch
 from actors.book.units import QTY_PER_SHARE, qty_for_money
 from actors.market.board import Slot
 from actors.market.messages import Trade
@@ -89,7 +89,11 @@ def _offer_print(
     offered, after, reason = 0, place, "print_through"
     if ahead < 0:
         offered = rest_size
-        after = replace(place, ahead_size=0) if place is not None and place.ahead_size else place
+        # Everybody at its price has traded: it is first in its queue, whatever was known of its place before.
+        if place is None:
+            after = Place(queue.BEHIND, price, 0, 0, 0, epoch)
+        elif place.ahead_size:
+            after = replace(place, ahead_size=0)
     else:
         contra = prints.SELLER if buying else prints.BUYER
         if place is None or prints.aggressor(print_.price, slot.quote) not in (contra, prints.EITHER):

@@ -19,7 +19,7 @@ from actors.book.meet_auctions import await_auction
 from actors.book.meet_prints import meet_print
 from actors.book.rules.admission.switches import reason_to_wait
 from actors.book.rules.matching.market_state import AUCTION_TIMES, classify, eligible_phases
-from actors.book.rules.matching.model import collar_of, elects
+from actors.book.rules.matching.model import SESSION_REASONS, collar_of, elects
 from actors.book.rules.matching.profiles import Numbers, Profiles
 from actors.book.rules.trailing import stop_now
 from actors.book.state.book import Order, Watch
@@ -27,6 +27,8 @@ from actors.book.trailing import follow_trail
 from actors.market.board import Slot
 from actors.market.messages import Trade
 from actors.market.world import World
+
+_ON_ITS_WAY = SESSION_REASONS | {LATENCY}
 
 
 def go_live(draft: Draft, order_no: int, world: World, profiles: Profiles) -> None:
@@ -36,6 +38,8 @@ def go_live(draft: Draft, order_no: int, world: World, profiles: Profiles) -> No
         return
     terms = order.terms
     watch = draft.book.watch.get(order_no)
+    if order.activated and watch is not None and watch.reason not in _ON_ITS_WAY:
+        return  # A message of the same instant has met it already.
     if terms.time_in_force in AUCTION_TIMES and world.session is not None:
         if not order.activated:
             draft.emit(e.OrderActivated(order_no))
@@ -47,7 +51,7 @@ def go_live(draft: Draft, order_no: int, world: World, profiles: Profiles) -> No
     if world.phase not in eligible_phases(terms.extended_hours):
         if terms.time_in_force in ("ioc", "fok"):
             end_at_once(draft, order)
-        elif watch is None or watch.reason != LATENCY:
+        elif watch is None or watch.reason not in _ON_ITS_WAY:
             kept = (watch.near_misses, watch.evaluations + 1) if watch is not None else (0, 1)
             draft.watch(order_no, Watch(0, "session", 0, *kept))
         return

@@ -15,7 +15,8 @@ from actors.book.rules.margin.holdings import REQUIREMENTS, Valued, holds_option
 from actors.book.rules.margin.profiles import PPM, MarginProfile, profile_of
 from actors.book.rules.margin.requirement import Holdings
 from actors.book.rules.margin.stock import Requirement, StockTerms, maintenance_money, requirement
-from actors.book.rules.money.day_trades import EQUITY_MIN_MONEY, PDT, rule_set
+from actors.book.rules.money.day_trade_calls import CALL_TIMES, held_money, start_money, times
+from actors.book.rules.money.day_trades import PDT, rule_set
 from actors.book.rules.money.fees import accrued_money
 from actors.book.rules.money.settlement import restricted, settled_cash
 from actors.book.state.book import Book, Position
@@ -110,13 +111,13 @@ def accrued(money: Money | None) -> int:
     return accrued_money(money.fees) + money.margin_interest - money.cash_interest
 
 
-def set_aside(book: Book) -> int:
-    """Money that new orders may not use: what open orders reserve, and what short positions owe of distributions."""
-    return book.reserved_money + payable_money(book) if book.action_due else book.reserved_money
-
-
 def payable_money(book: Book) -> int:
-    """What short positions owe of distributions, before it is paid (rules §4.1)."""
+    """What short positions owe of distributions, before it is paid (rules §4.1).
+
+    No part of equity, but money that nothing may be bought with, on margin neither: paying it changes no power.
+    """
+    if not book.action_due:
+        return 0
     return -sum(min(0, pay.money) for record in book.actions.values() for pay in record.pays)
 
 
@@ -128,6 +129,12 @@ def trade_date(world: World) -> int:
     return world.session.trade_date if world.session is not None else 0
 
 
+def approved_options_level(book: Book) -> int:
+    """The level of option trading that was approved; the account's own is the lower of it and its owner's cap."""
+    approved = book.rules().options_approved_level
+    return book.options_level if approved < 0 else approved
+
+
 def may_short(book: Book, equity: int) -> bool:
     """Whether an account may sell short at all (alpaca-api §4.1): on margin, switched on, with 2,000 dollars."""
     return book.type == "margin" and not book.no_shorting and equity >= MARGIN_EQUITY_MIN_MONEY
@@ -137,13 +144,23 @@ def multiplier_of(book: Book, world: World, equity: int) -> int:
     """How often an account may use its free equity now (margin-and-options §2.4)."""
     if book.type == "cash" or equity < MARGIN_EQUITY_MIN_MONEY:
         return 1
-    rules = rule_set(book.rules().day_trade_rules, trade_date(world))
+    today = trade_date(world)
     most = 4
-    if rules == PDT:
-        record = book.ledger().day_trading
-        if record is None or not record.flagged or book.ledger().last_equity < EQUITY_MIN_MONEY:
-            most = 2
-    return min(most if most == 2 or _intraday(world) else 2, book.max_margin_multiplier)
+    if rule_set(book.rules().day_trade_rules, today) == PDT:
+        most = day_trading_times(book, today) or 2
+    return min(most if most <= 2 or _intraday(world) else 2, book.max_margin_multiplier)
+
+
+def day_trading_times(book: Book, today: int) -> int:
+    """How often yesterday's maintenance excess may be used for day trades under the 2001 rules (rules §8.1).
+
+    1: only cash, after a call that was not met; 0: the account has no day-trading buying power.
+    """
+    money = book.money
+    if money is None or rule_set(book.rules().day_trade_rules, today) != PDT:
+        return 0
+    record = money.day_trading
+    return times(record is not None and record.flagged, money.last_equity, money.day_trade_calls, today)
 
 
 def _intraday(world: World) -> bool:
@@ -212,15 +229,16 @@ def _stock_figures(book: Book, world: World) -> Figures:
     equity = book.cash + long_money + short_money - owed
     multiplier = multiplier_of(book, world, equity)
     free, day_trading = 0, 0
+    due = payable_money(book)
     if cash_account:
-        free, initial = _spendable(book, world) - owed, long_money
+        free, initial = _spendable(book, world) - owed - due, long_money
     else:
-        available = equity - short_money - initial
-        intraday = equity - short_money - max(legal, 0)
-        free, day_trading = _leveraged(book, multiplier, available, intraday, book.cash - owed, world)
+        available = equity - short_money - initial - due
+        intraday = equity - short_money - max(legal, 0) - due
+        free, day_trading = _leveraged(book, multiplier, available, intraday, book.cash - owed - due, world)
     return Figures(
         long_money, short_money, owed, equity, initial, maintenance, legal, multiplier,
-        max(0, free - set_aside(book)), day_trading,
+        max(0, free - book.reserved_money), day_trading,
     )  # fmt: skip
 
 
@@ -244,14 +262,15 @@ def _paired(book: Book, world: World, owed: int, found: Valued, quick: bool) -> 
     equity = worth + short_money
     multiplier = multiplier_of(book, world, equity)
     day_trading = 0
+    due = payable_money(book)
     if book.type == "cash":
-        free = min(_spendable(book, world) - owed, need.available_money)
+        free = min(_spendable(book, world) - owed, need.available_money) - due
     else:
-        intraday = min(worth, legal.excess_money)
-        free, day_trading = _leveraged(book, multiplier, need.available_money, intraday, held.cash_money, world)
+        available, intraday = need.available_money - due, min(worth, legal.excess_money) - due
+        free, day_trading = _leveraged(book, multiplier, available, intraday, held.cash_money - due, world)
     return Figures(
         long_money, short_money, owed, equity, initial, maintenance, worth - legal.excess_money, multiplier,
-        max(0, free - set_aside(book)), day_trading, not quick or (need.exact and legal.exact),
+        max(0, free - book.reserved_money), day_trading, not quick or (need.exact and legal.exact),
     )  # fmt: skip
 
 
@@ -270,14 +289,24 @@ def _leveraged(
     if multiplier == 1:
         return min(available, cash), 0
     overnight = 2 * max(0, available)
-    if multiplier == 2:
-        return overnight, 0
+    today = trade_date(world)
+    many = day_trading_times(book, today)
+    if many < CALL_TIMES:
+        return (overnight if multiplier == 2 else max(overnight, 4 * max(0, intraday))), 0
+    day_trading = _day_trading_money(book, many, today)
+    if many == CALL_TIMES:
+        # A call stands: nothing goes beyond it, whatever the night would allow.
+        return (day_trading if _intraday(world) else min(overnight, day_trading)), day_trading
+    return (overnight, 0) if multiplier == 2 else (max(overnight, day_trading), day_trading)
+
+
+def _day_trading_money(book: Book, many: int, today: int) -> int:
+    """What is left of the day-trading buying power, before reservations."""
     money = book.ledger()
-    if rule_set(book.rules().day_trade_rules, trade_date(world)) == PDT:
-        used = money.day_trading.used_money if money.day_trading is not None else 0
-        day_trading = max(0, 4 * (money.last_equity - money.last_maintenance) - used)
-        return max(overnight, day_trading), day_trading
-    return max(overnight, 4 * max(0, intraday)), 0
+    record = money.day_trading
+    used = record.used_money if record is not None and record.trade_date == today else 0
+    start = start_money(many, money.last_equity, money.last_maintenance) or 0
+    return max(0, start - used - payable_money(book))
 
 
 def _spendable(book: Book, world: World) -> int:
@@ -292,11 +321,12 @@ def _spendable(book: Book, world: World) -> int:
 def buying_power(book: Book, world: World) -> int:
     """Money units that new orders may use; the quick way where there is nothing to mark."""
     if book.type == "cash" and not holds_options(book):
-        return max(0, _spendable(book, world) - accrued(book.money) - set_aside(book))
+        return max(0, _spendable(book, world) - accrued(book.money) - payable_money(book) - book.reserved_money)
     if not book.positions:
         equity = book.cash - accrued(book.money)
-        free, _ = _leveraged(book, multiplier_of(book, world, equity), equity, equity, equity, world)
-        return max(0, free - set_aside(book))
+        own = equity - payable_money(book)
+        free, _ = _leveraged(book, multiplier_of(book, world, equity), own, own, own, world)
+        return max(0, free - book.reserved_money)
     return figures(book, world).buying_power_money
 
 
@@ -307,7 +337,7 @@ def withdrawable(book: Book, world: World) -> int:
     """
     f = figures(book, world)
     money = book.ledger()
-    payable = payable_money(book) if book.action_due else 0
+    payable = payable_money(book)
     free = min(book.cash, settled_cash(book.cash, money, trade_date(world))) - f.accrued_money - payable
     if book.type == "cash":
         free -= book.reserved_money
@@ -317,6 +347,8 @@ def withdrawable(book: Book, world: World) -> int:
     intraday = money.intraday
     if intraday is not None:
         free -= sum(d.money for d in intraday.deficits if not d.satisfied_on)
+    if money.held_deposits:
+        free -= held_money(money.held_deposits, trade_date(world))
     return max(0, free)
 
 

@@ -7,9 +7,11 @@ every reader. A message has no number of its own: its ``tape_seq`` is its place 
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 from msgspec import Struct
+
+from actors.book.units import NS_PER_SECOND
 
 DataClass = Literal["real_time", "delayed", "indicative"]
 
@@ -82,6 +84,10 @@ class FeedState(Struct, frozen=True, array_like=True, tag="f"):
     received_at: int = 0
 
 
+FULL_DAY_NS: Final = 13 * 1_800 * NS_PER_SECOND
+"""From 09:30 to 16:00 New York; no clock is changed between them."""
+
+
 class Session(Struct, frozen=True, gc=False, array_like=True, tag="x"):
     """A change of the market's phase. ``core_closes_at`` and the others belong to ``trade_date``.
 
@@ -102,6 +108,26 @@ class Session(Struct, frozen=True, gc=False, array_like=True, tag="x"):
     received_at: int = 0
     gtc_expires_at: int = 0
     """16:15 New York 90 days after the trade date: the end of a GTC order placed now; 0 when unknown."""
+
+    @property
+    def never_closes(self) -> bool:
+        """Whether one core session follows the other, from 16:00 to 16:00 New York."""
+        return self.next_core_opens_at == self.core_closes_at
+
+    @property
+    def opening_auctions(self) -> tuple[int, int]:
+        """When the opening auctions of this and of the next trade date are held.
+
+        At the core session's open; in a market that never closes at the exchange's hour, 09:30 New York.
+        """
+        if self.never_closes:
+            return self.core_closes_at - FULL_DAY_NS, self.next_core_closes_at - FULL_DAY_NS
+        return self.core_opens_at, self.next_core_opens_at
+
+    @property
+    def closing_auctions(self) -> tuple[int, int]:
+        """When the closing auctions of this and of the next trade date are held."""
+        return self.core_closes_at, self.next_core_closes_at
 
 
 TapeMessage = Quote | Trade | Status | Auction | FeedState | Session

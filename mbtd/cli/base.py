@@ -155,3 +155,11 @@ def _positive(text: str) -> int:
     if value <= 0:
         raise argparse.ArgumentTypeError("must be positive")
     return value
+
+
+def lot_pick(text: str) -> dict[str, Any]:
+    """One tax lot as the flag ``--lot`` names it."""
+    number, _, qty = text.partition(":")
+    if not (number.isascii() and number.isdigit()):
+        raise UsageError("a lot is LOT_NO or LOT_NO:QTY, such as 3:50; position list shows the open lots")
+    return {"lot_no": int(number), **({"qty": qty} if qty else {})}

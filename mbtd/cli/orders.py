@@ -16,6 +16,7 @@ from mbtd.cli.base import (
     add_words,
     connect,
     flags,
+    lot_pick,
     seconds,
     show_list,
     show_one,
@@ -80,7 +81,7 @@ def order_fields(args: argparse.Namespace) -> dict[str, Any]:
         fields["legs"] = [_leg(text) for text in args.leg]
         fields.setdefault("order_class", "mleg")
     if args.lot:
-        fields["lots"] = [_lot(text) for text in args.lot]
+        fields["lots"] = [lot_pick(text) for text in args.lot]
     fields.setdefault("type", _type_for(fields))
     fields.setdefault("time_in_force", "day")
     return fields
@@ -105,13 +106,6 @@ def _leg(text: str) -> dict[str, str]:
         "side": intent.partition("_")[0],
         "position_intent": intent,
     }
-
-
-def _lot(text: str) -> dict[str, Any]:
-    number, _, qty = text.partition(":")
-    if not (number.isascii() and number.isdigit()):
-        raise UsageError("a lot is LOT_NO or LOT_NO:QTY, such as 3:50; position list shows the open lots")
-    return {"lot_no": int(number), **({"qty": qty} if qty else {})}
 
 
 def _place(args: argparse.Namespace) -> int:

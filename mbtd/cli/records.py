@@ -1,4 +1,4 @@
-"""``mbtd history``, ``mbtd performance``, ``mbtd lot list``."""
+"""``mbtd history``, ``mbtd performance``, ``mbtd lot list``, ``mbtd lot assign``."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from mbtd.cli import exits, output
-from mbtd.cli.base import add_account, add_limit, add_shared, connect, flags, show_list, take_words
+from mbtd.cli.base import add_account, add_limit, add_shared, connect, flags, lot_pick, show_list, take_words
 
 _LOTS: Final = [
     ("closed", "closed_at"),
     ("symbol", "symbol"),
+    ("lot", "lot_no"),
     ("side", "side"),
     ("qty", "qty"),
     ("cost", "cost_basis"),
@@ -73,6 +74,20 @@ def _lots(args: argparse.Namespace) -> int:
     return show_list(args, "lot.list", params, _LOTS, "no closed lots")
 
 
+def _assign(args: argparse.Namespace) -> int:
+    params: dict[str, Any] = take_words(args, "account", "fill_id")
+    params["lots"] = [lot_pick(text) for text in args.lot]
+    with connect(args) as client:
+        answer = client.call("lot.assign", **params)
+    if args.json:
+        output.put_json(answer)
+        return exits.DONE
+    lots = answer.pop("lots")
+    output.put(output.block(answer))
+    output.put(output.table(lots, _LOTS))
+    return exits.DONE
+
+
 def add_record_commands(commands: Any) -> None:
     """Declare the commands."""
     history = commands.add_parser("history", help="equity and profit of an account over time")
@@ -89,7 +104,7 @@ def add_record_commands(commands: Any) -> None:
     for parser in (history, performance):
         parser.add_argument("--start", metavar="TIME")
         parser.add_argument("--end", metavar="TIME")
-    verbs = commands.add_parser("lot", help="closed tax lots").add_subparsers(
+    verbs = commands.add_parser("lot", help="tax lots of what was closed").add_subparsers(
         dest="verb", required=True, metavar="VERB"
     )
     lots = verbs.add_parser("list", help="closed tax lots of an account, newest first")
@@ -99,5 +114,9 @@ def add_record_commands(commands: Any) -> None:
     lots.add_argument("--after", metavar="TIME")
     lots.add_argument("--until", metavar="TIME")
     lots.set_defaults(run=_lots)
-    for parser in (history, performance, lots):
+    assign = verbs.add_parser("assign", help="choose the tax lots of a closing fill, until it settles")
+    add_account(assign, "FILL_ID")
+    assign.add_argument("--lot", action="append", metavar="LOT_NO[:QTY]", required=True, help="repeatable")
+    assign.set_defaults(run=_assign)
+    for parser in (history, performance, lots, assign):
         add_shared(parser)

@@ -96,6 +96,8 @@ class Engine(Section, frozen=True, kw_only=True):
     tape_budget_us: Microseconds = limits.TAPE_BUDGET_US
     profile: Name = "realistic"
     margin_profile: Name = "house"
+    realtime: bool = True
+    """Whether to ask the kernel to run the answering thread before ordinary programs, once ready."""
     fills: Literal["real_time", "entitled"] = "real_time"
     """``entitled`` matches an account in the lane that its tier may see."""
     seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 0

@@ -65,7 +65,7 @@ def page(directory: Path, engine: Engine, asked: Archive) -> dict[str, Any]:
                 f"WHERE account_no = ? AND {_KEY[asked.table]} > ? ORDER BY 1 LIMIT ?",
                 (asked.account_no, asked.after, asked.limit),
             ).fetchall()
-    items = [_render(asked.table, row) for row in rows]
+    items = [_render(asked.table, row) for row in rows if asked.table != "closed_lots" or decode_lot(row[1]).qty]
     more = len(rows) == asked.limit and asked.table != "accounts"
     return {"items": items, "next": rows[-1][0] if more else None}
 

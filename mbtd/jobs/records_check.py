@@ -67,6 +67,12 @@ class _Told(Struct):
         elif isinstance(event, e.PositionChanged | e.PositionAdjusted):
             for use in event.closed:
                 self.lots[n, use.lot_no] = (seq, at, event.symbol, use)
+        elif isinstance(event, e.LotsAssigned):
+            for use in event.given_back:
+                empty = e.LotUse(use.lot_no, 0, 0, 0, use.opened_at, use.order_no)
+                self.lots[event.closing_n, use.lot_no] = (seq, event.closed_at, event.symbol, empty)
+            for use in event.closed:
+                self.lots[event.closing_n, use.lot_no] = (seq, event.closed_at, event.symbol, use)
         elif isinstance(event, e.DayEnded):
             self.days[event.trade_date] = (at, event)
         elif isinstance(event, e.OrderAdjusted):
@@ -88,7 +94,8 @@ class _Told(Struct):
         order = self.orders.get(event.order_no)
         if order is not None:
             order.status, order.ended_at = _ENDS[type(event)][0], at
-            order.reason = getattr(event, "reason", "")
+            by_action = isinstance(event, e.OrderReplaced) and bool(event.ca_id)
+            order.reason = "corporate_action" if by_action else getattr(event, "reason", "")
             order.replaced_by = event.terms.order_id if isinstance(event, e.OrderReplaced) else ""
         if isinstance(event, e.OrderReplaced):
             terms = event.terms
@@ -111,7 +118,7 @@ def check_account(
         _orders(db, book, told, forgotten_at),
         _fills(db, book.account_no, told, forgotten_at),
         _facts(db, book.account_no, told),
-        _lots(db, book.account_no, told),
+        _lots(db, book.account_no, told, forgotten_at),
     ):
         count += rows
         wrong += text
@@ -216,8 +223,9 @@ def _facts(db: sqlite3.Connection, account_no: int, told: _Told) -> tuple[int, l
     return count, wrong
 
 
-def _lots(db: sqlite3.Connection, account_no: int, told: _Told) -> tuple[int, list[str]]:
-    wrong, missing, count = [], set(told.lots), 0
+def _lots(db: sqlite3.Connection, account_no: int, told: _Told, forgotten_at: int) -> tuple[int, list[str]]:
+    # A closing that is forgotten may have been given other lots by an event that is not.
+    wrong, missing, count = [], {key for key, row in told.lots.items() if row[1] > forgotten_at}, 0
     for n, lot_no, body in db.execute("SELECT n, lot_no, body FROM closed_lots WHERE account_no = ?", (account_no,)):
         count += 1
         missing.discard((n, lot_no))

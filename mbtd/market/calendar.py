@@ -317,6 +317,11 @@ class TradeDays:
         self._calendar = calendar
         self._days: dict[int, TradeDay] = {}
 
+    @property
+    def always_open(self) -> bool:
+        """Whether every calendar day is a trade date, and always open."""
+        return self._calendar.always_open
+
     def at(self, at: int) -> TradeDay:
         """The trade date that an instant belongs to."""
         return self.day(self._calendar.session_at(at).trade_date)

@@ -88,7 +88,8 @@ class MarkOuts:
         for step in reversed(steps):
             if step.seq_first <= self._seen_seq:
                 break
-            new.append(step)
+            if step.sections:
+                new.append(step)
         for step in reversed(new):
             self._seen_seq = step.seq_first
             for section in step.sections:

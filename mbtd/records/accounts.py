@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from actors.book.day_calls import power_of
 from actors.book.liquidation import locked_shares
 from actors.book.rules.margin.holdings import holds_options
 from actors.book.rules.margin.orders import UNCOVERED_LEVEL
-from actors.book.rules.money import day_trades
+from actors.book.rules.money import day_trade_calls, day_trades
 from actors.book.rules.money.fees import accrued_money
 from actors.book.rules.money.settlement import settled_cash, unsettled
 from actors.book.state.book import Book, Position
@@ -26,11 +27,13 @@ from actors.book.units import (
 )
 from actors.book.view import (
     Figures,
+    approved_options_level,
     available_qty,
+    day_trading_times,
     figures,
     may_short,
+    payable_money,
     position_money,
-    set_aside,
     sma,
     trade_date,
     withdrawable,
@@ -56,7 +59,7 @@ def render_account(book: Book, name: str, tier: str, world: World) -> dict[str, 
         "tier": tier,
         "type": book.type,
         "status": book.status if not book.quarantined else "ACTIVE",
-        "crypto_status": "INACTIVE",
+        "crypto_status": "ACTIVE",
         "quarantined": book.quarantined or None,
         "currency": "USD",
         "cash": money(book.cash),
@@ -78,7 +81,7 @@ def render_account(book: Book, name: str, tier: str, world: World) -> dict[str, 
         "pending_transfer_in": "0",
         "pending_transfer_out": "0",
         "intraday_adjustments": "0",
-        "options_approved_level": book.options_level,
+        "options_approved_level": approved_options_level(book),
         "options_trading_level": book.options_level,
         **_day_trades(book, f, world, today),
         "shorting_enabled": may_short(book, f.equity_money),
@@ -97,18 +100,19 @@ def render_account(book: Book, name: str, tier: str, world: World) -> dict[str, 
 
 def _buying_powers(book: Book, f: Figures, world: World) -> dict[str, Any]:
     """Each kind of buying power (alpaca-api §4.1, margin-and-options §2.4)."""
-    cash, aside = book.type == "cash", set_aside(book)
-    own = f.available_money * f.multiplier - aside
-    free = f.buying_power_money if cash else max(0, min(f.buying_power_money, own)) // f.multiplier
-    reg_t = f.buying_power_money if cash else max(0, min(f.multiplier, 2) * f.available_money - aside)
+    cash, reserved = book.type == "cash", book.reserved_money
+    own = f.available_money - payable_money(book)
+    power = max(0, min(f.buying_power_money, own * f.multiplier - reserved))
+    free = f.buying_power_money if cash else power // f.multiplier
+    reg_t = f.buying_power_money if cash else max(0, min(f.multiplier, 2) * own - reserved)
     return {
         "buying_power": format_money(f.buying_power_money),
         "effective_buying_power": format_money(f.buying_power_money),
         "regt_buying_power": format_money(max(0, reg_t)),
-        "daytrading_buying_power": format_money(max(0, f.day_trading_money - aside)),
+        "daytrading_buying_power": format_money(max(0, f.day_trading_money - reserved)),
         "non_marginable_buying_power": format_money(free),
         "options_buying_power": format_money(free),
-        "bod_dtbp": 0,
+        "bod_dtbp": format_money(power) if (power := power_of(book, trade_date(world))) else 0,
         "reserved_for_orders": format_money(book.reserved_money),
     }
 
@@ -126,6 +130,42 @@ def _day_trades(book: Book, f: Figures, world: World, today: int) -> dict[str, A
         "pattern_day_trader": flagged and rules == day_trades.PDT,
         "daytrade_count": count if rules == day_trades.PDT else 0,
         "day_trade_rules": rules,
+        **_day_trade_calls(book, rules, today),
+    }
+
+
+def _day_trade_calls(book: Book, rules: str, today: int) -> dict[str, Any]:
+    """Calls for exceeded day-trading buying power, what follows from them, and deposits that have to stay (§8.1)."""
+    ledger = book.ledger()
+    record = ledger.day_trading
+    many = day_trading_times(book, today)
+    restriction, until = None, 0
+    if rules != day_trades.PDT:
+        pass
+    elif record is not None and day_trade_calls.closes_only(record, ledger.last_equity, today):
+        restriction, until = "closes_only", record.closes_only_until
+    elif many == 1:
+        restriction, until = "cash_only", day_trade_calls.cash_only_until(ledger.day_trade_calls)
+    elif many == day_trade_calls.CALL_TIMES:
+        restriction, until = "two_times", min(call.until for call in ledger.day_trade_calls)
+    return {
+        "day_trade_calls": [
+            {
+                "date": date_text(call.trade_date),
+                "amount": format_money(call.money),
+                "deposited": format_money(call.deposits),
+                "status": call.state,
+                "until": date_text(call.until),
+            }
+            for call in ledger.day_trade_calls
+        ],
+        "day_trade_restriction": restriction,
+        "day_trade_restriction_until": date_text(until) or None,
+        "held_deposits": [
+            {"amount": format_money(entry.money), "until": date_text(entry.until)}
+            for entry in ledger.held_deposits
+            if entry.until >= today
+        ],
     }
 
 
@@ -171,7 +211,7 @@ def render_configuration(book: Book) -> dict[str, Any]:
         "pdt_check": rules.pdt_check,
         "fractional_trading": book.fractional_trading,
         "max_margin_multiplier": str(book.max_margin_multiplier),
-        "max_options_trading_level": book.options_level,
+        "max_options_trading_level": rules.max_options_trading_level,
         "no_shorting": book.no_shorting,
         "suspend_trade": book.suspend_trade,
         "trade_confirm_email": "none",

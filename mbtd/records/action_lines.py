@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from actors.book import events as e
-from actors.book.state.book import Book
+from actors.book.state.book import Book, Position
 from actors.book.units import average_price, format_money, format_price, format_qty, format_scaled, format_time
 from actors.market.actions import roll_at
 from actors.market.world import World
@@ -62,6 +62,26 @@ def action_dues(record: e.AppliedAction, world: World) -> list[dict[str, Any]]:
         for pay in record.pays
         if pay.kind in ("dividend", "cash")
     ]
+
+
+def position_actions(book: Book, position: Position, world: World) -> list[dict[str, Any]]:
+    """Actions that made a position what it is, the oldest first: those that are not older than all its lots."""
+    since = min((lot.opened_at for lot in position.lots), default=0)
+    found = []
+    for record in sorted(book.actions.values(), key=lambda record: (record.effective_at, record.ca_id)):
+        own = [each for each in record.entries if each.symbol == position.symbol and each.qty]
+        if not own or record.effective_at < since or record.stage == "withdrawn":
+            continue
+        known = world.actions.by_id.get(record.ca_id)
+        found.append(
+            {
+                "ca_id": record.ca_id,
+                "type": known.action.type if known is not None else None,
+                "effective_date": date_text(known.action.effective_date) if known is not None else None,
+                "entries": [{"activity_type": each.type, "qty": format_qty(each.qty)} for each in own],
+            }
+        )
+    return found
 
 
 def coming_actions(book: Book, world: World) -> list[dict[str, Any]]:

@@ -20,7 +20,7 @@ from actors.book import events as e
 from actors.book.leg_ids import leg_id_of
 from actors.book.rules.matching.multileg import LEGS_MAX
 from actors.book.units import NS_PER_MS, format_money, format_price, format_qty, format_scaled, format_time
-from mbtd.market.calendar import new_york_date
+from mbtd.market.calendar import new_york_date, to_date, to_int
 
 TYPES: Final = frozenset(
     [
@@ -98,6 +98,11 @@ def activity_id_of(account_no: int, activity_no: int, at: int) -> str:
     return f"{_stamp(at)}::{UUID(bytes=digest, version=4)}"
 
 
+def activity_date(event: e.ActivityBooked, at: int) -> int:
+    """Date (YYYYMMDD) under which a booking is shown: its own, or New York's of the instant that it belongs to."""
+    return event.dated or to_int(new_york_date(event.booked_for_at or at))
+
+
 def fill_activity_id(fill_id: str, at: int) -> str:
     """Id of a fill's row."""
     return f"{_stamp(at)}::{fill_id}"
@@ -116,7 +121,7 @@ def group_id_of(account_no: int, group_no: int) -> str:
 
 def render_activity(row: tuple[Any, ...], account_id: str) -> dict[str, Any]:
     """One row of the activities table."""
-    account_no, _, activity_id, activity_type, at, body = row
+    account_no, _, activity_id, activity_type, at, _, body = row
     event = msgspec.msgpack.decode(body, type=e.ActivityBooked)
     if event.activity_type == "FILL":
         return _render_reinvested(activity_id, event, at, account_id)
@@ -125,7 +130,7 @@ def render_activity(row: tuple[Any, ...], account_id: str) -> dict[str, Any]:
         "account_id": account_id,
         "activity_type": activity_type,
         "activity_sub_type": event.activity_sub_type or None,
-        "date": new_york_date(at).isoformat(),
+        "date": to_date(activity_date(event, at)).isoformat(),
         "created_at": format_time(at),
         "net_amount": format_money(event.net_money),
         "description": event.description,

@@ -34,6 +34,7 @@ NAMES: dict[type, str] = {
     e.OrderFilled: "order.filled",
     e.OrderLegFilled: "order.leg_filled",
     e.PositionChanged: "position.changed",
+    e.LotsAssigned: "lots.assigned",
     e.OrderCancelPending: "order.pending_cancel",
     e.OrderCanceled: "order.canceled",
     e.OrderCancelRejected: "order.cancel_rejected",
@@ -218,6 +219,10 @@ def _own_fields(event: Any, line: dict[str, Any]) -> None:
             line["qty"] = format_qty(event.qty)
             line["price"] = format_price(average_price(abs(event.basis_money), abs(event.qty)))
             line["net_amount"] = format_money(event.net_money)
+        case e.LotsAssigned():
+            line["symbol"] = event.symbol
+            line["realized_pl"] = format_money(event.realized_money)
+            line["lots"] = [{"lot_no": use.lot_no, "qty": format_qty(abs(use.qty))} for use in event.closed]
         case e.OptionInstructed() | e.OptionWarned() | e.OptionAwaiting() | e.OptionAssigned():
             option_fields(event, line)
         case e.CorporateActionApplied() | e.PositionAdjusted():
@@ -225,6 +230,8 @@ def _own_fields(event: Any, line: dict[str, Any]) -> None:
         case e.OrderCanceled() | e.OrderExpired():
             line["status"] = "canceled" if isinstance(event, e.OrderCanceled) else "expired"
             line["reason"] = event.reason
+            if isinstance(event, e.OrderCanceled) and event.ca_id:
+                line["ca_id"] = event.ca_id
         case e.OrderCancelPending():
             line["status"] = "pending_cancel"
         case e.OrderReplacePending():
@@ -232,6 +239,8 @@ def _own_fields(event: Any, line: dict[str, Any]) -> None:
         case e.OrderReplaced():
             line["status"] = "replaced"
             line["replaced_by"] = event.terms.order_id
+            if event.ca_id:
+                line["reason"], line["ca_id"] = "corporate_action", event.ca_id
             _amounts(event.terms, line)
         case _:
             _other_fields(event, line)

@@ -14,7 +14,10 @@ import msgspec
 from msgspec import Struct
 
 from actors.book import events as e
+from actors.book.assign_lots import find_closing
+from actors.book.state.book import Book
 from actors.book.units import NS_PER_SECOND, format_money, format_qty, format_time
+from mbtd.records.money_lines import date_text
 
 
 class ClosedLot(Struct, frozen=True, array_like=True):
@@ -72,6 +75,47 @@ def closed_lots(
             seq,
             event.lot_method if isinstance(event, e.PositionChanged) else "",
         )
+
+
+def assigned_lots(event: e.LotsAssigned, seq: int) -> Iterator[ClosedLot]:
+    """The rows of a closing for which other lots were chosen.
+
+    A lot that is not among them any more keeps a row of quantity 0, which nobody is shown.
+    """
+    chosen = {use.lot_no for use in event.closed}
+    gone = [use for use in event.given_back if use.lot_no not in chosen]
+    empty = [e.LotUse(use.lot_no, 0, 0, 0, use.opened_at, use.order_no) for use in gone]
+    for use in (*event.closed, *empty):
+        yield ClosedLot(
+            event.symbol,
+            use.lot_no,
+            use.qty,
+            use.basis_money,
+            use.proceeds_money,
+            use.opened_at,
+            event.closed_at,
+            use.order_no,
+            event.close_order_no,
+            event.closing_n,
+            seq,
+            "specific",
+        )
+
+
+def render_closing(book: Book, fill_id: str) -> dict[str, Any]:
+    """A closing that has not settled, with the lots that it takes now."""
+    n = find_closing(book, fill_id, 0)
+    closing = book.closings[n]
+    event = e.LotsAssigned(n, closing.symbol, closing.order_no, closing.fill_no, closing.at, (), closing.closed, 0)
+    rows = [render_lot(row) for row in assigned_lots(event, 0)]
+    realized = sum(use.proceeds_money - use.basis_money for use in closing.closed)
+    return {
+        "fill_id": fill_id,
+        "symbol": closing.symbol,
+        "settles_on": date_text(closing.settles_on),
+        "realized_pl": format_money(realized),
+        "lots": rows,
+    }
 
 
 def decode_lot(body: bytes) -> ClosedLot:

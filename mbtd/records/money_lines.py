@@ -16,12 +16,22 @@ MONEY_NAMES: dict[type, str] = {
     e.DayEnded: "day.ended",
     e.MarginChanged: "margin.warning",
     e.IntradayLow: "margin.intraday_deficit",
+    e.DayTradeCallChanged: "margin.call_opened",
+    e.DayTradingChanged: "day_trading.changed",
     e.SharesLocated: "borrow.located",
     e.BorrowRecalled: "borrow.recalled",
     e.AccountReset: "account.reset",
     e.SettingsChanged: "account.configured",
 }
 _MARGIN = {"call": "margin.call_opened", "liquidating": "margin.liquidating", "warning": "margin.warning"}
+
+_DAY_CALL = {
+    "opened": "margin.call_opened",
+    "paid": "margin.call_paid",
+    "missed": "margin.call_missed",
+    "met": "margin.call_closed",
+    "ended": "margin.call_closed",
+}
 
 
 def date_text(day: int) -> str:
@@ -80,6 +90,16 @@ def _margin_fields(event: e.MarginChanged, line: dict[str, Any]) -> None:
 
 def _rare_fields(event: Any, line: dict[str, Any]) -> None:
     match event:
+        case e.DayTradeCallChanged():
+            line["event"] = _DAY_CALL[event.state]
+            line["status"] = event.state
+            line["reason"] = "day_trading_buying_power"
+            line["trade_date"] = date_text(event.trade_date)
+            line["net_amount"] = format_money(event.money)
+            if event.until:
+                line["until"] = date_text(event.until)
+        case e.DayTradingChanged():
+            line["reason"] = event.reason
         case e.IntradayLow():
             line["trade_date"] = date_text(event.trade_date)
             line["excess"] = format_money(event.level_money)

@@ -56,6 +56,8 @@ class OrderRecord(Struct, frozen=True, array_like=True):
     """First order of a group: ``order_no`` of every exit that ever belonged to it, replacements too."""
     leg_fills: tuple[tuple[int, int], ...] = ()
     """Of several legs: filled quantity of each, and the sum of price x quantity in their units."""
+    ca_id: str = ""
+    """The corporate action that ended it, or put another in its place."""
 
 
 class OrderView(Struct, frozen=True, gc=False):
@@ -179,11 +181,17 @@ def follow(record: OrderRecord, event: Any, at: int) -> OrderRecord:
         case e.OrderReplacePending():
             return replace(record, status="pending_replace", updated_at=at, resume_status=record.status)
         case e.OrderCanceled():
-            return replace(record, status="canceled", canceled_at=at, updated_at=at, reason=event.reason)
+            return replace(
+                record, status="canceled", canceled_at=at, updated_at=at, reason=event.reason, ca_id=event.ca_id
+            )
         case e.OrderExpired():
             return replace(record, status="expired", expired_at=at, updated_at=at, reason=event.reason)
         case e.OrderReplaced():
-            return replace(record, status="replaced", replaced_at=at, updated_at=at, replaced_by=event.terms.order_id)
+            reason = "corporate_action" if event.ca_id else record.reason
+            return replace(
+                record, status="replaced", replaced_at=at, updated_at=at, replaced_by=event.terms.order_id,
+                reason=reason, ca_id=event.ca_id,
+            )  # fmt: skip
         case e.OrderReplaceRejected():
             if record.status != "pending_replace":
                 return record

@@ -15,8 +15,8 @@ from msgspec import Struct
 from actors.book import events as e
 from actors.book.ids import derive_fill_id
 from actors.inputs import Section, Step, decode_steps
-from mbtd.records.activities import activity_id_of
-from mbtd.records.lots import closed_lots
+from mbtd.records.activities import activity_date, activity_id_of
+from mbtd.records.lots import assigned_lots, closed_lots
 from mbtd.records.orders import TERMINAL, OrderRecord, accepted_record, carries_legs, follow, replacing_record
 from storage.records import Group, Lookup, Row
 
@@ -106,6 +106,11 @@ class _Run:
             self._join(account_no, event)
         elif isinstance(event, e.PositionChanged | e.PositionAdjusted):
             self._position(account_no, event, n, seq, at)
+        elif isinstance(event, e.LotsAssigned):
+            for lot in assigned_lots(event, seq):
+                self._rows.append(
+                    ("closed_lots", (account_no, lot.n, lot.lot_no, lot.symbol, lot.closed_at, _encode(lot)))
+                )
         elif isinstance(event, e.DayEnded):
             self._rows.append(("days", (account_no, event.trade_date, at, _encode(event))))
         elif isinstance(event, e.ActivityBooked):
@@ -185,6 +190,7 @@ class _Run:
                     activity_id_of(account_no, event.activity_no, at),
                     event.activity_type,
                     at,
+                    activity_date(event, at),
                     _encode(event),
                 ),
             )

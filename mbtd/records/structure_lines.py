@@ -38,6 +38,8 @@ def structure_fields(event: Any, line: dict[str, Any]) -> None:
             if event.fees_pico:
                 line["fees"] = format_money(divide_half_even(event.fees_pico, PICO_PER_MONEY))
             line["broken"] = event.broken
+            if event.ca_id:
+                line["ca_id"] = event.ca_id
         case e.StructureExitSet():
             held = event.exit
             if held is None:

@@ -28,6 +28,7 @@ from mbtd.failpoints import reach
 from mbtd.keys import IssuedKey, issue_key
 from mbtd.methods import DECODERS, PREVIEWS
 from mbtd.records.accounts import render_account
+from mbtd.records.lots import render_closing
 from mbtd.records.orders import (
     TERMINAL,
     OrderView,
@@ -50,7 +51,7 @@ _PREVIEWS: dict[str, msgspec.json.Decoder[Any]] = {
 }
 PRIVILEGED = frozenset({"order.cancel", "order.cancel_all"})
 """May use the reserved places of a mailbox."""
-OPERATORS_ONLY = frozenset({"account.recall_borrow"})
+OPERATORS_ONLY = frozenset({"account.recall_borrow", "account.clear_pattern_day_trader"})
 """What the market does to an account, and no trader to itself."""
 
 
@@ -211,7 +212,7 @@ class App:
                 }
             )
         else:
-            body = self._done_body(session, account_no, method, outcome, getattr(action, "structure_id", ""))
+            body = self._done_body(session, account_no, method, outcome, action)
         core.outbox.put(seq, partial(session.reply, request_id, body), partial(_tell_unknown, session, request_id))
 
     def _answer_placed(
@@ -278,9 +279,7 @@ class App:
         self._core_history = lookup
         self._find_order = find
 
-    def _done_body(
-        self, session: Session, account_no: int, method: str, outcome: Any, structure_id: str = ""
-    ) -> bytes:
+    def _done_body(self, session: Session, account_no: int, method: str, outcome: Any, action: Any) -> bytes:
         engine = self._core.engine
         if method == "order.cancel_all":
             book = engine.books[account_no]
@@ -288,8 +287,11 @@ class App:
             return _encode([{"id": order_id, "status": 200} for order_id in ids])
         if isinstance(outcome, Closed):
             return _encode([_closed_item(symbol, item) for symbol, item in outcome.items])
+        if method == "lot.assign":
+            return _encode(render_closing(engine.books[account_no], action.fill_id))
         if method.startswith("structure."):
-            return _encode(structure_body(engine.books[account_no], structure_id, engine.world, self._core.now()))
+            book = engine.books[account_no]
+            return _encode(structure_body(book, action.structure_id, engine.world, self._core.now()))
         if method.startswith("account."):
             book = engine.books[account_no]
             user = engine.house.users.get(book.user_id)

@@ -19,6 +19,7 @@ from mbtd.market.bars import Bars
 from mbtd.market.feed import Feed
 from mbtd.pricing.inputs import PricingInputs
 from mbtd.records.accounts import render_account, render_position
+from mbtd.records.action_lines import position_actions
 from mbtd.records.market import render_asset, render_clock, render_quote
 from mbtd.records.orders import OrderRecord, carries_legs, live_legs, record_of, render_order
 from mbtd.records.projection import decode_account, decode_fill, decode_order
@@ -32,7 +33,8 @@ from mbtd.service.refusals import rule_error, rules
 from mbtd.service.structures import StructureQueries
 from mbtd.service.times import instant
 from mbtd.service.turns import answered, queue_turn
-from mbtd.service.why import receipt, render_fill, why_ended, why_live
+from mbtd.service.why import receipt, render_fill, why_ended, why_live, with_actions
+from mbtd.service.why_actions import actions_of
 from storage.history import History
 
 _encode = msgspec.json.Encoder().encode
@@ -272,13 +274,15 @@ class Queries:
             engine = self._core.engine
             rows = await self._history.fills(account_no, order_no=order_no, limit=FILLS_MAX, descending=False)
             fills = [receipt(decode_fill(fill[_BODY]), engine.profiles) for fill in rows]
+            past = decode_order(row[_BODY])
+            told = await actions_of(self._history, engine.world.actions, account_no, past)
             if book is None or order is None:
-                found = why_ended(decode_order(row[_BODY]))
+                found = why_ended(past, told)
             else:
                 present = self.world_of(session, account_no) is engine.world
                 record = record_of(book, order)
                 found = why_live(book, order, record, engine.world, engine.profiles, present=present)
-            return found | {"fills": fills}
+            return with_actions(found, told) | {"fills": fills}
 
         self.answer_later(session, request_id, work)
 
@@ -301,7 +305,9 @@ class Queries:
         position = book.positions.get(params.symbol)
         if position is None:
             raise Refusal(rule_error("position_not_found"))
-        self.answer(session, request_id, render_position(book, position, self.world_of(session, book.account_no)))
+        world = self.world_of(session, book.account_no)
+        shown = render_position(book, position, world)
+        self.answer(session, request_id, shown | {"corporate_actions": position_actions(book, position, world)})
 
     def _fill_list(self, session: Session, request_id: RequestId, book: Book, params: r.FillList) -> None:
         async def work() -> Any:

@@ -16,12 +16,13 @@ from msgspec import Struct, structs
 
 from actors.book import events as e
 from actors.book.state.book import Book
-from actors.book.units import NS_PER_SECOND
 from actors.book.view import figures, position_money
+from actors.market.days import plus_days
 from actors.market.world import World
 from mbtd.market.bars import Bars
-from mbtd.market.calendar import Calendar, to_date, to_int
+from mbtd.market.calendar import Calendar, new_york_date, to_date, to_int
 from mbtd.records import activities as rows
+from mbtd.records.data import midnight
 from mbtd.records.equity import CASH_FLOWS, Change, Holding, Owed, change_of, equity_back, taken_by_resets
 from mbtd.records.lots import ClosedLot, decode_lot, render_lot
 from mbtd.records.performance import Day, render_performance
@@ -103,9 +104,12 @@ class Records:
         if params.activity_types is not None and params.category is not None:
             refuse("invalid_params", "give activity_types or category, not both", field="category")
         after, until = instant(params.after, "after"), instant(params.until, "until")
+        dated = None
         if params.date is not None:
+            # New York's day: its nights are not all 24 hours long.
             start = instant(params.date[:10], "date") or 0
-            after, until = start - 1, start + 86_400 * NS_PER_SECOND - 1
+            dated = to_int(new_york_date(start))
+            after, until = start - 1, midnight(plus_days(dated, 1)) - 1
         types = rows.types_of(params.activity_types) if params.activity_types is not None else None
         if types is not None and (unknown := sorted(set(types) - rows.TYPES)):
             refuse("invalid_params", f"there is no activity type {unknown[0][:16]!r}", field="activity_types")
@@ -124,6 +128,7 @@ class Records:
                 types=types,
                 after_at=after,
                 until_at=until,
+                dated=dated,
                 beyond=_beyond(cursor, 0, descending),
                 limit=limit,
                 descending=descending,
@@ -197,7 +202,7 @@ class Records:
         page = [decode_lot(row[_BODY]) for row in found[: params.limit]]
         more = len(found) > params.limit
         return {
-            "items": [render_lot(lot) for lot in page],
+            "items": [render_lot(lot) for lot in page if lot.qty],
             "next_page_token": f"{page[-1].n}.{page[-1].lot_no}" if more else None,
         }
 
@@ -333,7 +338,7 @@ class Records:
             page = await self._history.closed_lots(
                 account_no, after_at=after, until_at=until, beyond=beyond, limit=MAX_ROWS
             )
-            found += [decode_lot(row[_BODY]) for row in page]
+            found += [lot for row in page if (lot := decode_lot(row[_BODY])).qty]
             if len(page) < MAX_ROWS or len(found) >= EVENTS_MAX:
                 return found
             beyond = (page[-1][1], page[-1][2])

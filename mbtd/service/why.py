@@ -6,16 +6,19 @@ again; an explanation of a waiting order names the market's numbers, never only 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from actors.book.events import Evidence
+from actors.book.events import Evidence, OrderAccepted
+from actors.book.expiries import EXPIRY_PREFIX
 from actors.book.explain import AUCTION_KINDS, PRINT_REASONS, elsewhere, reproduces, why_waiting
+from actors.book.forced import BUY_IN_PREFIX, FORCED_PREFIX
 from actors.book.ids import derive_fill_id
 from actors.book.rules.matching.model import Verdict
 from actors.book.rules.matching.profiles import Profiles
 from actors.book.rules.matching.words import sentence
 from actors.book.state.book import Book, Order
+from actors.book.structures.exits import EXIT_PREFIX
 from actors.book.units import (
     QTY_PER_SHARE,
     format_money,
@@ -281,7 +284,7 @@ def why_live(
     if 0 <= found.get("theta", -1) <= 1_000_000:
         numbers["limit_stands_at"] = f"{_share(found['theta'])} of the spread"
     reason = found["reason"]
-    return {
+    shown = {
         "order": render_order(record),
         "state": "waiting",
         "reason": reason,
@@ -294,6 +297,7 @@ def why_live(
         "last_evaluations": _runs(found["trace"]),
         "reserved": format_money(order.reserved_money),
     }
+    return _told(shown, order.terms)
 
 
 def _runs(trace: Iterable[Trace]) -> list[Json]:
@@ -315,12 +319,47 @@ def _runs(trace: Iterable[Trace]) -> list[Json]:
     return runs
 
 
-def why_ended(record: OrderRecord) -> Json:
-    """How an order ended."""
+def _by_house(terms: OrderAccepted) -> str:
+    """What an order is for that no client placed; empty for any other."""
+    if terms.fingerprint:
+        return ""
+    if terms.client_order_id.startswith(BUY_IN_PREFIX):
+        owed = f"{format_qty(terms.qty)} {terms.symbol}"
+        return f"The house placed this order to buy back {owed} that the account was short of and had to return."
+    return next((words for prefix, words in _HOUSE.items() if terms.client_order_id.startswith(prefix)), "")
+
+
+_HOUSE: Final = {
+    FORCED_PREFIX: "The house placed this order to meet the account's margin call.",
+    EXPIRY_PREFIX: "The house placed this order to close what ends today and the account could not settle.",
+    EXIT_PREFIX: "A profit target or stop of the structure placed this order.",
+}
+
+
+def _told(found: Json, terms: OrderAccepted) -> Json:
+    house = _by_house(terms)
+    if not house:
+        return found
+    return found | {"placed_by": "house", "explanation": f"{house} {found['explanation']}"}
+
+
+def why_ended(record: OrderRecord, told: Sequence[Json] = ()) -> Json:
+    """How an order ended; ``told`` is what corporate actions made of it."""
     reason = record.reason or record.status
-    return {
+    by_action = told[-1]["explanation"] if record.ca_id and told else ""
+    because = by_action or sentence(reason) or f"The order is {record.status}."
+    shown = {
         "order": render_order(record),
         "state": "ended",
         "reason": reason,
-        "explanation": f"{sentence(reason) or f'The order is {record.status}.'} {end_numbers(record)}",
+        "explanation": f"{because} {end_numbers(record)}",
     }
+    return _told(shown, record.terms)
+
+
+def with_actions(found: Json, told: Sequence[Json]) -> Json:
+    """An explanation of a live order, and what corporate actions made of it before."""
+    if not told:
+        return found
+    words = [found["explanation"], *(each["explanation"] for each in told if found["state"] == "waiting")]
+    return found | {"explanation": " ".join(words), "corporate_actions": list(told)}

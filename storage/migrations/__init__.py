@@ -13,10 +13,11 @@ from storage.migrations.m0001_initial import initial
 from storage.migrations.m0002_records import records
 from storage.migrations.m0003_audit import audit_chain
 from storage.migrations.m0004_mark_outs import mark_outs
+from storage.migrations.m0005_activity_dates import activity_dates
 
 Step = Callable[[sqlite3.Connection], None]
 
-MIGRATIONS: Sequence[Step] = (initial, records, audit_chain, mark_outs)
+MIGRATIONS: Sequence[Step] = (initial, records, audit_chain, mark_outs, activity_dates)
 
 
 def migrate(db: sqlite3.Connection, steps: Sequence[Step] = MIGRATIONS) -> int:

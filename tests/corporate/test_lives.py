@@ -314,7 +314,8 @@ def test_activities_are_what_the_gateway_and_alpaca_s_models_read() -> None:
     booked = stage.events(no, e.ActivityBooked)
     rows = [
         render_activity(
-            (no, n, activity_id_of(no, n, stage.now), fact.activity_type, stage.now, encode(fact)), ACCOUNT
+            (no, n, activity_id_of(no, n, stage.now), fact.activity_type, stage.now, fact.dated, encode(fact)),
+            ACCOUNT,
         )
         for n, fact in enumerate(booked, 1)
     ]

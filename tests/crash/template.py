@@ -62,10 +62,10 @@ class Forked:
 class Template:
     """The near end. Not for more than one thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, options: bool = False) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
-            words = [sys.executable, "-m", "tests.crash.template", str(theirs.fileno())]
+            words = [sys.executable, "-m", "tests.crash.template", str(theirs.fileno()), str(int(options))]
             self._process = subprocess.Popen(words, cwd=ROOT, pass_fds=[theirs.fileno()])
         self._socket = ours
         self._waiting = b""
@@ -163,8 +163,11 @@ def _begin(connection: socket.socket, order: dict[str, Any], descriptors: tuple[
         os.environ.update(order["environ"])
         if order["clock"]:
             _put_clock_out(order["clock"])
+        from mbtd import failpoints
         from mbtd.cli import main
 
+        if named := order["environ"].get(failpoints.VARIABLE):
+            failpoints.armed = failpoints.FailPoint(named)
         status = main(order["args"])
     except BaseException as error:
         os.write(2, f"{type(error).__name__}: {error}\n".encode())
@@ -195,9 +198,9 @@ def main() -> None:
     import mbtd.market.synthetic.market
     from mbtd.market.calendar import load_data
 
-    # A small world: no options in the synthetic market.
     market: Any = mbtd.market.synthetic.market
-    market.SyntheticSettings = functools.partial(market.SyntheticSettings, options=False)
+    # A small world: usually no options in the synthetic market.
+    market.SyntheticSettings = functools.partial(market.SyntheticSettings, options=sys.argv[2:] == ["1"])
     load_data()
     gc.collect()
     gc.freeze()

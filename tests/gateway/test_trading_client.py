@@ -331,7 +331,7 @@ def test_the_settings_come_back_whole(trading: TradingClient) -> None:
         ("no_shorting", True, False),
         ("suspend_trade", True, False),
         pytest.param("max_margin_multiplier", "1", "4"),
-        pytest.param("max_options_trading_level", 1, 3),
+        pytest.param("max_options_trading_level", 1, None),
     ],
 )
 def test_a_setting_is_changed(own: User, name: str, value: Any, before: Any) -> None:

@@ -251,6 +251,14 @@ def test_sma_never_falls_with_the_market_and_counts_todays_trades() -> None:
     assert memo() == 5_999
 
 
+def test_a_short_position_takes_half_of_its_value_off_sma_once() -> None:
+    bench, account = opened()
+    bench.order(account, "sell", "40")
+    assert bench.book(account).money.sma_change == -2_000 * DOLLAR
+    bench.order(account, "buy", "40")
+    assert bench.book(account).money.sma_change == -2_000 * DOLLAR
+
+
 def test_too_much_carried_overnight_is_a_call_of_regulation_t() -> None:
     bench, account = opened()
     bench.order(account, "buy", "300")

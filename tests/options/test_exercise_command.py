@@ -17,8 +17,10 @@ from actors.book.units import MONEY_PER_DOLLAR, QTY_PER_SHARE, parse_time
 from actors.commands import DoNotExercisePosition, ExercisePosition
 from actors.engine import Engine
 from actors.inputs import Envelope, Issued
+from actors.market.days import Days
 from actors.market.messages import Quote, Session
 from mbtd.market.assets import instrument_of
+from mbtd.market.calendar import TradeDays
 from mbtd.records.lines import Lines
 from tests.options.rig import CALENDAR, contract
 
@@ -32,9 +34,15 @@ def session(at: int) -> Session:
     return structs.replace(CALENDAR.session_at(at), at=at)
 
 
-def opened(cash: int, *holdings: tuple[Instrument, int], kind: str = "margin", profile: str = "realistic") -> Engine:
+def opened(
+    cash: int,
+    *holdings: tuple[Instrument, int],
+    kind: str = "margin",
+    profile: str = "realistic",
+    days: Days | None = None,
+) -> Engine:
     """An engine at noon of the expiry day, the stock at 106, with one account that holds contracts."""
-    engine = Engine(b"p" * 32, instruments=[CALL, PUT, STOCK])
+    engine = Engine(b"p" * 32, instruments=[CALL, PUT, STOCK], days=days)
     book = Book(1, "id", "user", b"s" * 32, type=kind, cash=cash * DOLLAR, profile=profile)
     for number, (instrument, count) in enumerate(holdings, 1):
         qty = count * SHARE
@@ -75,6 +83,19 @@ def test_an_exercise_takes_the_contracts_and_brings_the_shares_at_the_strike() -
         (CALL.symbol, -400, 0),
         ("XYZ", 0, 0),
     ]
+
+
+@pytest.mark.parametrize(("short", "sma"), [(0, -10_000), (100, -5_000), (150, -2_500), (200, 0), (300, 0)])
+def test_shares_that_cover_a_short_position_first_require_only_what_goes_beyond_it(short: int, sma: int) -> None:
+    holdings = ((CALL, 3), (STOCK, -short)) if short else ((CALL, 3),)
+    engine = opened(60_000, *holdings, days=TradeDays(CALENDAR))
+    engine.take_steps()
+    assert do(engine, ExercisePosition(symbol=CALL.symbol, qty="2")) == Done()
+    booked = [event for step in engine.take_steps() for section in step.sections for event in section.events]
+    (trade,) = [event for event in booked if isinstance(event, e.TradeBooked)]
+    assert trade.sma_money == sma * DOLLAR
+    position = engine.books[1].positions.get("XYZ")
+    assert (position.qty // SHARE if position is not None else 0) == 200 - short
 
 
 def test_streams_and_outputs_name_the_rows_of_an_exercise() -> None:

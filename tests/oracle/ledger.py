@@ -327,6 +327,10 @@ def _apply(book: Any, event: Any) -> None:
             book.positions.pop(event.symbol, None)
             if event.qty:
                 book.positions[event.symbol] = (event.qty, event.basis_money)
+        case e.LotsAssigned() if event.symbol in book.positions:
+            qty, basis = book.positions[event.symbol]
+            given_back, taken = (sum(use.basis_money for use in uses) for uses in (event.given_back, event.closed))
+            book.positions[event.symbol] = (qty, basis + given_back - taken)
         case e.OrderCancelPending():
             order |= {"before": order["status"], "status": "pending_cancel", "cancel_at": event.effective_at}
         case e.OrderReplacePending():

@@ -116,7 +116,7 @@ def after_cancellations(rules: Any, p: Any, size: int) -> int:
 
 def meet_print(n: Any, a: Any, print_: Trade) -> None:
     """Offer a print to everything of one account that rests in its symbol."""
-    resting = [o for o in a.orders if o.symbol == print_.symbol and stands(o) and o.tif not in ("ioc", "fok")]
+    resting = [o for o in a.orders if o.symbol == print_.symbol and stands(n, o) and o.tif not in ("ioc", "fok")]
     resting = [o for o in resting if o.limit or o.place]
     resting.sort(key=lambda o: ((o.place["price"] if o.place else o.limit) * (-1 if o.buy else 1), o.no))
     taken = 0
@@ -125,8 +125,10 @@ def meet_print(n: Any, a: Any, print_: Trade) -> None:
             taken += offer(n, a, o, print_, taken)
 
 
-def stands(o: Any) -> bool:
-    return o.arrived and not (o.over or o.asleep or o.travelling) and (not o.stop or o.triggered)
+def stands(n: Any, o: Any) -> bool:
+    """In the market: also when its phase has just begun and no timer has run since."""
+    asleep = o.asleep and not n.eligible(o)
+    return o.arrived and not (o.over or asleep or o.travelling) and (not o.stop or o.triggered)
 
 
 def offer(n: Any, a: Any, o: Any, print_: Trade, taken: int) -> int:
@@ -144,6 +146,9 @@ def offer(n: Any, a: Any, o: Any, print_: Trade, taken: int) -> int:
         offered, reason, allowed = rest, "print_through", rules.print_fills != "no"
         if known:
             o.place["ahead"] = 0
+        else:
+            stretch = n.stretch[""] + n.stretch[o.symbol]
+            o.place = {"price": price, "stretch": stretch, "ahead": 0, "shown": None, "traded": 0}
     else:
         middle = Fraction(quote.bid + quote.ask, 2) if quote.bid and quote.ask else Fraction(print_.price)
         if not known or o.place["ahead"] is None or (print_.price > middle if o.buy else print_.price < middle):

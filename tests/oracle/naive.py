@@ -110,14 +110,15 @@ class Naive:
             self.look(lambda o: o.symbol == item.symbol)
         elif isinstance(item, Session):
             self.stretch[""] += item.phase != self.phase
+            standing = {id(o) for a in self.accounts.values() for o in a.orders if matcher.stands(self, o)}
             self.session = item
-            self.look(lambda o: True)
+            self.look(lambda o: id(o) in standing)
         elif isinstance(item, FeedState):
             self.feed_state(item)
 
     def feed_state(self, item: FeedState) -> None:
         for symbol in item.symbols or ("",):
-            self.stretch[symbol] += 1
+            self.stretch[symbol] += item.state != "lagging"
         if item.state == "gap":
             for a in self.accounts.values():
                 hit = [o for o in a.orders if not o.over and (not item.symbols or o.symbol in item.symbols)]
@@ -138,7 +139,7 @@ class Naive:
     def look(self, which: Any, new: bool = False) -> None:
         for a in self.accounts.values():
             for o in list(a.orders):
-                if matcher.stands(o) and which(o):
+                if matcher.stands(self, o) and which(o):
                     self.judge(a, o, taking=False, new=new)
                 elif new and which(o) and o.rules.exit_stop_trigger == "far" and o.intent.endswith("close"):
                     quote = self.quotes[o.symbol]
@@ -258,7 +259,7 @@ class Naive:
         fill = None
         if state in ("valid", "locked"):
             fill = matcher.price_and_size(self, a, o, taking or o.anew, new)
-            o.anew = False
+            o.anew = o.asleep = False
         else:
             o.since, o.asleep = 0, state == "session"
             o.anew = o.anew or (state == "halted" and self.eligible(o))

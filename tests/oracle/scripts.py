@@ -259,9 +259,9 @@ def _script(items: list[Any]) -> list[Any]:
     return script
 
 
-def script_of(seed: int, length: int) -> list[Any]:
+def script_of(seed: int, length: int, contingent: bool = False) -> list[Any]:
     """The script that :func:`scripts` draws for these."""
-    return _script(_items(seed, length, False))
+    return _script(_items(seed, length, contingent))
 
 
 def scripts(least: int = 5, most: int = 80, contingent: bool = False) -> st.SearchStrategy[list[Any]]:

@@ -102,6 +102,7 @@ def test_the_engine_does_what_the_naive_broker_does(script: list[Any]) -> None:
         (105412, 75),  # a print through a limit behind the market, then one at its price
         (204257, 88),  # a gap while a short sale rests above the bid
         (204738, 53),  # a change that leaves a part of a share
+        (86202, 80),  # a lagging feed, which costs nobody his place
     ],
 )
 def test_scripts_in_which_they_once_differed(seed: int, length: int) -> None:

@@ -121,27 +121,29 @@ def never_closing(at: int) -> Desk:
 
 
 @pytest.mark.parametrize(
-    ("in_force", "until_next", "before"),
+    ("in_force", "until_next", "window"),
     [
         ("opg", DAY - 6 * HOUR, ""),  # 22:00
-        ("opg", 2 * MINUTE + 1, ""),
-        ("opg", 2 * MINUTE, "3:58pm"),
+        ("opg", 392 * MINUTE + 1, ""),
+        ("opg", 392 * MINUTE, "9:30am and before 9:28am"),
+        ("opg", 389 * MINUTE, ""),  # for that of the following morning
+        ("opg", 2 * MINUTE, ""),
         ("cls", DAY - 6 * HOUR, ""),
         ("cls", 10 * MINUTE + 1, ""),
-        ("cls", 10 * MINUTE, "3:50pm"),
+        ("cls", 10 * MINUTE, "4:00pm and before 3:50pm"),
     ],
 )
 def test_a_market_that_never_closes_takes_orders_for_its_next_auction(
-    in_force: str, until_next: int, before: str
+    in_force: str, until_next: int, window: str
 ) -> None:
     at = START + 12 * HOUR + DAY - until_next
     found = never_closing(at - SECOND).place(**{**LIMIT, "time_in_force": in_force})
-    if not before:
+    if not window:
         assert isinstance(found, Placed)
         return
     found = never_closing(at).place(**{**LIMIT, "time_in_force": in_force})
     assert isinstance(found, Refusal)
-    assert alpaca_text(found) == f"{in_force} orders must be submitted after 4:00pm and before {before}"
+    assert alpaca_text(found) == f"{in_force} orders must be submitted after {window}"
 
 
 def test_the_window_of_a_half_day_ends_before_its_close() -> None:

@@ -109,6 +109,18 @@ def test_the_count_of_a_failure_that_stopped_is_not_lost() -> None:
     assert [line.get("repeated_count") for line in lines(stream)] == [None, 4]
 
 
+def test_each_account_s_failure_is_a_line_of_its_own() -> None:
+    clock, stream = ManualClock(), io.BytesIO()
+    said = logs.set_up(stream=stream, clock=clock, repeat_every_s=30, environ={})
+    log = logs.get_logger()
+    for account_no in (3, 5, 3):
+        log.error("account.quarantined", account_no=account_no, reason="BrokenInvariant: x")
+    assert [line["account_no"] for line in lines(stream)] == [3, 5]
+    clock.advance(31 * SECOND_NS)
+    said.say_overdue()
+    assert [(line["account_no"], line.get("repeated_count")) for line in lines(stream)][2:] == [(3, 1)]
+
+
 def test_the_table_of_repeated_failures_is_bounded() -> None:
     repeats = logs.Repeats(ManualClock(), 30, max_keys=10)
     for number in range(1_000):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -74,6 +75,34 @@ def test_a_restart_is_not_tried_where_it_cannot_help() -> None:
     service = {key: value for section, key, value in options("mbtd.service") if section == "Service"}
     assert service["RestartPreventExitStatus"].split() == ["2", "65", "78"]
     assert service["Type"] == "notify"
+
+
+@pytest.mark.parametrize("unit", ["mbtd.service", "mbtd-gateway.service"])
+@pytest.mark.parametrize("status", ["0", "2", "65", "70", "74", "78", "TERM"])
+def test_its_sockets_close_where_a_start_cannot_help(tmp_path: Path, unit: str, status: str) -> None:
+    """Else every waiting client would start it again, until systemd gives up."""
+    service = {key: value for section, key, value in options(unit) if section == "Service"}
+    (tmp_path / "systemctl").write_text('#!/bin/sh\necho "$@"\n')
+    (tmp_path / "systemctl").chmod(0o755)
+    command = shlex.split(service["ExecStopPost"].removeprefix("+").replace("$$", "$"))
+    done = subprocess.run(
+        command, env={"PATH": f"{tmp_path}:/usr/bin:/bin", "EXIT_STATUS": status}, capture_output=True, text=True,
+        timeout=20, check=True,
+    )  # fmt: skip
+    sockets = [
+        socket.name for socket in UNITS.glob("*.socket") if ("Socket", "Service", unit) in options(socket.name)
+    ]
+    if status not in service["RestartPreventExitStatus"].split():
+        assert done.stdout == ""
+        return
+    words = done.stdout.split()
+    assert words[:2] == ["--no-block", "stop"]
+    assert sorted(words[2:]) == sorted(sockets)
+
+
+def test_the_gateway_starts_no_daemon_that_gave_up() -> None:
+    pulled = {value for _, key, value in options("mbtd-gateway.service") if key in ("Requires", "Wants", "BindsTo")}
+    assert pulled == {"mbtd-gateway.socket"}
 
 
 def test_credentials_carry_the_names_the_daemon_looks_for() -> None:

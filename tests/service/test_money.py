@@ -82,7 +82,8 @@ def test_settings_are_shown_as_they_were_set(client: Client, account: str) -> No
     }  # fmt: skip
     assert (changed["multiplier"], changed["trade_suspended_by_user"]) == ("2", True)
     assert refusal(lambda: place(client, account))["data"]["reason"] == "trade_suspended"
-    error = refusal(lambda: client.call("account.configure", account=account, max_options_trading_level=2))
+    assert (changed["options_approved_level"], changed["options_trading_level"]) == (3, 1)
+    error = refusal(lambda: client.call("account.configure", account=account, max_options_trading_level=4))
     assert (error["data"]["reason"], error["data"]["field"]) == ("invalid_setting", "max_options_trading_level")
     assert refusal(lambda: client.call("account.configure", account=account, pdt_check="never"))["code"] == -32602
 

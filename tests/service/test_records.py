@@ -79,6 +79,29 @@ def test_closed_lots_add_up_to_the_realised_profit(client: Client, account: str,
     assert rest["next_page_token"] is None
 
 
+def test_lots_are_chosen_after_the_fill_and_everything_told_of_them_follows(
+    client: Client, account: str, bought: Buy
+) -> None:
+    bought("10")
+    bought("10")
+    _sell(client, account, "5")
+    (fill, *_) = client.call("fill.list", account=account)["items"]
+    first, second = (lot["lot_no"] for lot in client.call("position.get", account=account, symbol="AAPL")["lots"])
+    assert [lot["lot_no"] for lot in client.call("lot.list", account=account)["items"]] == [first]
+    chosen = [{"lot_no": second, "qty": "5"}]
+    answer = client.call("lot.assign", account=account, fill_id=fill["fill_id"], lots=chosen)
+    assert [(lot["lot_no"], lot["qty"], lot["lot_method"]) for lot in answer["lots"]] == [(second, "5", "specific")]
+    assert client.call("lot.list", account=account)["items"] == answer["lots"]
+    position = client.call("position.get", account=account, symbol="AAPL")
+    assert [(lot["lot_no"], lot["qty"]) for lot in position["lots"]] == [(first, "10"), (second, "5")]
+    assert position["realized_pl"] == answer["realized_pl"]
+    got = client.call("performance.get", account=account)
+    assert (got["trades"], float(got["realized_pl"])) == (1, float(answer["realized_pl"]))
+    with pytest.raises(RpcRefusal) as refusal:
+        client.call("lot.assign", account=account, fill_id="nothing", lots=chosen)
+    assert (refusal.value.error.code, refusal.value.error.data.reason) == (3424, "fill_settled")
+
+
 def test_history_ends_at_the_present_equity(client: Client, account: str, bought: Buy) -> None:
     bought("100")
     client.call("account.deposit", account=account, amount="777")

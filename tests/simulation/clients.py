@@ -7,10 +7,13 @@ from typing import Any
 
 from msgspec import structs
 
+from actors.book.assign_lots import fill_id_of
 from actors.book.outcome import Placed
 from actors.book.rules.admission.switches import SOURCES, SWITCHES
 from actors.book.rules.reasons import Refusal
+from actors.book.units import format_qty
 from actors.commands import (
+    AssignLots,
     CancelAll,
     CancelOrder,
     CloseAllPositions,
@@ -20,6 +23,7 @@ from actors.commands import (
     DoNotExercisePosition,
     ExercisePosition,
     LocateShares,
+    LotPick,
     OrderLeg,
     PlaceOrder,
     RecallBorrow,
@@ -178,6 +182,27 @@ class Clients(Operators):
             Deposit(amount="100") if random.random() < 0.5 else Withdraw(amount=str(random.choice((1, 10**7))))
         )
         self._command(self._account(random), action)
+
+    def _assign(self, random: Random) -> None:
+        """Other lots for a closing that has not settled; now and then what cannot be."""
+        account_no = self._account(random)
+        book = self.engine.books[account_no]
+        if not book.closings:
+            return
+        n = random.choice(sorted(book.closings))
+        closing = book.closings[n]
+        pool = {use.lot_no: abs(use.qty) for use in closing.closed}
+        wanted = sum(pool.values()) + (random.random() < 0.1)
+        position = book.positions.get(closing.symbol)
+        for lot in position.lots if position is not None else ():
+            pool[lot.lot_no] = pool.get(lot.lot_no, 0) + abs(lot.qty)
+        picks = []
+        for lot_no in random.sample(sorted(pool), len(pool)):
+            part = min(wanted, pool[lot_no])
+            if part:
+                picks.append(LotPick(lot_no=lot_no, qty=format_qty(part)))
+            wanted -= part
+        self._command(account_no, AssignLots(fill_id=fill_id_of(book, n), lots=tuple(picks)))
 
     def _configure(self, random: Random) -> None:
         action = random.choice(

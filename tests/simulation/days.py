@@ -48,7 +48,7 @@ KINDS: tuple[tuple[str, float], ...] = (
     ("option", 8), ("unit", 4), ("exercise", 2), ("cancel", 4), ("cancel_all", 1), ("replace", 4), ("close", 3),
     ("close_all", 0.5), ("money", 2), ("configure", 1), ("reset", 0.2), ("repeat", 3), ("commit", 4), ("full", 1),
     ("crash", 1), ("snapshot", 2), ("feed", 2), ("halt", 2), ("reference", 0.5), ("switch", 2), ("erase", 0.15),
-    ("wait", 3), ("action", 0.7),
+    ("wait", 3), ("action", 0.7), ("assign", 2),
 )  # fmt: skip
 GAPS = (MS, 40 * MS, 300 * MS, 2 * SECOND, 40 * SECOND, 300 * SECOND)
 BEGINS, ENDS = "09:20", "19:59"

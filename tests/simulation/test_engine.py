@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from actors.actor import Waits
@@ -25,7 +25,7 @@ from mbtd.groups import GroupCutter, restore, resume_at
 from storage.records import Group, Head
 from tests.oracle.ledger import replay_events, same_books
 from tests.oracle.rig import CUSTOM, INSTRUMENTS, RUN_SEED, SECOND, Do, Wait, feed, open_engine
-from tests.oracle.scripts import ACCOUNTS, profile, scripts
+from tests.oracle.scripts import ACCOUNTS, profile, script_of, scripts
 
 HEAD = Head(1, 0, 0, 0, 0, b"", b"", "e")
 
@@ -119,6 +119,8 @@ def brute_force(self: Waits, book: Book, order: Any, key: Any) -> None:
             self.timers.add(order.live_at, (*key, 0))
         elif auction or self.world.phase in eligible_phases(order.terms.extended_hours):
             self.timers.add(self.world.now, (*key, 0))
+            if not waits and reason == "session":
+                self.world.board.arm_near(order.terms.symbol, key)
         else:
             self.phase_waiters[key] = None
         return
@@ -130,6 +132,8 @@ def brute_force(self: Waits, book: Book, order: Any, key: Any) -> None:
 
 @profile(400)
 @given(scripts(20, 60, contingent=True))
+@example(script_of(373436, 20))  # a quote of the instant in which the core session begins
+@example(script_of(211, 29))  # a print through a limit that nobody looked at when the session began anew
 def test_watches_hide_nothing_that_brute_force_sees(script: list[Any]) -> None:
     plain = run(script)
     with pytest.MonkeyPatch.context() as patch:

@@ -79,6 +79,17 @@ def test_the_first_schema_never_changes(tmp_path: Path) -> None:
 FIRST_SCHEMA = "6c1f2c714783ceb4"
 
 
+def test_activities_from_before_have_the_date_of_their_time(tmp_path: Path) -> None:
+    """Step 5 keeps the rows; 0 says that none was written beside them."""
+    with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
+        migrate(db, MIGRATIONS[:4])
+        db.execute("INSERT INTO activities VALUES (1, 2, 'id', 'SPLIT', 3, x'90')")
+        assert migrate(db, MIGRATIONS[:5]) == 1
+        assert db.execute("SELECT * FROM activities").fetchall() == [(1, 2, "id", "SPLIT", 3, 0, b"\x90")]
+        indexes = {name for (name,) in db.execute("SELECT name FROM pragma_index_list('activities')")}
+    assert {"activities_id", "activities_at", "activities_dated"} <= indexes
+
+
 def test_a_migration_keeps_the_data_and_happens_once(tmp_path: Path) -> None:
     store = open_store(tmp_path)
     group = append(store)

@@ -47,7 +47,8 @@ FILLS: list[Values] = [
     for fill_no in range(1, 13)
 ]
 ACTIVITIES: list[Values] = [
-    (1, n, f"activity-{n}", ("FILL", "DIV", "INT")[n % 3], 100 + n // 4, b"a") for n in range(1, 25)
+    (1, n, f"activity-{n}", ("FILL", "DIV", "INT")[n % 3], 100 + n // 4, 20_260_800 + n % 5, b"a")
+    for n in range(1, 25)
 ]
 ACCOUNTS: list[Values] = [
     (account_no, f"id-{account_no}", f"name-{account_no}", f"user-{account_no % 2}", "ACTIVE", b"acc")
@@ -164,6 +165,11 @@ async def test_activities_page_by_page(history: History, descending: bool) -> No
         got += page
         beyond = (page[-1][4], page[-1][1])
     assert got == expected
+
+
+async def test_activities_of_a_date_are_those_shown_under_it(history: History) -> None:
+    got = await history.activities(1, dated=20_260_803, after_at=100, until_at=101, descending=False)
+    assert got == sorted((row for row in ACTIVITIES if row[5] == 20_260_803), key=lambda row: (row[4], row[1]))
 
 
 async def test_fills_by_order_symbol_and_time(history: History) -> None:

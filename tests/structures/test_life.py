@@ -25,6 +25,7 @@ from actors.commands import (
     RollStructure,
     SetStructureExit,
 )
+from mbtd.records.structure_lines import story_line
 from mbtd.records.structures import render_ended, render_structure
 from tests.structures.rig import BY_WORD, CONDOR, WORDS, Floor, check, placed, refused
 
@@ -291,9 +292,11 @@ def test_fees_stay_when_a_corporate_action_changes_the_legs() -> None:
     before = floor.only.fees_pico
     draft = Draft(floor.own, floor.now)
     symbol = BY_WORD["C105"].symbol
-    follow_structures(draft, {symbol: (symbol, Fraction(2))}, floor.engine.world)
+    follow_structures(draft, {symbol: (symbol, Fraction(2))}, "split-1", floor.engine.world)
     assert floor.only.qty_of(symbol) == -2 * QTY_PER_SHARE
     assert floor.only.fees_pico == before > 0
+    (told,) = draft.events
+    assert (story_line(told, 0)["reason"], story_line(told, 0)["ca_id"]) == ("adjusted", "split-1")
     draft.discard()
 
 

@@ -22,6 +22,7 @@ from actors.book.instruments import Instrument
 from actors.book.rules.actions.exchange import Holding, Row
 from actors.book.rules.booking import book_value
 from actors.book.state.book import Book
+from actors.book.state.lots import give_back, take_off
 from actors.market.actions import roll_at, sequence_of
 from actors.market.world import World
 
@@ -60,6 +61,7 @@ class Again:
         self._closed: dict[str, tuple[LotUse, ...]] = {}
         self._realized: dict[str, int] = {}
         self._realized_before: dict[str, int] = {}
+        self._adjusted_at: dict[str, int] = {}
 
     def run(self, known: e.CorporateActionAnnounced | None) -> dict[str, Told]:
         """Tell it; what every action did by now."""
@@ -123,11 +125,12 @@ class Again:
                 rows.append(
                     Row(
                         event.activity_type, event.activity_sub_type, event.symbol, event.qty, event.net_money,
-                        event.price, event.rate,
+                        event.price, event.rate, event.dated,
                     )
                 )  # fmt: skip
             elif isinstance(event, e.PositionAdjusted):
                 _add(self._realized, event)
+                self._adjusted_at[event.symbol] = draft.at
                 if ca_id == self._ca_id:
                     self._closed[event.symbol] = (*self._closed.get(event.symbol, ()), *event.closed)
 
@@ -139,6 +142,8 @@ class Again:
             self._trade(event, at)
         elif isinstance(event, e.PositionAdjusted):
             _add(self._realized_before, event)
+        elif isinstance(event, e.LotsAssigned):
+            self._assign(event)
         elif isinstance(event, e.SettingsChanged):
             self.book.settings = event.settings
         elif isinstance(event, e.AccountReset):
@@ -172,6 +177,20 @@ class Again:
         Draft(self.book, at).emit(change)
         self.book.next_lot_no = max(next_lot_no, self.book.next_lot_no)
 
+    def _assign(self, event: e.LotsAssigned) -> None:
+        """Other lots were chosen for a closing; in other units than it was told in, the choice says nothing."""
+        position = self.book.positions.get(event.symbol)
+        if position is None or self._adjusted_at.get(event.symbol, 0) > event.closed_at:
+            self._exact = self._exact and position is None
+            return
+        self._realized_before[event.symbol] = self._realized_before.get(event.symbol, 0) + moved(event)
+        self._realized[event.symbol] = self._realized.get(event.symbol, 0) + moved(event)
+        lots = take_off(give_back(position.lots, event.given_back), event.closed)
+        self.book.positions[event.symbol] = replace(
+            position, basis_money=sum(lot.basis_money for lot in lots), lots=lots,
+            realized_money=position.realized_money + moved(event),
+        )  # fmt: skip
+
     def difference(self, present: Book) -> Plan:
         """What must be said of the positions of the present book so that they are these."""
         plan = Plan(reconcile=not self._exact and self._has_past)
@@ -193,3 +212,8 @@ class Again:
 
 def _add(table: dict[str, int], event: e.PositionChanged | e.PositionAdjusted) -> None:
     table[event.symbol] = table.get(event.symbol, 0) + event.realized_money
+
+
+def moved(event: e.LotsAssigned) -> int:
+    """What choosing other lots added to the realised profit."""
+    return sum(use.basis_money for use in event.given_back) - sum(use.basis_money for use in event.closed)

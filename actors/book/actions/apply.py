@@ -69,5 +69,5 @@ def apply(draft: Draft, known: e.CorporateActionAnnounced, world: World, profile
     plan.groups = orders.groups(draft.book, changes)
     record = AppliedAction(action.ca_id, known.version, rolls_at, "applied", action.symbol)
     say(draft, record, plan, world, belongs_at=rolls_at)
-    orders.change(draft, changes, world)
-    orders.follow_structures(draft, plan.becomes, world)
+    orders.change(draft, changes, action.ca_id, world)
+    orders.follow_structures(draft, plan.becomes, action.ca_id, world)

@@ -34,11 +34,13 @@ from actors.book.rules.actions.exchange import Row, Terms, exchange, words_of
 from actors.book.state.book import Book
 from actors.book.units import MONEY_PER_CENT, MONEY_PER_DOLLAR, NS_PER_SECOND, PRICE_PER_DOLLAR, QTY_PER_SHARE
 from actors.market.actions import post_at
-from actors.market.world import World
+from actors.market.world import World, official_key
 
 _MONEY_PER_PRICE: Final = MONEY_PER_DOLLAR // PRICE_PER_DOLLAR
 _OPEN_TO_ROLL_NS: Final = 21 * 1_800 * NS_PER_SECOND
 """From the core session's open to 20:00 New York."""
+_UNITS: Final = ("forward_split", "reverse_split", "stock_dividend", "name_change")
+"""In which one security goes on in other units."""
 _PAYS: Final = ("cash_dividend", "capital_gains_distribution")
 
 
@@ -123,7 +125,25 @@ def _price(plan: Plan, action: CorporateAction, symbol: str, world: World) -> in
     close = action.price(symbol).close
     if close and symbol == action.symbol and not action.keeps_source and action.legs:
         return half_up(close / fraction(action.legs[0].ratio))
-    return close or _market(plan, symbol, symbol, world)
+    official = _official(action, symbol, world)
+    if official:
+        plan.prices[symbol] = official
+    return close or official or _market(plan, symbol, symbol, world)
+
+
+def _official(action: CorporateAction, symbol: str, world: World) -> int:
+    """The last regular close before an action in the units after it, where the house noted it; money units a share.
+
+    Unlike a price of the market it can be asked again for other terms.
+    """
+    assert world.days is not None
+    leg = action.legs[0] if len(action.legs) == 1 and action.type in _UNITS else None
+    source, ratio = symbol, Fraction(1)
+    if leg is not None and leg.symbol == symbol:
+        source, ratio = action.symbol, fraction(leg.ratio)
+    before = world.days.day(action.effective_date).previous
+    price = world.officials.get(official_key(source, before, "close"), 0)
+    return half_up(price * _MONEY_PER_PRICE / ratio) if price else 0
 
 
 def _market(plan: Plan, key: str, symbol: str, world: World) -> int:
@@ -207,7 +227,9 @@ def pay_next(draft: Draft, world: World) -> str:
         holding = plan.holding(book, pay.symbol)
         holding.lots = (*holding.lots, Lot(book.next_lot_no, pay.qty, 0, at, 0))
     elif (qty := held(lots_of(book, pay.symbol))) != 0:
-        plan.rows.append(Row(pay.type, pay.sub_type, pay.symbol, -qty))
+        # Its instant is the end of its date, at which the next one begins.
+        assert world.days is not None
+        plan.rows.append(Row(pay.type, pay.sub_type, pay.symbol, -qty, dated=world.days.at(at - 1).trade_date))
         holding = plan.holding(book, pay.symbol)
         holding.lots, holding.closed = split_off(holding.lots, qty, 0)
         holding.realized_money = -sum(use.basis_money for use in holding.closed)

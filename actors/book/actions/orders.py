@@ -83,7 +83,7 @@ def _whole(qty: int, ratio: Fraction) -> int:
     return int(qty * ratio) // QTY_PER_SHARE * QTY_PER_SHARE
 
 
-def change(draft: Draft, decided: list[Decided], world: World) -> None:
+def change(draft: Draft, decided: list[Decided], ca_id: str, world: World) -> None:
     """Cancel and replace."""
     book = draft.book
     for each in decided:
@@ -91,15 +91,15 @@ def change(draft: Draft, decided: list[Decided], world: World) -> None:
         if order is None:
             continue
         if not isinstance(each.verdict, Change):
-            end(draft, each.order_no, REASON)
+            end(draft, each.order_no, REASON, ca_id)
             continue
         if order.status == "pending_replace":
             needed = needed_without_change(order)
             draft.emit(e.OrderReplaceRejected(each.order_no, order.terms.order_id, REASON, *needed))
-        _replace(draft, book.orders[each.order_no], each.verdict, world)
+        _replace(draft, book.orders[each.order_no], each.verdict, ca_id, world)
 
 
-def _replace(draft: Draft, order: Order, new: Change, world: World) -> None:
+def _replace(draft: Draft, order: Order, new: Change, ca_id: str, world: World) -> None:
     book, old = draft.book, order.terms
     order_no = book.next_order_no
     order_id, _ = derive_order_ids(book.seed, book.epoch, order_no)
@@ -124,22 +124,22 @@ def _replace(draft: Draft, order: Order, new: Change, world: World) -> None:
         reserved_qty=held, filled_qty=new.filled_qty, filled_money=order.filled_money, fill_count=order.fill_count,
         replaces=old.order_no, high_water_mark=mark or old.high_water_mark,
     )  # fmt: skip
-    draft.emit(e.OrderReplaced(old.order_no, terms))
+    draft.emit(e.OrderReplaced(old.order_no, terms, ca_id))
 
 
 # ── structures ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def follow_structures(draft: Draft, becomes: dict[str, Becomes], world: World) -> None:
+def follow_structures(draft: Draft, becomes: dict[str, Becomes], ca_id: str, world: World) -> None:
     """Structures hold what their legs have become; levels at which they would be closed are void."""
     book = draft.book
     for no in sorted(book.structures):
         structure = book.structures[no]
         if any(leg.symbol in becomes for leg in structure.legs):
-            _follow(draft, structure, becomes, world)
+            _follow(draft, structure, becomes, ca_id, world)
 
 
-def _follow(draft: Draft, old: Structure, becomes: dict[str, Becomes], world: World) -> None:
+def _follow(draft: Draft, old: Structure, becomes: dict[str, Becomes], ca_id: str, world: World) -> None:
     book = draft.book
     legs: list[e.HeldLeg] = []
     net = realized = 0
@@ -161,7 +161,7 @@ def _follow(draft: Draft, old: Structure, becomes: dict[str, Becomes], world: Wo
         e.StructureChanged(
             old.structure_no, old.structure_id, "adjusted", underlying, called or old.name, left, net, realized,
             old.opened_at, old.net_money + net, old.realized_money + realized, old.premium_money, old.rolls,
-            old.broken, cover, 0, old.rolled_by, 0, old.fees_pico,
+            old.broken, cover, 0, old.rolled_by, 0, old.fees_pico, ca_id,
         )
     )  # fmt: skip
     if left and old.structure_no in book.exits:

@@ -57,15 +57,15 @@ def take_in(draft: Draft, known: e.CorporateActionAnnounced, world: World, profi
     if past is None:
         live = tuple(entry for entry in live if entry.net_money)
     if old is not None:
-        orders.follow_structures(draft, _inverse(old.entries), world)
+        orders.follow_structures(draft, _inverse(old.entries), action.ca_id, world)
     record = AppliedAction(action.ca_id, known.version, rolls_at, stage, action.symbol)
     status = "correct" if live else "executed"
     say(draft, record, plan, world, belongs_at=rolls_at, status=status, reversed_entries=live)
     if past is not None:
         for ca_id in sorted(told):
             _correct(draft, ca_id, told[ca_id], past[0], world)
-    orders.change(draft, changes, world)
-    orders.follow_structures(draft, again.becomes, world)
+    orders.change(draft, changes, action.ca_id, world)
+    orders.follow_structures(draft, again.becomes, action.ca_id, world)
 
 
 def _past(draft: Draft, since: int, world: World) -> tuple[Book, list[tuple[int, Any]]] | None:

@@ -59,11 +59,16 @@ def say(
 ) -> None:  # fmt: skip
     """Emit a plan: what the account knows now, then bookings and positions."""
     book = draft.book
+    assert world.days is not None
+    dated = world.days.at(belongs_at).trade_date
+    rows = [row if row.dated else replace(row, dated=dated) for row in plan.rows]
     first = book.next_activity_no
     undone = list(reversed_entries)
     entries = [
-        ActionEntry(no, row.type, row.sub_type, row.symbol, row.qty, row.net_money, row.price, row.rate, draft.at)
-        for no, row in enumerate(plan.rows, first + len(undone))
+        ActionEntry(
+            no, row.type, row.sub_type, row.symbol, row.qty, row.net_money, row.price, row.rate, draft.at, row.dated
+        )
+        for no, row in enumerate(rows, first + len(undone))
     ]
     record = replace(
         record, entries=(*record.entries, *entries), pays=(*record.pays, *plan.pays),
@@ -76,15 +81,19 @@ def say(
     draft.emit(e.CorporateActionApplied(record, instruments, tuple(plan.groups)))
     late = belongs_at if belongs_at < world.now else 0
     for entry in undone:
-        _book(draft, _reverse(entry), first, record, late, world, "canceled", entry)
-    for row in plan.rows:
+        _book(draft, _reverse(entry, dated), first, record, late, world, "canceled", entry)
+    for row in rows:
         _book(draft, row, first, record, late, world, status)
     for holding in plan.holdings.values():
         _position(draft, holding, record, world)
 
 
-def _reverse(entry: ActionEntry) -> Row:
-    return Row(entry.type, entry.sub_type, entry.symbol, -entry.qty, -entry.net_money, entry.price, entry.rate)
+def _reverse(entry: ActionEntry, dated: int) -> Row:
+    """An entry taken back, under its own date."""
+    return Row(
+        entry.type, entry.sub_type, entry.symbol, -entry.qty, -entry.net_money, entry.price, entry.rate,
+        entry.dated or dated,
+    )  # fmt: skip
 
 
 def _stage(record: AppliedAction) -> str:
@@ -104,7 +113,7 @@ def _book(
             book.next_activity_no, row.type, row.net_money, book.cash + row.net_money, SAYS.get(row.type, row.type),
             row.symbol, row.qty, group_no, row.sub_type, day.trade_date if day is not None else 0, late, row.price,
             0, status, record.ca_id, previous.activity_no if previous is not None else 0,
-            previous.at if previous is not None else 0, row.rate,
+            previous.at if previous is not None else 0, row.rate, row.dated,
         )
     )  # fmt: skip
 

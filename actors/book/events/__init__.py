@@ -30,6 +30,7 @@ from actors.book.events.actions import (
     PositionAdjusted,
 )
 from actors.book.events.base import (
+    Closing,
     Fact,
     Lot,
     LotChoice,
@@ -58,6 +59,8 @@ from actors.book.events.money import (
     BorrowRecalled,
     CashViolated,
     DayEnded,
+    DayTradeCallChanged,
+    DayTradingChanged,
     IntradayLow,
     MarginChanged,
     SettingsChanged,
@@ -74,6 +77,7 @@ from actors.book.events.options import (
 )
 from actors.book.events.orders import (
     AcceptedLeg,
+    LotsAssigned,
     OrderAccepted,
     OrderActivated,
     OrderAdjusted,
@@ -113,6 +117,7 @@ Event = (
     | OrderFilled
     | OrderLegFilled
     | PositionChanged
+    | LotsAssigned
     | OptionInstructed
     | OrderCancelPending
     | OrderCanceled
@@ -130,6 +135,8 @@ Event = (
     | CashViolated
     | DayEnded
     | MarginChanged
+    | DayTradeCallChanged
+    | DayTradingChanged
     | IntradayLow
     | SharesLocated
     | BorrowRecalled
@@ -176,12 +183,15 @@ __all__ = [
     "AssignmentDrawn",
     "BorrowRecalled",
     "CashViolated",
+    "Closing",
     "CommandRefused",
     "ContractTerms",
     "CorporateAction",
     "CorporateActionAnnounced",
     "CorporateActionApplied",
     "DayEnded",
+    "DayTradeCallChanged",
+    "DayTradingChanged",
     "Event",
     "Evidence",
     "ExpiryReviewed",
@@ -193,6 +203,7 @@ __all__ = [
     "Lot",
     "LotChoice",
     "LotUse",
+    "LotsAssigned",
     "MarginChanged",
     "MarketGapped",
     "OfficialPriced",

@@ -82,6 +82,8 @@ class ActivityBooked(Fact, frozen=True, gc=False, array_like=True, tag="ab"):
     """when that was booked."""
     rate: int = 0
     """Billionths of a dollar a share, of a dividend."""
+    dated: int = 0
+    """Date under which it is shown: a corporate action's ex, effective or payment date. 0: that of its time."""
 
 
 class MarketGapped(Fact, frozen=True, gc=False, array_like=True, tag="mg"):

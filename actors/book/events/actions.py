@@ -124,6 +124,8 @@ class ActionEntry(Struct, frozen=True, gc=False, array_like=True):
     price: int = 0
     rate: int = 0
     at: int = 0
+    dated: int = 0
+    """Date under which it is shown."""
 
 
 class ActionPay(Struct, frozen=True, gc=False, array_like=True):

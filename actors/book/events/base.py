@@ -40,3 +40,13 @@ class LotUse(Struct, frozen=True, gc=False, array_like=True):
     opened_at: int = 0
     order_no: int = 0
     """Of the order that opened the lot."""
+
+
+class Closing(Struct, frozen=True, gc=False, array_like=True):
+    """A fill that closed stock: its lots may be chosen until it settles."""
+
+    n: int
+    """Number of the event with its change of the position."""
+    order_no: int
+    fill_no: int
+    closed: tuple[LotUse, ...]

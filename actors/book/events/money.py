@@ -5,8 +5,8 @@ Invariants: each carries what follows from the rules as they were, so folding ca
 
 from __future__ import annotations
 
-from actors.book.events.base import Fact
-from actors.book.events.parts import DayTrading, Deficit, Fee, Settings
+from actors.book.events.base import Closing, Fact
+from actors.book.events.parts import DayTradeCall, DayTrading, Deficit, Fee, HeldDeposit, Settings
 
 
 class TradeBooked(Fact, frozen=True, gc=False, array_like=True, tag="tb"):
@@ -34,6 +34,8 @@ class TradeBooked(Fact, frozen=True, gc=False, array_like=True, tag="tb"):
     """Change of cash by the position change before it."""
     opening_money: int | None = None
     """Cash before the account's first trade; null for later ones."""
+    closing: Closing | None = None
+    """When it closed something of which other lots may be chosen until it settles."""
 
 
 class CashViolated(Fact, frozen=True, gc=False, array_like=True, tag="av"):
@@ -98,6 +100,30 @@ class IntradayLow(Fact, frozen=True, gc=False, array_like=True, tag="mi"):
 
     trade_date: int
     level_money: int
+
+
+class DayTradeCallChanged(Fact, frozen=True, gc=False, array_like=True, tag="dc"):
+    """A call for exceeded day-trading buying power was opened, paid into, missed, met or ended (rules §8.1)."""
+
+    state: str
+    """``opened``, ``paid``, ``missed``, ``met`` or ``ended``."""
+    trade_date: int
+    calls: tuple[DayTradeCall, ...]
+    """Those that stand from here on, oldest first."""
+    money: int = 0
+    """What the call in question asks for; of ``paid`` the deposit, negative for a withdrawal."""
+    until: int = 0
+    """Last date to meet it, or of the restriction."""
+    held: HeldDeposit | None = None
+    """What has to stay of the deposit."""
+
+
+class DayTradingChanged(Fact, frozen=True, gc=False, array_like=True, tag="dt"):
+    """The record of day trades was changed by no trade: a restriction ended, or an operator cleared the flag."""
+
+    day_trading: DayTrading
+    reason: str
+    """``restriction_over`` or ``flag_cleared``."""
 
 
 class SharesLocated(Fact, frozen=True, gc=False, array_like=True, tag="bl"):

@@ -199,6 +199,23 @@ class PositionChanged(Fact, frozen=True, gc=False, array_like=True, tag="pc"):
     """By which ``closed`` was chosen, as :class:`LotChoice` names it; empty for first in, first out."""
 
 
+class LotsAssigned(Fact, frozen=True, gc=False, array_like=True, tag="la"):
+    """Other lots were chosen for a closing that has not settled; quantity, cash and proceeds stay as they were."""
+
+    closing_n: int
+    """Number of the event that closed."""
+    symbol: str
+    close_order_no: int
+    close_fill_no: int
+    closed_at: int
+    given_back: tuple[LotUse, ...]
+    """What the closing had taken so far."""
+    closed: tuple[LotUse, ...]
+    """What it has taken from here on."""
+    realized_money: int
+    """Of the closing, from here on."""
+
+
 class OrderCancelPending(Fact, frozen=True, gc=False, array_like=True, tag="op"):
     """A cancel was asked for; it takes effect at ``effective_at`` unless the order fills first."""
 
@@ -211,6 +228,8 @@ class OrderCanceled(Fact, frozen=True, gc=False, array_like=True, tag="oc"):
 
     order_no: int
     reason: str
+    ca_id: str = ""
+    """The corporate action over which it does not go on."""
 
 
 class OrderCancelRejected(Fact, frozen=True, gc=False, array_like=True, tag="oj"):
@@ -237,6 +256,8 @@ class OrderReplaced(Fact, frozen=True, gc=False, array_like=True, tag="os"):
 
     order_no: int
     terms: OrderAccepted
+    ca_id: str = ""
+    """The corporate action that did it; empty for its owner."""
 
 
 class OrderReplaceRejected(Fact, frozen=True, gc=False, array_like=True, tag="ok"):

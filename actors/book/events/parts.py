@@ -43,6 +43,34 @@ class DayTrading(Struct, frozen=True, array_like=True):
     flagged: bool = False
     used_money: int = 0
     """Day-trading buying power used on ``trade_date``."""
+    exceeded_money: int = 0
+    """The most by which it was exceeded on ``trade_date``."""
+    closes_only_until: int = 0
+    """Last date on which an account that day-traded below the minimum equity may only close."""
+
+
+class DayTradeCall(Struct, frozen=True, gc=False, array_like=True):
+    """Day-trading buying power was exceeded, and money is asked for (§8.1)."""
+
+    state: str
+    """``call`` until its deadline, ``cash_only`` after it."""
+    trade_date: int
+    """On which it was exceeded; an account has one call of a date at most."""
+    money: int
+    """What has to come in."""
+    until: int
+    """Last date of this state."""
+    due_at: int
+    """End of that date."""
+    deposits: int = 0
+    """Net deposits since."""
+
+
+class HeldDeposit(Struct, frozen=True, gc=False, array_like=True):
+    """A deposit that may not leave again up to a date (§8.1)."""
+
+    until: int
+    money: int
 
 
 class Deficit(Struct, frozen=True, gc=False, array_like=True):
@@ -143,3 +171,7 @@ class Settings(Struct, frozen=True, gc=False, array_like=True):
     """``on``: cash dividends buy shares of their payer (§4.1)."""
     nra_ppm: int = 0
     """Withheld from dividends of a non-resident, as a share."""
+    max_options_trading_level: int | None = None
+    """The owner's own cap on the level of option trading; null for none."""
+    options_approved_level: int = -1
+    """The level without that cap; -1: the account's."""

@@ -73,6 +73,8 @@ class StructureChanged(Fact, frozen=True, array_like=True, tag="sc"):
     """What the fills of this change accrued in fees, before any rounding."""
     total_fees_pico: int = 0
     """The same since it was opened."""
+    ca_id: str = ""
+    """The corporate action that ``adjusted`` it."""
 
     @property
     def order_no(self) -> int:

@@ -13,7 +13,7 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from actors.book.events import AppliedAction, Lot, OrderAccepted, StructureExit
+from actors.book.events import AppliedAction, Lot, LotUse, OrderAccepted, StructureExit
 from actors.book.events.parts import Settings
 from actors.book.instruments import Instrument
 from actors.book.state.money import NOTHING, Money
@@ -172,6 +172,17 @@ class Expiring(Struct, frozen=True, gc=False, array_like=True):
     missing: str = ""
 
 
+class Unsettled(Struct, frozen=True, gc=False, array_like=True):
+    """A closing fill of stock whose lots may still be chosen."""
+
+    symbol: str
+    settles_on: int
+    at: int
+    order_no: int
+    fill_no: int
+    closed: tuple[LotUse, ...]
+
+
 class Book(Struct, array_like=True):
     """The whole account. ``n`` counts its events."""
 
@@ -242,6 +253,8 @@ class Book(Struct, array_like=True):
     """and the last of that instant."""
     action_due: int = 0
     """When the next of them pays, delivers or ends something; 0 for none."""
+    closings: dict[int, Unsettled] = field(default_factory=dict)
+    """Closings of stock that have not settled, by the number of their event."""
 
     def ledger(self) -> Money:
         """The money record; an empty one for an account that has none."""

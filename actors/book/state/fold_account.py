@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from actors.book import events as e
 from actors.book.state.book import Book, Position, Undo
+from actors.book.state.lots import give_back, take_off
 from actors.book.state.undo import drop, put
 
 Fold = Callable[[Book, Any, int, Undo | None], None]
@@ -95,23 +96,7 @@ def _position(book: Book, v: e.PositionChanged, at: int, undo: Undo | None) -> N
     old = book.positions.get(v.symbol)
     lots = old.lots if old is not None else ()
     if v.closed:
-        taken = {use.lot_no: use for use in v.closed}
-        kept = []
-        for lot in lots:
-            use = taken.get(lot.lot_no)
-            if use is None:
-                kept.append(lot)
-            elif lot.qty != use.qty:
-                kept.append(
-                    e.Lot(
-                        lot.lot_no,
-                        lot.qty - use.qty,
-                        lot.basis_money - use.basis_money,
-                        lot.opened_at,
-                        lot.order_no,
-                    )
-                )
-        lots = tuple(kept)
+        lots = take_off(lots, v.closed)
     if v.opened is not None:
         lots = (*lots, v.opened)
         book.next_lot_no = v.opened.lot_no + 1
@@ -128,6 +113,19 @@ def _position(book: Book, v: e.PositionChanged, at: int, undo: Undo | None) -> N
     put(book.positions, v.symbol, Position(v.symbol, v.asset_id, v.qty, v.basis_money, lots, realized), undo)
 
 
+def _lots_assigned(book: Book, v: e.LotsAssigned, at: int, undo: Undo | None) -> None:
+    put(book.closings, v.closing_n, replace(book.closings[v.closing_n], closed=v.closed), undo)
+    position = book.positions.get(v.symbol)
+    if position is None:
+        return
+    moved = sum(use.basis_money for use in v.given_back) - sum(use.basis_money for use in v.closed)
+    lots = take_off(give_back(position.lots, v.given_back), v.closed)
+    changed = Position(
+        v.symbol, position.asset_id, position.qty, position.basis_money + moved, lots, position.realized_money + moved
+    )
+    put(book.positions, v.symbol, changed, undo)
+
+
 ACCOUNT_FOLDS: dict[type, Fold] = {
     e.AccountCreated: _created,
     e.AccountConfigured: _configured,
@@ -136,5 +134,6 @@ ACCOUNT_FOLDS: dict[type, Fold] = {
     e.CommandRefused: nothing,
     e.ActivityBooked: _booked,
     e.PositionChanged: _position,
+    e.LotsAssigned: _lots_assigned,
     e.MarketGapped: nothing,
 }

@@ -32,6 +32,8 @@ def _applied(book: Book, v: e.CorporateActionApplied, at: int, undo: Undo | None
 
 def _adjusted(book: Book, v: e.PositionAdjusted, at: int, undo: Undo | None) -> None:
     old = book.positions.get(v.symbol)
+    for n in [n for n, closing in book.closings.items() if closing.symbol == v.symbol]:
+        drop(book.closings, n, undo)
     for side in ("/a", "/b"):
         drop(book.consumed, v.symbol + side, undo)
     if not v.qty:

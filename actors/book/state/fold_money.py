@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from actors.book import events as e
 from actors.book.events.parts import REGULATION_T, Call, Fee, Intraday, Locate, Recall
-from actors.book.state.book import Book, Undo
+from actors.book.state.book import Book, Undo, Unsettled
 from actors.book.state.fold_account import Fold, first_sma
 from actors.book.state.fold_structures import drop_structures
 from actors.book.state.money import NOTHING, Money
@@ -99,6 +99,8 @@ def _trade(book: Book, v: e.TradeBooked, at: int, undo: Undo | None) -> None:
         day_trading=v.day_trading or money.day_trading,
         locates=_use_located(money.locates, v.symbol, v.located_qty) if v.located_qty else money.locates,
     )
+    if (c := v.closing) is not None:
+        put(book.closings, c.n, Unsettled(v.symbol, v.settles_on, at, c.order_no, c.fill_no, c.closed), undo)
 
 
 def _violated(book: Book, v: e.CashViolated, at: int, undo: Undo | None) -> None:
@@ -111,6 +113,8 @@ def _violated(book: Book, v: e.CashViolated, at: int, undo: Undo | None) -> None
 
 
 def _day_ended(book: Book, v: e.DayEnded, at: int, undo: Undo | None) -> None:
+    for n in [n for n, closing in book.closings.items() if closing.settles_on <= v.trade_date]:
+        drop(book.closings, n, undo)
     money = book.ledger()
     intraday = Intraday(0, v.deficits) if v.deficits else None
     set_money(
@@ -129,6 +133,7 @@ def _day_ended(book: Book, v: e.DayEnded, at: int, undo: Undo | None) -> None:
         unpaid=tuple(entry for entry in money.unpaid if entry[1] > v.trade_date),
         locates=tuple(locate for locate in money.locates if locate.expires_at > v.at),
         intraday=intraday,
+        held_deposits=tuple(entry for entry in money.held_deposits if entry.until > v.trade_date),
     )
 
 
@@ -146,6 +151,15 @@ def _low(book: Book, v: e.IntradayLow, at: int, undo: Undo | None) -> None:
     set_money(book, intraday=replace(intraday, lowest=v.level_money))
 
 
+def _day_trade_call(book: Book, v: e.DayTradeCallChanged, at: int, undo: Undo | None) -> None:
+    held = tuple(entry for entry in book.ledger().held_deposits if entry.until >= v.trade_date)
+    set_money(book, day_trade_calls=v.calls, held_deposits=(*held, v.held) if v.held is not None else held)
+
+
+def _day_trading(book: Book, v: e.DayTradingChanged, at: int, undo: Undo | None) -> None:
+    set_money(book, day_trading=v.day_trading)
+
+
 def _located(book: Book, v: e.SharesLocated, at: int, undo: Undo | None) -> None:
     set_money(book, locates=(*book.ledger().locates, Locate(v.symbol, v.qty, v.expires_at)))
 
@@ -158,7 +172,8 @@ def _recalled(book: Book, v: e.BorrowRecalled, at: int, undo: Undo | None) -> No
 def _reset(book: Book, v: e.AccountReset, at: int, undo: Undo | None) -> None:
     book.epoch = v.epoch
     book.money = None
-    for table in (book.consumed, book.recent, book.first_of_day):
+    tables: tuple[dict[Any, Any], ...] = (book.consumed, book.recent, book.first_of_day, book.closings)
+    for table in tables:
         for key in list(table):
             drop(table, key, undo)
     drop_structures(book, undo)
@@ -177,6 +192,8 @@ MONEY_FOLDS: dict[type, Fold] = {
     e.DayEnded: _day_ended,
     e.MarginChanged: _margin,
     e.IntradayLow: _low,
+    e.DayTradeCallChanged: _day_trade_call,
+    e.DayTradingChanged: _day_trading,
     e.SharesLocated: _located,
     e.BorrowRecalled: _recalled,
     e.AccountReset: _reset,

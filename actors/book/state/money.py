@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from actors.book.events.parts import Call, DayTrading, Fee, Intraday, Locate, Recall
+from actors.book.events.parts import Call, DayTradeCall, DayTrading, Fee, HeldDeposit, Intraday, Locate, Recall
 
 
 class Money(Struct, frozen=True, array_like=True):
@@ -43,6 +43,9 @@ class Money(Struct, frozen=True, array_like=True):
     intraday: Intraday | None = None
     locates: tuple[Locate, ...] = ()
     recalls: tuple[Recall, ...] = ()
+    day_trade_calls: tuple[DayTradeCall, ...] = ()
+    """Oldest first."""
+    held_deposits: tuple[HeldDeposit, ...] = ()
 
 
 NOTHING = Money()

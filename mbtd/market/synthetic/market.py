@@ -53,7 +53,7 @@ class SyntheticSettings(Struct, frozen=True, forbid_unknown_fields=True):
     quotes_per_second: int = 200
     """Messages in all, on average over a core session; half of them options."""
     sessions: Literal["always", "xnys"] = "always"
-    """A market that never closes, or the exchange's hours with auctions."""
+    """A market that never closes, or the exchange's hours; either with auctions at the exchange's hours."""
     options: bool = True
 
 
@@ -127,12 +127,17 @@ class SyntheticMarket:
         dollars = levels.tolist()
         calm = _PHASE_SPREAD[phase]
         self._begin_phase(before, opening, start, dollars, calm)
+        if self._session.never_closes and start == self._session.opening_auctions[0] and not opening:
+            self._ready.extend(self._auctions("open", start, dollars))
         count = self._count(activity, seconds)
         found = self._stocks.events(start, end, count, dollars, heat, calm) if count else []
         if phase == "core":
             found += self._derived(start, end, levels, opening or before.phase != "core", activity)
             found.sort(key=_by_time)
         self._ready.extend(found)
+        if self._session.never_closes and end == self._session.core_closes_at:
+            # The last thing of its date: at the instant itself the next one has begun.
+            self._ready.extend(self._auctions("close", end - 1, dollars))
 
     def _begin_phase(self, before: Session, opening: bool, at: int, levels: list[float], calm: float) -> None:
         """Quotes and auctions with which a phase starts."""
@@ -140,17 +145,15 @@ class SyntheticMarket:
         if not opening and before.phase == phase:
             return
         if before.phase == "core" and not opening:
-            self._ready.extend(self._stocks.auctions("close", at))
-            self._ready.extend(self._index_values("close", at, levels))
+            self._ready.extend(self._auctions("close", at, levels))
         self._ready.extend(self._stocks.opening_quotes(at, levels, calm))
         if phase == "core" and not opening:
-            self._ready.extend(self._stocks.auctions("open", at))
-            self._ready.extend(self._index_values("open", at, levels))
+            self._ready.extend(self._auctions("open", at, levels))
 
-    def _index_values(self, kind: Literal["open", "close"], at: int, levels: list[float]) -> list[TapeMessage]:
-        """Official values of the indexes, which settle their options: the opening one in the morning."""
+    def _auctions(self, kind: Literal["open", "close"], at: int, levels: list[float]) -> list[TapeMessage]:
+        """Official prints of the stocks, and of the indexes the values that settle their options."""
         values = index_levels(levels[self._levels.index_place], self._levels.fear(at))
-        return [
+        return self._stocks.auctions(kind, at) + [
             Auction(spec.symbol, kind, to_cents(level), 0, at, "", at)
             for spec, level in zip(INDEXES, values, strict=True)
         ]

@@ -59,6 +59,8 @@ class Row(Struct, frozen=True):
     price: int = 0
     rate: int = 0
     """Billionths of a dollar a share."""
+    dated: int = 0
+    """Date under which it is shown; 0: that of what it is booked by."""
 
 
 class Holding(Struct):

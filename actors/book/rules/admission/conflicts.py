@@ -23,8 +23,8 @@ CLS_CUTOFF_NS = 10 * _MINUTE
 """Before the close: 15:50 New York on a full day."""
 _EVENING_NS = 570 * _MINUTE
 """From the open (09:30) to 19:00 New York of the same day."""
-_OPENS, _CLOSES, _EVENING = 9 * 60 + 30, 16 * 60, 19 * 60
-"""Minutes of New York's day: the open and close of a full day, and when auctions of the next one take orders."""
+_OPENS, _EVENING = 9 * 60 + 30, 19 * 60
+"""Minutes of New York's day: the open, and when auctions of the next one take orders."""
 _CENT_PRICE = PRICE_PER_DOLLAR // 100
 
 
@@ -32,20 +32,12 @@ def auction_at(time_in_force: str, session: Session, now: int) -> int:
     """When the auction that an order sent now can take part in is held; 0 while none takes orders."""
     opening = time_in_force == "opg"
     cutoff = OPG_CUTOFF_NS if opening else CLS_CUTOFF_NS
-    if never_closes(session):
-        at = session.next_core_opens_at if opening else session.core_closes_at
-        return at if now < at - cutoff else 0
-    today = session.core_opens_at if opening else session.core_closes_at
+    today, following = session.opening_auctions if opening else session.closing_auctions
     if now < today - cutoff:
         return today
-    if now < session.core_opens_at + _EVENING_NS:
-        return 0
-    return session.next_core_opens_at if opening else session.next_core_closes_at
-
-
-def never_closes(session: Session) -> bool:
-    """Whether one core session follows the other, from 16:00 to 16:00 New York, where there is no evening between."""
-    return session.next_core_opens_at == session.core_closes_at
+    # Where there is no evening between two sessions, the next auction takes orders when the last one is over.
+    reopens_at = today if session.never_closes else session.core_opens_at + _EVENING_NS
+    return following if now >= reopens_at else 0
 
 
 def window_refusal(time_in_force: str, world: World) -> Refusal | None:
@@ -54,11 +46,11 @@ def window_refusal(time_in_force: str, world: World) -> Refusal | None:
     if session is None or auction_at(time_in_force, session, world.now):
         return None
     opening = time_in_force == "opg"
-    at = _CLOSES if never_closes(session) else _OPENS
-    if not opening and at == _OPENS:
-        at += (session.core_closes_at - session.core_opens_at) // _MINUTE
+    at = _OPENS
+    if not opening:
+        at += (session.core_closes_at - session.opening_auctions[0]) // _MINUTE
+    after = at if session.never_closes else _EVENING
     at -= (OPG_CUTOFF_NS if opening else CLS_CUTOFF_NS) // _MINUTE
-    after = _CLOSES if never_closes(session) else _EVENING
     return refuse(f"{time_in_force}_window", "time_in_force", after=_clock(after), before=_clock(at))
 
 

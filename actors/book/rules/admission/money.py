@@ -11,7 +11,7 @@ from actors.book.instruments import Instrument
 from actors.book.rules.admission.parse import Parsed
 from actors.book.rules.margin.profiles import profile_of
 from actors.book.rules.margin.stock import requirement
-from actors.book.rules.money import day_trades, intraday
+from actors.book.rules.money import day_trade_calls, day_trades, intraday
 from actors.book.rules.money.fees import ceil_cents, fees_of
 from actors.book.rules.reasons import Refusal, refuse
 from actors.book.state.book import Book
@@ -23,7 +23,15 @@ from actors.book.units import (
     qty_for_money,
     value_money,
 )
-from actors.book.view import Figures, buying_power, figures, multiplier_of, stock_terms, trade_date
+from actors.book.view import (
+    Figures,
+    buying_power,
+    day_trading_times,
+    figures,
+    multiplier_of,
+    stock_terms,
+    trade_date,
+)
 from actors.market.days import window_start
 from actors.market.world import World
 
@@ -51,9 +59,9 @@ def restriction(book: Book, order: Parsed, world: World) -> Refusal | None:
         return None
     if opening and money.call.state in ("call", "liquidating"):
         return refuse("margin_call")
-    if opening and money.intraday is not None:
-        frozen = frozen_until(book, trade_date(world))
-        if frozen is not None and _adds_debt(book, order):
+    if opening and (money.intraday is not None or money.day_trade_calls):
+        frozen = debt_refusal(book, trade_date(world))
+        if frozen is not None and _adds_debt(book, order, world):
             return frozen
     if money.day_trading is not None and book.type == "margin":
         return day_trade_refusal(
@@ -71,11 +79,21 @@ def frozen_until(book: Book, today: int) -> Refusal | None:
     return refuse("margin_freeze", until=_date(frozen.last)) if frozen is not None else None
 
 
-def _adds_debt(book: Book, order: Parsed) -> bool:
+def debt_refusal(book: Book, today: int) -> Refusal | None:
+    """The refusal of what adds debt or a short position: a freeze of either rule set (rules §8.1, §8.2)."""
+    if book.type == "margin" and day_trading_times(book, today) == 1:
+        until = day_trade_calls.cash_only_until(book.ledger().day_trade_calls)
+        return refuse("day_trade_call", until=_date(until))
+    return frozen_until(book, today)
+
+
+def _adds_debt(book: Book, order: Parsed, world: World) -> bool:
     """A freeze leaves purchases alone that are paid in cash (rules §8.2)."""
     if order.side == "sell":
         return True
-    price = order.limit_price or order.stop_price
+    slot = world.board.slots.get(order.instrument.symbol)
+    ask = slot.quote.ask if slot is not None and slot.quote is not None else 0
+    price = order.limit_price or order.stop_price or ask or world.mark(order.instrument.symbol)
     cost = order.notional or value_money(price, order.qty, order.instrument.multiplier)
     return not cost or book.cash - book.reserved_money < cost
 
@@ -101,6 +119,8 @@ def day_trade_refusal(
         return None
     record = money.day_trading
     assert record is not None
+    if opening and day_trade_calls.closes_only(record, money.last_equity, today):
+        return refuse("pdt_closes_only", until=_date(record.closes_only_until))
     pending = f"{'-' if buying else '+'}{symbol}" in book.open_sides
     first = window_start(world.days, today, day_trades.WINDOW_DAYS)
     last_equity = money.last_equity
@@ -192,13 +212,19 @@ def _leveraged(
 
 
 def _day_trading_power(book: Book, value: int, world: World) -> Refusal | None:
-    """What a pattern day trader opens must fit the day-trading buying power, if that is checked (rules §8.1)."""
+    """What a pattern day trader opens must fit the day-trading buying power (rules §8.1).
+
+    The user may switch the check off, but not while a call for exceeding it stands.
+    """
     record = book.ledger().day_trading
-    if record is None or not record.flagged or book.rules().dtbp_check == "exit":
+    if record is None or not record.flagged:
+        return None
+    in_call = day_trading_times(book, trade_date(world)) == day_trade_calls.CALL_TIMES
+    if not in_call and book.rules().dtbp_check == "exit":
         return None
     f = figures(book, world)
     left = f.day_trading_money - book.reserved_money
-    if f.multiplier < 4 or value <= left:
+    if (f.multiplier < 4 and not in_call) or value <= left:
         return None
     return refuse("day_trading_buying_power", cost_basis=format_money(value), buying_power=format_money(max(0, left)))
 

@@ -34,7 +34,7 @@ from actors.book.rules.money.fees import ceil_cents, fees_of
 from actors.book.rules.reasons import Refusal, refuse
 from actors.book.state.book import Book
 from actors.book.units import NS_PER_SECOND, QTY_PER_SHARE, format_money, format_qty, value_money
-from actors.book.view import Figures, available_qty, figures, standing, trade_date
+from actors.book.view import Figures, available_qty, figures, payable_money, standing, trade_date
 from actors.market.world import World
 
 CUTOFF_NS = 30 * 60 * NS_PER_SECOND
@@ -211,7 +211,8 @@ def need_money(
 
 def _free_money(book: Book, f: Figures, freed_money: int) -> int:
     """Buying power that an option order may use: the account's own free money, times its multiplier."""
-    own = f.available_money if book.type == "margin" else f.buying_power_money + book.reserved_money
+    margin = book.type == "margin"
+    own = f.available_money - payable_money(book) if margin else f.buying_power_money + book.reserved_money
     return max(0, min(f.buying_power_money + freed_money, own * f.multiplier - book.reserved_money + freed_money))
 
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from actors.book.instruments import Instrument
 from actors.book.rules.admission.conflicts import named
-from actors.book.rules.admission.money import borrow_refusal_of, day_trade_refusal, frozen_until, unsettled_sale
+from actors.book.rules.admission.money import borrow_refusal_of, day_trade_refusal, debt_refusal, unsettled_sale
 from actors.book.rules.admission.options import OptionLeg
 from actors.book.rules.reasons import Refusal, refuse
 from actors.book.rules.trailing import trails
@@ -30,9 +30,9 @@ def unit_restriction(book: Book, legs: Sequence[OptionLeg], cost_money: int, wor
     if opening and money.call.state in ("call", "liquidating"):
         return refuse("margin_call")
     today = trade_date(world)
-    if opening and money.intraday is not None:
+    if opening and (money.intraday is not None or money.day_trade_calls):
         adds_debt = any(not leg.buying for leg in opening) or book.cash - book.reserved_money < cost_money
-        if adds_debt and (frozen := frozen_until(book, today)) is not None:
+        if adds_debt and (frozen := debt_refusal(book, today)) is not None:
             return frozen
     if money.day_trading is not None and book.type == "margin":
         for leg in legs:

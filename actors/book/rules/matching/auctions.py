@@ -19,9 +19,8 @@ TIME_IN_FORCE: Final = {"open": "opg", "close": "cls"}
 
 def auction_at(time_in_force: str, session: Session, now: int) -> int:
     """When the auction of an on-open or on-close order that arrives now takes place."""
-    if time_in_force == "opg":
-        return session.core_opens_at if now < session.core_opens_at else session.next_core_opens_at
-    return session.core_closes_at if now < session.core_closes_at else session.next_core_closes_at
+    first, following = session.opening_auctions if time_in_force == "opg" else session.closing_auctions
+    return first if now < first else following
 
 
 def evaluate_auction(

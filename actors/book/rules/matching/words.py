@@ -58,7 +58,7 @@ ENDS: Final[dict[str, str]] = {
     "corporate_action": "A corporate action changed the security, and an order of this kind does not go on over it.",
     "margin_call": "The account is in a margin call, and what it had on order gives way to the selling.",
     "borrow_recalled": "The lender of the shares wants them back, so no more of them may be sold short.",
-    "buy_in": "Shares that were borrowed had to be bought back.",
+    "buy_in": "Shares that the account was short of had to be bought back, and its other orders in them gave way.",
     "option_settled": "The option has ended: it expired, or it was exercised or assigned.",
     "expiry_close_out": "The contract ends today and the account could not settle it, so the broker closes it.",
     "structure_exit": "A profit target or stop of the structure acts, and its order takes the place of this one.",

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from actors.book.events.parts import DayCount, DayMark, DayTrading
 from actors.book.units import MONEY_PER_DOLLAR
+from actors.market.days import plus_days
 
 RULES_END = 20260604
 """First trade date of the intraday margin rule; ``auto`` changes over here."""
@@ -19,6 +20,8 @@ EQUITY_MIN_MONEY = 25_000 * MONEY_PER_DOLLAR
 PATTERN_MIN = 4
 PATTERN_PERCENT = 6
 WINDOW_DAYS = 5
+CLOSES_ONLY_DAYS = 90
+"""So long an account below the minimum may only close once it has day-traded as a pattern day trader."""
 PDT, INTRADAY, OFF = "finra_pdt_2001", "intraday_margin_2026", "off"
 
 
@@ -46,7 +49,7 @@ def roll(record: DayTrading, trade_date: int, first_date: int) -> DayTrading:
     if record.trade_date and record.orders:
         past = (*past, DayCount(record.trade_date, record.day_trades, len(record.orders)))
     kept = tuple(day for day in past if day.trade_date >= first_date)
-    return DayTrading(trade_date, past=kept, flagged=record.flagged)
+    return DayTrading(trade_date, past=kept, flagged=record.flagged, closes_only_until=record.closes_only_until)
 
 
 def counts(record: DayTrading, first_date: int) -> tuple[int, int]:
@@ -70,16 +73,19 @@ def execute(
     order_no: int,
     legs: tuple[Leg, ...],
     value_money: int = 0,
+    power_money: int | None = None,
+    last_equity: int = EQUITY_MIN_MONEY,
 ) -> DayTrading:
     """The record after an execution of one order; several legs are one order's parts.
 
     ``value_money`` is what it was worth: day-trading buying power used by opening, restored by closing.
+    ``power_money`` is what there was of it at the start of the date; null when the account has none to exceed.
     """
     record = roll(record, trade_date, first_date)
     marks = {mark.symbol: mark for mark in record.marks}
     found = 0
     opened_all = True
-    used = record.used_money
+    used = before_used = record.used_money
     for leg in legs:
         mark, day_trade, opened = _execute_leg(marks.get(leg.symbol), order_no, leg)
         marks[leg.symbol] = mark
@@ -102,6 +108,10 @@ def execute(
         units=units,
         used_money=used,
     )
+    if power_money is not None and used > power_money + record.exceeded_money and used > before_used:
+        record = replace(record, exceeded_money=used - power_money)
+    if record.flagged and found and last_equity < EQUITY_MIN_MONEY:
+        record = replace(record, closes_only_until=plus_days(trade_date, CLOSES_ONLY_DAYS))
     if not record.flagged and is_pattern(*counts(record, first_date)):
         record = replace(record, flagged=True)
     return record
