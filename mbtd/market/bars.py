@@ -120,8 +120,7 @@ class Bars:
     def apply(self, messages: Iterable[TapeMessage]) -> None:
         """Take the next messages of the tape, in order."""
         for message in messages:
-            kind = type(message)
-            if kind is Quote:
+            if type(message) is Quote:
                 continue  # Nearly every message is one.
             if type(message) is Trade:
                 self._trade(message)
