@@ -28,6 +28,7 @@ SWEEP_EVERY_S: Final = 5.0
 RELEASE_AFTER_NS: Final = 60_000_000_000
 _ACCOUNTS_PER_SLICE: Final = 500
 _NAMES_A_SYMBOL: Final = frozenset({OrderAccepted, PositionAdjusted, PositionChanged})
+_READ: Final = _NAMES_A_SYMBOL | {OrderReplaced, OrderRejected}
 
 
 class Interest:
@@ -66,6 +67,8 @@ class Interest:
                 events: tuple[Any, ...] = section.events
                 for event in events:
                     kind = type(event)
+                    if kind not in _READ:
+                        continue
                     if kind is OrderAccepted and event.legs:
                         fresh.update(leg.symbol for leg in event.legs)
                     elif kind is OrderReplaced:

@@ -113,7 +113,7 @@ def _place(draft: Draft, action: PlaceOrder, world: World, profiles: Profiles) -
     if action.lots is not None or action.lot_method is not None:
         intent = "" if order.order_class else need.intent
         choice = read_choice(book, order.instrument.symbol, intent, order.qty, action.lot_method, action.lots)
-    if isinstance(choice, Refusal):
+    if type(choice) is Refusal:
         return choice
     return accept(
         draft,
@@ -176,7 +176,7 @@ def admit(book: Book, order: Parsed, world: World) -> tuple[Parsed, Need] | Refu
     """Whether this account may have this order now, with what it needs and a trailing stop's first stop."""
     if order.unit is not None:
         found = admit_unit(book, order.unit, world)
-        return found if isinstance(found, Refusal) else (order, found)
+        return found if type(found) is Refusal else (order, found)
     refusal: Refusal | None = None
     if order.time_in_force in AUCTIONS:
         refusal = window_refusal(order.time_in_force, world)
@@ -212,7 +212,7 @@ def admit_unit(
 ) -> Need | Refusal:
     """Whether this account may have an order of several legs now."""
     need = check_unit(book, unit, world, freed_money, freed_qty, but_not)
-    if isinstance(need, Refusal):
+    if type(need) is Refusal:
         return need
     opening = [intent for intent in need.intents if intent.endswith("_to_open")]
     if (

@@ -23,8 +23,8 @@ from actors.market.world import World
 def of_contracts(events: Sequence[object], index: int) -> bool:
     """Whether the change of position at ``index`` belongs to a fill that trades contracts."""
     change = events[index]
-    assert isinstance(change, e.PositionChanged)
-    return isinstance(events[index - 1], e.OrderLegFilled) or is_option_symbol(change.symbol)
+    assert type(change) is e.PositionChanged
+    return type(events[index - 1]) is e.OrderLegFilled or is_option_symbol(change.symbol)
 
 
 def sma_of_fill(book: Book, events: Sequence[object], index: int, world: World) -> int:
@@ -35,22 +35,31 @@ def sma_of_fill(book: Book, events: Sequence[object], index: int, world: World) 
     place = index
     while place > 0 and (place == index or _of_one_fill(events[place - 1], events[index - 1])):
         change = events[place]
-        assert isinstance(change, e.PositionChanged)
+        assert type(change) is e.PositionChanged
         changes.append(change)
         place -= 2
-    cash_money = sum(change.net_money for change in changes)
+    cash_money = sum([change.net_money for change in changes])
     before = _without(book, changes, cash_money)
-    if all(p.qty > 0 for b in (before, book) for p in b.positions.values()):
+    if not (_is_short(before) or _is_short(book)):
         return cash_money
     had = available_money(before, world)
     return min(available_money(book, world) - had, max(0, cash_money))
 
 
+def _is_short(book: Book) -> bool:
+    """Whether anything is held short."""
+    for position in book.positions.values():  # noqa: SIM110 - at every fill: a generator costs as much as the rest
+        if position.qty <= 0:
+            return True
+    return False
+
+
 def _of_one_fill(one: object, other: object) -> bool:
     return (
-        isinstance(one, e.OrderLegFilled)
-        and isinstance(other, e.OrderLegFilled)
-        and (one.order_no, one.fill_no) == (other.order_no, other.fill_no)
+        type(one) is e.OrderLegFilled
+        and type(other) is e.OrderLegFilled
+        and one.order_no == other.order_no
+        and one.fill_no == other.fill_no
     )
 
 
@@ -59,7 +68,9 @@ def _without(book: Book, changes: Sequence[e.PositionChanged], cash_money: int) 
     positions = dict(book.positions)
     for change in changes:
         symbol = change.symbol
-        moved = (change.opened.qty if change.opened is not None else 0) - sum(use.qty for use in change.closed)
+        moved = change.opened.qty if change.opened is not None else 0
+        if change.closed:
+            moved -= sum([use.qty for use in change.closed])
         old = positions.pop(symbol, None)
         qty = (old.qty if old is not None else 0) - moved
         basis = (old.basis_money if old is not None else 0) + change.net_money

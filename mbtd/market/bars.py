@@ -20,7 +20,7 @@ from typing import Final
 from msgspec import Struct
 
 from actors.book.units import NS_PER_SECOND, divide_half_even
-from actors.market.messages import Session, TapeMessage, Trade
+from actors.market.messages import Quote, Session, TapeMessage, Trade
 from mbtd.market.calendar import new_york_date, to_int
 
 MINUTE_NS: Final = 60 * NS_PER_SECOND
@@ -120,6 +120,8 @@ class Bars:
     def apply(self, messages: Iterable[TapeMessage]) -> None:
         """Take the next messages of the tape, in order."""
         for message in messages:
+            if type(message) is Quote:
+                continue  # Nearly every message is one.
             if type(message) is Trade:
                 self._trade(message)
             elif type(message) is Session:

@@ -21,6 +21,7 @@ from actors.book.events import OrderFilled, OrderLegFilled, PositionChanged, Use
 from actors.book.units import NS_PER_SECOND, format_scaled
 from actors.inputs import Step
 from actors.market.messages import Quote, TapeMessage
+from actors.timers import NEVER
 from storage.mark_outs import MarkRow
 
 HORIZONS_S: Final = (1, 10, 60, 300)
@@ -60,6 +61,9 @@ class Marked(Struct, array_like=True):
         return self.sign * (doubled - self.doubled) if doubled and self.doubled else None
 
 
+_READ: Final = frozenset({OrderFilled, OrderLegFilled, PositionChanged, UserErased})
+
+
 class MarkOuts:
     """Follows fills along the tape."""
 
@@ -92,6 +96,8 @@ class MarkOuts:
                 fill: OrderFilled | None = None
                 for event in section.events:
                     kind = type(event)
+                    if kind not in _READ:
+                        continue
                     if kind is OrderFilled:
                         fill = event  # type: ignore[assignment]
                     elif kind is OrderLegFilled:
@@ -112,15 +118,19 @@ class MarkOuts:
         """The engine has applied these messages, numbered from ``first_seq``, which led to these steps."""
         if steps:
             self.note(steps)
-        if not self._fills and not self._due:
+        fills, due, waiting = self._fills, self._due, self._waiting
+        if not fills and not due:
             return
+        next_due = due[0][0] if due else NEVER
         for seq, message in enumerate(messages, first_seq):
-            stamp = message.received_at or message.at
-            if self._fills and self._fills[0][0] < seq:
+            if fills and fills[0][0] < seq:
                 self._start(seq)
-            while self._due and self._due[0][0] < stamp:
+                fills = self._fills
+                next_due = due[0][0] if due else NEVER
+            while next_due < (message.received_at or message.at):
                 self._settle()
-            if type(message) is Quote and message.symbol in self._waiting and message.bid and message.ask:
+                next_due = due[0][0] if due else NEVER
+            if type(message) is Quote and message.symbol in waiting and message.bid and message.ask:
                 self._doubled[message.symbol] = (seq, message.bid + message.ask)
 
     def _start(self, before_seq: int) -> None:

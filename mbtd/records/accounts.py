@@ -112,7 +112,7 @@ def _buying_powers(book: Book, f: Figures, world: World) -> dict[str, Any]:
         "daytrading_buying_power": format_money(max(0, f.day_trading_money - reserved)),
         "non_marginable_buying_power": format_money(free),
         "options_buying_power": format_money(free),
-        "bod_dtbp": format_money(most) if (most := power_of(book, trade_date(world))) else 0,
+        "bod_dtbp": format_money(opening) if (opening := power_of(book, trade_date(world))) else 0,
         "reserved_for_orders": format_money(book.reserved_money),
     }
 

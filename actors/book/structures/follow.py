@@ -29,7 +29,8 @@ from actors.market.world import World
 
 _CHANGED, _FILLED, _LEG_FILLED, _BOOKED = e.PositionChanged, e.OrderFilled, e.OrderLegFilled, e.TradeBooked
 _SETTLED = {"OPEXP": "expired", "OPEXC": "exercised", "OPASN": "assigned"}
-_RANK = ("adjusted", "reduced", "added", "expired", "exercised", "assigned", "leg_alone", "rolled", "opened")
+_CHANGES = ("adjusted", "reduced", "added", "expired", "exercised", "assigned", "leg_alone", "rolled", "opened")
+_RANK = {change: rank for rank, change in enumerate(_CHANGES)}
 """Of several things that one turn did to a structure, the later one names the change."""
 
 
@@ -69,7 +70,7 @@ class _Tally:
         self.broken = self.rolled = False
 
     def note(self, change: str) -> None:
-        if not self.change or _RANK.index(change) > _RANK.index(self.change):
+        if not self.change or _RANK[change] > _RANK[self.change]:
             self.change = change
 
 

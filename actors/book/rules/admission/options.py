@@ -174,7 +174,7 @@ def need_money(
     """Buying power that an opening order reserves, or why level, cover or money do not allow it."""
     cash_money -= fees_money(book, legs, world)
     change = change_of(legs, cash_money, world)
-    if isinstance(change, Refusal):
+    if type(change) is Refusal:
         return change
     f, held = standing(book, world, quick=True)
     held = held or holdings_of(book, world, trade_date(world), book.cash - f.accrued_money)

@@ -57,19 +57,24 @@ class Cover(Struct, frozen=True):
 
 def apply(held: Holdings, change: Change) -> Holdings:
     """The book after a change."""
-    underlyings = held.underlyings | {u.symbol: u for u in change.underlyings}
-    symbols = {position.symbol for position in held.options}
-    if not change.stock and symbols.isdisjoint(o.symbol for o in change.options) and _distinct(change.options):
+    underlyings = dict(held.underlyings)
+    same_prices = True
+    for under in change.underlyings:
+        before = underlyings.get(under.symbol)
+        same_prices = same_prices and (before is None or before == under)
+        underlyings[under.symbol] = under
+    symbols = {option.symbol for option in change.options}
+    if (
+        not change.stock
+        and len(symbols) == len(change.options)
+        and symbols.isdisjoint([position.symbol for position in held.options])
+    ):
         divided = None
-        if held.divided is not None and all(u == underlyings[s] for s, u in held.underlyings.items()):
+        if held.divided is not None and same_prices:
             divided = with_more(held.divided, underlyings, held.stock, change.options)
         cash, options = held.cash_money + change.cash_money, held.options + change.options
         return Holdings(cash, underlyings, held.stock, options, held.as_of_date, divided)
     return _merged(held, change, underlyings)
-
-
-def _distinct(options: Sequence[OptionPosition]) -> bool:
-    return len({option.symbol for option in options}) == len(options)
 
 
 def _merged(held: Holdings, change: Change, underlyings: dict[str, Underlying]) -> Holdings:
@@ -224,8 +229,8 @@ def cover(held: Holdings) -> Cover:
 
 def _unmatched(legs: list[OptionPosition]) -> tuple[int, int, int]:
     """Short contracts, those no long covers, and those one does; the last to expire choose first."""
-    longs = sorted(((expiry_order(o), o.qty) for o in legs if o.qty > 0), reverse=True)
-    shorts = sorted(((expiry_order(o), -o.qty) for o in legs if o.qty < 0), reverse=True)
+    longs = sorted([(expiry_order(o), o.qty) for o in legs if o.qty > 0], reverse=True)
+    shorts = sorted([(expiry_order(o), -o.qty) for o in legs if o.qty < 0], reverse=True)
     pool = covered = n = 0
     for expiry, qty in shorts:
         while n < len(longs) and longs[n][0] >= expiry:
@@ -234,7 +239,7 @@ def _unmatched(legs: list[OptionPosition]) -> tuple[int, int, int]:
         used = min(pool, qty)
         pool -= used
         covered += used
-    total = sum(qty for _, qty in shorts)
+    total = sum([qty for _, qty in shorts])
     return total, total - covered, covered
 
 
@@ -250,7 +255,11 @@ def covers_itself(held: Holdings, change: Change, right: str = "call") -> bool:
     for option in change.options:
         if option.right == right:
             kind = option.underlying, option.multiplier, option.style, option.settlement, option.deliverable
-            calls.setdefault(kind, []).append(option)
+            legs = calls.get(kind)
+            if legs is None:
+                calls[kind] = [option]
+            else:
+                legs.append(option)
     for legs in calls.values():
         if _unmatched(legs)[1]:
             return False
