@@ -34,7 +34,7 @@ from actors.book.outcome import Outcome
 from actors.book.rules.matching.market_state import AUCTION_TIMES, eligible_phases
 from actors.book.rules.matching.model import FAR_REASONS, SESSION_REASONS
 from actors.book.rules.matching.profiles import Profiles
-from actors.book.rules.matching.queue import BEHIND
+from actors.book.rules.matching.queue import BEHIND, NO_EPOCH
 from actors.book.rules.reasons import Refusal, refuse
 from actors.book.rules.trailing import trails
 from actors.book.state.book import Book, Order, Watch
@@ -169,12 +169,15 @@ def fall_due(draft: Draft, order_no: int, purpose: int, world: World, profiles: 
 
 
 def _is_behind(order: Order, watch: Watch | None) -> bool:
-    """Whether nothing can happen to a resting limit before the near side or a print comes to its price."""
+    """Whether nothing can happen to a resting limit before the near side or a print comes to its price.
+
+    A place that was lost says nothing of where the order stands: it is looked at with the next message.
+    """
     if watch is None:
         return True
     if watch.reason not in FAR_REASONS or order.terms.time_in_force in AUCTION_TIMES:
         return False
-    return watch.place is None or watch.place.level == BEHIND
+    return watch.place is None or (watch.place.level == BEHIND and watch.place.epoch != NO_EPOCH)
 
 
 class Waits:

@@ -133,6 +133,7 @@ def brute_force(self: Waits, book: Book, order: Any, key: Any) -> None:
 @profile(400)
 @given(scripts(20, 60, contingent=True))
 @example(script_of(373436, 20))  # a quote of the instant in which the core session begins
+@example(script_of(3202832325, 25, True))  # a gap, and a look at everything before the next quote of the symbol
 @example(script_of(211, 29))  # a print through a limit that nobody looked at when the session began anew
 def test_watches_hide_nothing_that_brute_force_sees(script: list[Any]) -> None:
     plain = run(script)

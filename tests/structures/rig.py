@@ -165,7 +165,33 @@ def check(floor: Floor) -> None:
         if is_option_symbol(symbol):
             assert owned.get(symbol, 0) == position.qty, "every contract belongs to a structure"
     _check_money(floor, owned)
+    _check_units(floor)
     _check_replay(floor)
+
+
+def _check_units(floor: Floor) -> None:
+    """Fill model §20.3: in every partial fill ratios are exact, legs add up to the net, each is inside its quote."""
+    terms: dict[int, e.OrderAccepted] = {}
+    fills: list[tuple[e.OrderFilled, list[e.OrderLegFilled]]] = []
+    for _, event in floor.everything():
+        if isinstance(event, e.OrderAccepted | e.OrderReplaced):
+            told = event if isinstance(event, e.OrderAccepted) else event.terms
+            terms[told.order_no] = told
+        elif isinstance(event, e.OrderFilled) and terms[event.order_no].legs:
+            fills.append((event, []))
+        elif isinstance(event, e.OrderLegFilled):
+            assert (event.order_no, event.fill_no) == (fills[-1][0].order_no, fills[-1][0].fill_no)
+            fills[-1][1].append(event)
+    for fill, lines in fills:
+        legs = terms[fill.order_no].legs
+        net = 0
+        for index, leg in enumerate(legs):
+            mine = [line for line in lines if line.leg == index]
+            assert sum(line.qty for line in mine) == fill.qty * leg.ratio
+            for line in mine:
+                assert line.bid <= line.price <= line.ask
+                net += line.price * line.qty * leg.multiplier * (1 if leg.side == "buy" else -1)
+        assert net == fill.price * fill.qty * 100
 
 
 def _check_money(floor: Floor, owned: dict[str, int]) -> None:
