@@ -142,12 +142,12 @@ def _sentence(told: Json, old: OrderRecord) -> str:
     else:
         text = f"{what}; by the account's rules for resting orders (action_orders) it did not go on over it."
     moved = [
-        f"{each['qty_before']} {each['symbol']} became {each['qty_after']}"
+        f"{each['qty_before']} {each['symbol']} held became {each['qty_after']}"
         for each in told["positions"]
         if each["qty_before"] != each["qty_after"]
     ]
     if moved:
-        text += f" Of the positions {', '.join(moved)}."
+        text += f" {', '.join(moved)}."
     if told.get("withdrawn"):
         text += " The action was withdrawn later."
     return text
