@@ -132,7 +132,7 @@ class Pump:
         self.turns += 1
         busy = False
         while True:
-            worked = self._round()
+            worked = self._round(started + self._slice_ns)
             busy = busy or worked
             elapsed = self._monotonic() - started
             if not worked or elapsed >= self._slice_ns:
@@ -142,7 +142,7 @@ class Pump:
         self._after()
         return busy
 
-    def _round(self) -> bool:
+    def _round(self, until: int) -> bool:
         worked = False
         if not self.tape_paused:
             now = self.now()
@@ -151,12 +151,13 @@ class Pump:
                 if self.engine.run_due(now, TIMERS_PER_ROUND):
                     return True
         if not self.commands_paused:
-            worked = self._run_mail() or worked
+            worked = self._run_mail(until) or worked
         if not self.tape_paused:
             worked = self._run_tape() or worked
         return worked
 
-    def _run_mail(self) -> bool:
+    def _run_mail(self, until: int) -> bool:
+        """Turns of accounts with mail; not beyond ``until`` by more than one."""
         take, clock, budget = self.mailroom.take, self._monotonic, self._turn_budget_ns
         worked = False
         before = clock()
@@ -169,6 +170,8 @@ class Pump:
             after = clock()
             if after - before > budget:
                 self._note_offender(taken[0])
+            if after >= until:
+                break
             before = after
         return worked
 

@@ -102,7 +102,7 @@ async def test_commands_and_tape_take_turns(autojump_clock: MockClock) -> None:
     before = rig.engine.world.tape_seq
     rig.pump.push([quote("BBB", 1000 + n % 7, 1010 + n % 7, rig.now() + n) for n in range(5_000)])
     for _ in range(3):
-        rig.pump._round()
+        rig.pump._round(rig.monotonic() + 1_000_000)
         assert rig.engine.world.tape_seq > before
         before = rig.engine.world.tape_seq
     assert 0 < len(order) < 500
@@ -110,7 +110,7 @@ async def test_commands_and_tape_take_turns(autojump_clock: MockClock) -> None:
 
 
 async def test_a_slice_ends_within_its_budget(autojump_clock: MockClock) -> None:
-    """Work that costs 0.1 ms apiece: other tasks run after each millisecond and one round."""
+    """Work that costs 0.1 ms apiece: other tasks run after each millisecond."""
     rig = Rig()
 
     def work() -> None:
@@ -123,9 +123,9 @@ async def test_a_slice_ends_within_its_budget(autojump_clock: MockClock) -> None
         before = rig.room.waiting
         assert rig.pump.spin()
         slices += 1
-        assert before - rig.room.waiting <= 64
-    assert slices >= 7
-    assert rig.pump.longest_slice_ns <= 6_400_000
+        assert before - rig.room.waiting <= 10
+    assert slices >= 40
+    assert rig.pump.longest_slice_ns <= 1_100_000
 
 
 async def test_what_is_paused_waits_and_goes_on(autojump_clock: MockClock) -> None:
