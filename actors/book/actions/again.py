@@ -2,11 +2,14 @@
 
 Invariants: it works on a copy, on which positions alone are kept true; actions come at their own instants, also those
 that were known late, and what they pay when it is due; each trade has its quantity, its money, its way of choosing
-lots and the number of the lot that it opened. The present book is never written.
+lots and the number of the lot that it opened. A lot that an action makes has a number that no trade of this time and
+nothing of the present has. The present book is never written.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -62,6 +65,9 @@ class Again:
         self._realized: dict[str, int] = {}
         self._realized_before: dict[str, int] = {}
         self._adjusted_at: dict[str, int] = {}
+        trades = (event for _, event in self._events if isinstance(event, e.PositionChanged))
+        self._traded_lots = {event.opened.lot_no for event in trades if event.opened is not None}
+        self._unused_lot = max(present.next_lot_no, self.book.next_lot_no)
 
     def run(self, known: e.CorporateActionAnnounced | None) -> dict[str, Told]:
         """Tell it; what every action did by now."""
@@ -101,7 +107,8 @@ class Again:
                 self._apply(*self._todo.pop(0))
             elif 0 < pays_at <= until:
                 draft = Draft(self.book, pays_at)
-                ca_id = pay_next(draft, self._world)
+                with self._numbers(None):
+                    ca_id = pay_next(draft, self._world)
                 self._note(draft, ca_id)
             else:
                 return
@@ -110,13 +117,33 @@ class Again:
         action = known.action
         before = self._present.actions.get(action.ca_id)
         prices = before.prices if before is not None else ()
-        plan = plan_of(self.book, action, at, self._world, prices)
-        if action.ca_id == self._ca_id:
-            self.becomes = plan.becomes
         draft = Draft(self.book, at)
         record = AppliedAction(action.ca_id, known.version, at, "applied", action.symbol)
-        say(draft, record, plan, self._world, belongs_at=at)
+        with self._numbers(plan_of(self.book, action, at, self._world, prices)):
+            plan = plan_of(self.book, action, at, self._world, prices)
+            say(draft, record, plan, self._world, belongs_at=at)
+        if action.ca_id == self._ca_id:
+            self.becomes = plan.becomes
         self._note(draft, action.ca_id)
+
+    @contextmanager
+    def _numbers(self, plan: Plan | None) -> Iterator[None]:
+        """New lots have the numbers that were left for them, for trades may have chosen them; else unused ones.
+
+        Numbers are left where the action was on time when it came first. Told late, they are those of trades.
+        """
+        book = self.book
+        first = book.next_lot_no
+        made = {first}
+        if plan is not None:
+            made = {lot.lot_no for holding in plan.holdings.values() for lot in holding.lots if lot.lot_no >= first}
+        if not self._traded_lots & made and max(made, default=0) < self._present.next_lot_no:
+            yield
+            return
+        book.next_lot_no = self._unused_lot = max(self._unused_lot, first)
+        yield
+        self._unused_lot = book.next_lot_no
+        book.next_lot_no = first
 
     def _note(self, draft: Draft, ca_id: str) -> None:
         rows = self._told.setdefault(ca_id, Told()).rows
@@ -169,13 +196,18 @@ class Again:
         choice = LotChoice(event.lot_method or "fifo", picks if event.lot_method == "specific" else ())
         instrument = Instrument(event.asset_id, event.symbol)
         change = book_value(self.book, instrument, qty > 0, abs(qty), abs(money), 0, at, order_no, choice)
+        next_lot_no = self.book.next_lot_no
         if change.opened is not None and event.opened is not None:
             opened = replace(change.opened, lot_no=event.opened.lot_no, opened_at=event.opened.opened_at)
             change = replace(change, opened=opened)
+            next_lot_no = max(next_lot_no, opened.lot_no + 1)
+        elif change.opened is not None:
+            # What only closed then goes beyond what is held now.
+            change = replace(change, opened=replace(change.opened, lot_no=self._unused_lot))
+            self._unused_lot += 1
         _add(self._realized, change)
-        next_lot_no = self.book.next_lot_no
         Draft(self.book, at).emit(change)
-        self.book.next_lot_no = max(next_lot_no, self.book.next_lot_no)
+        self.book.next_lot_no = next_lot_no
 
     def _assign(self, event: e.LotsAssigned) -> None:
         """Other lots were chosen for a closing; in other units than it was told in, the choice says nothing."""
