@@ -122,7 +122,6 @@ class RemoteStore(asyncio.Protocol):
             if isinstance(error, TimeoutError):
                 raise StorageBroken(f"the writer said nothing for {ready_timeout_s:g} s") from error
             raise
-        store.projected_seq = ready.projected_seq
         return store, ready.head
 
     @property
@@ -237,6 +236,8 @@ class RemoteStore(asyncio.Protocol):
             case Worked(result, error):
                 _settle_work(self._works, result, error)
             case Ready():
+                # Here and not where it is waited for: what is projected next may come with the same read.
+                self.projected_seq = answer.projected_seq
                 if not self._ready.done():
                     self._ready.set_result(answer)
             case Failed(kind, text):

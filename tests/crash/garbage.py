@@ -40,6 +40,7 @@ def garbage(directory: Path, count: int, seed: int, template: Template) -> Outco
         trial.open_accounts(tape=0)
         for _ in range(count):
             outcome.trials += 1
+            trial.wait_for_assets(len(SYMBOLS))
             threads = trial.begin_trading(150, time.monotonic() + 2.0)
             for _ in range(4):
                 exchange.trouble()

@@ -206,6 +206,13 @@ class Trial:
                 assert time.monotonic() < deadline
                 time.sleep(0.01)
 
+    def wait_for_assets(self, count: int) -> None:
+        """Until the daemon knows so many instruments: before that it refuses every order."""
+        deadline = time.monotonic() + PATIENCE_S
+        while self.health()["reference"]["instruments"] < count:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
     def trade(self, orders: int, until: float | None = None) -> None:
         """All clients trade at once until each has sent its orders, or the daemon is gone."""
         threads = self.begin_trading(orders, until)

@@ -128,6 +128,28 @@ def reopened(directory: Path) -> SqliteStore:
     return SqliteStore.open(directory, ballast_bytes=BALLAST_BYTES)
 
 
+HASTY = """
+import socket, sys
+from storage.frames import Projected, Ready, Stopped, encode
+from storage.records import Head
+with socket.socket(fileno=int(sys.argv[1])) as sock:
+    sock.sendall(encode(Ready(Head(1, 9, 0, 0, 0, b"", b"", ""), 4)) + encode(Projected(9)))
+    sock.recv(1)
+    sock.sendall(encode(Stopped()))
+"""
+
+
+@pytest.mark.anyio
+async def test_what_was_projected_with_the_first_words_is_not_forgotten(tmp_path: Path) -> None:
+    """Else a reader waits for ever for what nobody will tell again."""
+    listener = Recorder()
+    store, _ = await RemoteStore.spawn(lambda fd: [sys.executable, "-c", HASTY, str(fd)], listener)
+    await listener.until(lambda: bool(listener.projected))
+    known = store.projected_seq
+    await store.stop()
+    assert known == 9
+
+
 @pytest.mark.anyio
 async def test_groups_become_durable_in_order_and_stop_leaves_all_done(tmp_path: Path) -> None:
     listener = Recorder()
