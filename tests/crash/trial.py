@@ -22,6 +22,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from mbtd.jobs.redecide import redecide
 from mbtd.jobs.verify import verify
 from mbtd.rpc.client import Client
 from mbtd.rpc.wire import ConnectionLost, RpcRefusal
@@ -251,7 +252,7 @@ class Trial:
             self.outcome.note(*report.wrong)
 
     def finish(self) -> None:
-        """Stop, verify what is left, and read the journal from its first event on."""
+        """Stop, verify what is left, decide it again, and read the journal from its first event on."""
         assert self.process is not None
         self.process.terminate()
         status = self.ended()
@@ -259,6 +260,10 @@ class Trial:
             self.outcome.verify_failed += 1
             self.outcome.note(f"a clean stop ended with {status}: {self.log_tail()}")
         self._verify()
+        decided = redecide(self.state)
+        if not decided.ok:
+            self.outcome.verify_failed += 1
+            self.outcome.note(*decided.wrong)
         if self._keeps:
             self._read_journal()
         self.outcome.acknowledged += sum(len(each.acknowledged) for each in self.shoppers)
