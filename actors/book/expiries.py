@@ -115,7 +115,7 @@ def _settles_at(book: Book, instrument: Instrument, world: World) -> int:
     assert world.days is not None
     day = world.days.day(instrument.settlement_date)
     if instrument.settles == "am":
-        return day.core_opens_at
+        return day.exchange_opens_at
     return decision_ends_at(day.core_closes_at, expiry_policy(book, world) is CLOSEOUT)
 
 
