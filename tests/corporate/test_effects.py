@@ -289,7 +289,9 @@ OWN = POWERS[2:]
 
 @pytest.mark.parametrize("most", ["1", "2"])
 @pytest.mark.parametrize("covered", [False, True])
-def test_what_a_short_owes_is_subtracted_once_and_paying_it_takes_nothing_of_own_money(most: str, covered: bool) -> None:
+def test_what_a_short_owes_is_subtracted_once_and_paying_it_takes_nothing_of_own_money(
+    most: str, covered: bool
+) -> None:
     stage, no = begun("30000")
     stage.do(no, ConfigureAccount(max_margin_multiplier=most))
     stage.order(no, "sell", "100")
@@ -310,9 +312,7 @@ def test_what_a_short_owes_is_subtracted_once_and_paying_it_takes_nothing_of_own
     assert {name: before[name] - owing[name] for name in POWERS} == dict.fromkeys(POWERS, 200)
     # What leverage had lent on the money that is gone now goes with it.
     lent = 200 * (int(most) - 1)
-    assert {name: last[name] - paid[name] for name in POWERS} == {
-        name: 0 if name in OWN else lent for name in POWERS
-    }
+    assert {name: last[name] - paid[name] for name in POWERS} == {name: 0 if name in OWN else lent for name in POWERS}
 
 
 def test_an_account_shows_what_is_to_come() -> None:
