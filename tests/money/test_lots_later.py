@@ -208,3 +208,12 @@ def test_rows_lots_and_profit_agree_whatever_is_chosen(
     book.watch.clear()
     book.consumed.clear()
     assert encode(plain) == encode(book)
+
+
+def test_lots_that_a_reset_takes_keep_the_day_on_which_they_were_bought() -> None:
+    bench, no = bought((100,))
+    opened_at = bench.book(no).positions["AAA"].lots[0].opened_at
+    bench.do(no, ResetAccount(cash="1000"))
+    change = bench.events(no, e.PositionChanged)[-1]
+    (row,) = closed_lots(change, 0, 1, 1, bench.now)
+    assert (row.opened_at, row.open_order_no, row.term, row.realized_money) == (opened_at, 1, "short", 0)
