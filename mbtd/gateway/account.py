@@ -97,7 +97,7 @@ _CHECKS: Final[dict[str, tuple[str, ...]]] = {
 
 
 async def _is_capped_beyond(request: Request) -> bool:
-    """Whether the account has a cap that Alpaca's words cannot say: said again, the highest of them changes nothing."""
+    """Whether the account has a cap that Alpaca's words cannot say: the highest they have is no change of it."""
     found = await request.call("account.get")
     most = found["configuration"]["max_options_trading_level"]
     return most is not None and most > LEVEL_MOST
