@@ -1,9 +1,9 @@
 """What an account does with ``lot.assign``: other tax lots for a closing fill that has not settled.
 
 Invariants: a closing can be told other lots up to the end of its settlement date, as often as wanted; nothing but the
-lots, their basis and the realised profit changes. Known limits: closings of stock by orders of one instrument; a
-corporate action on the stock settles the choice; the profit of a structure stays as it was told at the fill, and so
-do violations of a cash account, which are about the money that paid for the shares.
+lots, their basis and the realised profit changes. Known limits: closings of stock by orders of one instrument, the
+newest 500 of an account; a corporate action on the stock settles the choice; the profit of a structure stays as
+it was told at the fill, and so do violations of a cash account, which are about the money that paid for the shares.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from typing import Final
 from actors.book import events as e
 from actors.book.draft import Draft
 from actors.book.exercise import expiry_policy, judge_of
-from actors.book.forced import concerns, place_forced_unit
+from actors.book.forced import by_house, concerns, place_forced_unit
 from actors.book.instruments import Instrument
 from actors.book.option_life import book_outcomes
 from actors.book.rules.matching.profiles import Profiles
@@ -115,7 +115,7 @@ def _settles_at(book: Book, instrument: Instrument, world: World) -> int:
     assert world.days is not None
     day = world.days.day(instrument.settlement_date)
     if instrument.settles == "am":
-        return day.core_opens_at
+        return day.exchange_opens_at
     return decision_ends_at(day.core_closes_at, expiry_policy(book, world) is CLOSEOUT)
 
 
@@ -197,7 +197,7 @@ def _close_out(draft: Draft, group: Group, world: World, profiles: Profiles) -> 
     symbols = [holding.instrument.symbol for holding in group.holdings]
     for order_no in sorted(book.orders, reverse=True):
         terms = book.orders[order_no].terms
-        if concerns(terms, set(symbols)) and not terms.client_order_id.startswith(EXPIRY_PREFIX):
+        if concerns(terms, set(symbols)) and not by_house(terms, EXPIRY_PREFIX):
             draft.emit(e.OrderCanceled(order_no, "expiry_close_out"))
     quotes: dict[str, Touch] = {}
     for symbol in symbols:

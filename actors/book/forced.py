@@ -107,6 +107,15 @@ def _accept(
     return order_no
 
 
+def by_house(terms: e.OrderAccepted, prefix: str) -> bool:
+    """Whether the house placed an order, for the reason that its client order id begins with.
+
+    A client may choose such an id as well, and must not hold up with it what the house has to do; what the house
+    accepts was asked for by nobody, so it has no fingerprint.
+    """
+    return not terms.fingerprint and terms.client_order_id.startswith(prefix)
+
+
 def opens(terms: e.OrderAccepted) -> bool:
     """Whether an order opens anything."""
     return terms.position_intent.endswith("_to_open") or any(

@@ -75,6 +75,8 @@ def _option_level_refusal(book: Book, action: ConfigureAccount) -> Refusal | Non
     most = action.max_options_trading_level
     if most is None or 0 <= most <= approved:
         return None
+    if most == book.rules().max_options_trading_level and action.options_level is None:
+        return None  # Alpaca's SDK sends all settings back, also a cap that an approval has fallen below since.
     return refuse("invalid_setting", "max_options_trading_level")
 
 
@@ -137,7 +139,10 @@ def reset(draft: Draft, action: ResetAccount, world: World, profiles: Profiles) 
         draft.emit(e.OrderCanceled(order_no, "account_reset"))
     for symbol in sorted(book.positions):
         position = book.positions[symbol]
-        uses = tuple(e.LotUse(lot.lot_no, lot.qty, lot.basis_money, lot.basis_money) for lot in position.lots)
+        uses = tuple(
+            e.LotUse(lot.lot_no, lot.qty, lot.basis_money, lot.basis_money, lot.opened_at, lot.order_no)
+            for lot in position.lots
+        )
         draft.emit(e.PositionChanged(symbol, position.asset_id, 0, 0, book.cash, 0, 0, None, uses))
     if cash != book.cash:
         book_cash(draft, "JNLC", cash - book.cash, "account reset", world)

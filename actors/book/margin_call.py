@@ -17,7 +17,15 @@ from __future__ import annotations
 from actors.book import events as e
 from actors.book.draft import Draft
 from actors.book.events.parts import REGULATION_T
-from actors.book.forced import BUY_IN_PREFIX, FORCED_PREFIX, concerns, opens, place_forced, place_forced_unit
+from actors.book.forced import (
+    BUY_IN_PREFIX,
+    FORCED_PREFIX,
+    by_house,
+    concerns,
+    opens,
+    place_forced,
+    place_forced_unit,
+)
 from actors.book.liquidation import Closing, closings, locked_shares
 from actors.book.osi import is_option_symbol
 from actors.book.rules.admission.check import market_price
@@ -183,7 +191,7 @@ def liquidate(draft: Draft, world: World, profiles: Profiles) -> None:
     if world.phase != "core":
         return
     cover_money = _buy_in(draft, world, profiles)
-    if any(order.terms.client_order_id.startswith(FORCED_PREFIX) for order in book.orders.values()):
+    if any(by_house(order.terms, FORCED_PREFIX) for order in book.orders.values()):
         return
     f = figures(book, world)
     excess, asked = _measure(book, f)
@@ -215,8 +223,7 @@ def _buy_in(draft: Draft, world: World, profiles: Profiles) -> int:
         short = -book.positions[symbol].qty
         cost += value_money(market_price(symbol, world, buying=True) or world.mark(symbol), short)
         ordered = any(
-            order.terms.symbol == symbol and order.terms.client_order_id.startswith(BUY_IN_PREFIX)
-            for order in book.orders.values()
+            order.terms.symbol == symbol and by_house(order.terms, BUY_IN_PREFIX) for order in book.orders.values()
         )
         if not ordered:
             _cancel_on(draft, {symbol}, "buy_in")
@@ -266,7 +273,7 @@ def _close_contracts(draft: Draft, closing: Closing, wanted: int, world: World, 
 def _cancel_on(draft: Draft, symbols: set[str], reason: str = "margin_call") -> None:
     for order_no in sorted(draft.book.orders, reverse=True):
         terms = draft.book.orders[order_no].terms
-        if concerns(terms, symbols) and not terms.client_order_id.startswith(FORCED_PREFIX):
+        if concerns(terms, symbols) and not by_house(terms, FORCED_PREFIX):
             draft.emit(e.OrderCanceled(order_no, reason))
 
 

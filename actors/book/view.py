@@ -114,7 +114,7 @@ def accrued(money: Money | None) -> int:
 def payable_money(book: Book) -> int:
     """What short positions owe of distributions, before it is paid (rules §4.1).
 
-    No part of equity, but money that nothing may be bought with, on margin neither: paying it changes no power.
+    No part of equity; it is subtracted from every buying power, once, and from what can be withdrawn.
     """
     if not book.action_due:
         return 0
@@ -231,14 +231,14 @@ def _stock_figures(book: Book, world: World) -> Figures:
     free, day_trading = 0, 0
     due = payable_money(book)
     if cash_account:
-        free, initial = _spendable(book, world) - owed - due, long_money
+        free, initial = _spendable(book, world) - owed, long_money
     else:
-        available = equity - short_money - initial - due
-        intraday = equity - short_money - max(legal, 0) - due
-        free, day_trading = _leveraged(book, multiplier, available, intraday, book.cash - owed - due, world)
+        available = equity - short_money - initial
+        intraday = equity - short_money - max(legal, 0)
+        free, day_trading = _leveraged(book, multiplier, available, intraday, book.cash - owed, world)
     return Figures(
         long_money, short_money, owed, equity, initial, maintenance, legal, multiplier,
-        max(0, free - book.reserved_money), day_trading,
+        max(0, free - due - book.reserved_money), max(0, day_trading - due),
     )  # fmt: skip
 
 
@@ -264,13 +264,14 @@ def _paired(book: Book, world: World, owed: int, found: Valued, quick: bool) -> 
     day_trading = 0
     due = payable_money(book)
     if book.type == "cash":
-        free = min(_spendable(book, world) - owed, need.available_money) - due
+        free = min(_spendable(book, world) - owed, need.available_money)
     else:
-        available, intraday = need.available_money - due, min(worth, legal.excess_money) - due
-        free, day_trading = _leveraged(book, multiplier, available, intraday, held.cash_money - due, world)
+        intraday = min(worth, legal.excess_money)
+        free, day_trading = _leveraged(book, multiplier, need.available_money, intraday, held.cash_money, world)
     return Figures(
         long_money, short_money, owed, equity, initial, maintenance, worth - legal.excess_money, multiplier,
-        max(0, free - book.reserved_money), day_trading, not quick or (need.exact and legal.exact),
+        max(0, free - due - book.reserved_money), max(0, day_trading - due),
+        not quick or (need.exact and legal.exact),
     )  # fmt: skip
 
 
@@ -306,7 +307,7 @@ def _day_trading_money(book: Book, many: int, today: int) -> int:
     record = money.day_trading
     used = record.used_money if record is not None and record.trade_date == today else 0
     start = start_money(many, money.last_equity, money.last_maintenance) or 0
-    return max(0, start - used - payable_money(book))
+    return max(0, start - used)
 
 
 def _spendable(book: Book, world: World) -> int:
@@ -324,9 +325,8 @@ def buying_power(book: Book, world: World) -> int:
         return max(0, _spendable(book, world) - accrued(book.money) - payable_money(book) - book.reserved_money)
     if not book.positions:
         equity = book.cash - accrued(book.money)
-        own = equity - payable_money(book)
-        free, _ = _leveraged(book, multiplier_of(book, world, equity), own, own, own, world)
-        return max(0, free - book.reserved_money)
+        free, _ = _leveraged(book, multiplier_of(book, world, equity), equity, equity, equity, world)
+        return max(0, free - payable_money(book) - book.reserved_money)
     return figures(book, world).buying_power_money
 
 

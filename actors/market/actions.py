@@ -1,7 +1,8 @@
 """The corporate actions that the house knows, as the engine and the accounts look them up.
 
 Invariants: one entry an id, its newest version; entries are found by the securities they name. When an action
-happens follows from its date and the calendar alone: 20:00 New York on the calendar day before its date (§1).
+happens follows from its date and the calendar alone: 20:00 New York on the calendar day before its date (§1), also
+in a market that never closes.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ from actors.market.days import Days
 
 _HALF_HOUR_NS: Final = 1_800 * NS_PER_SECOND
 ROLL_BEFORE_OPEN_NS: Final = 27 * _HALF_HOUR_NS
-"""From 20:00 New York on the evening before to the core session's open."""
+"""From 20:00 New York on the evening before to 09:30, where the exchange opens."""
 POST_BEFORE_OPEN_NS: Final = 11 * _HALF_HOUR_NS
-"""From 04:00 New York to the core session's open."""
+"""From 04:00 New York to 09:30."""
 _SEQUENCE: Final = (
     "name_change", "unit_split", "forward_split", "reverse_split", "stock_dividend", "spin_off", "cash_dividend",
     "capital_gains_distribution", "rights_distribution",
@@ -28,12 +29,12 @@ _SEQUENCE: Final = (
 
 def roll_at(days: Days, trade_date: int) -> int:
     """When a trade date begins for corporate actions."""
-    return days.day(trade_date).core_opens_at - ROLL_BEFORE_OPEN_NS
+    return days.day(trade_date).exchange_opens_at - ROLL_BEFORE_OPEN_NS
 
 
 def post_at(days: Days, trade_date: int) -> int:
     """When cash of a date is posted."""
-    return days.day(trade_date).core_opens_at - POST_BEFORE_OPEN_NS
+    return days.day(trade_date).exchange_opens_at - POST_BEFORE_OPEN_NS
 
 
 def sequence_of(action: CorporateAction) -> tuple[int, str]:

@@ -12,6 +12,8 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from actors.market.messages import FULL_DAY_NS
+
 
 class TradeDay(Struct, frozen=True, gc=False):
     """One trade date."""
@@ -30,6 +32,16 @@ class TradeDay(Struct, frozen=True, gc=False):
     option_settles_on: int
     nights: int
     """Calendar days to the following trade date: how many days of interest its balance earns or owes (§13)."""
+
+    @property
+    def exchange_opens_at(self) -> int:
+        """09:30 New York of its own calendar day.
+
+        The core session's open, save in a market that never closes: there a core session begins on the eve.
+        """
+        if self.begins_at == self.core_opens_at:
+            return self.core_closes_at - FULL_DAY_NS
+        return self.core_opens_at
 
 
 class Days(Protocol):

@@ -93,6 +93,7 @@ def _configure(args: argparse.Namespace) -> int:
         "profile",
         "margin_profile",
         "options_level",
+        "max_options_trading_level",
         "fractional_trading",
         "no_shorting",
         "suspend_trade",
@@ -135,6 +136,10 @@ def _locate(args: argparse.Namespace) -> int:
 
 def _close(args: argparse.Namespace) -> int:
     return show_one(args, "account.close", take_words(args, "account"))
+
+
+def _clear_flag(args: argparse.Namespace) -> int:
+    return show_one(args, "account.clear_pattern_day_trader", take_words(args, "account"))
 
 
 def _positions(args: argparse.Namespace) -> int:
@@ -226,6 +231,8 @@ def add_account_commands(commands: Any) -> None:
     configure.add_argument("--drip", choices=["off", "on"], help="cash dividends buy more shares")
     configure.add_argument("--nra-ppm", type=int, metavar="PPM", help="withheld from dividends, parts per million")
     configure.add_argument("--lot-method", choices=["fifo", "lifo", "highest_cost", "lowest_cost"])
+    most = "the owner's cap on option trading, at most what is approved (--options-level)"
+    configure.add_argument("--max-options-trading-level", type=int, choices=range(5), help=most)
     configure.set_defaults(run=_configure)
     reset = verbs.add_parser("reset", help="begin again: no orders, no positions, this much cash; the history stays")
     reset.add_argument("--cash", metavar="AMOUNT")
@@ -246,6 +253,7 @@ def add_account_commands(commands: Any) -> None:
         ("deposit", "AMOUNT", _move_cash("account.deposit"), "add cash"),
         ("withdraw", "AMOUNT", _move_cash("account.withdraw"), "take cash out"),
         ("close", "", _close, "close an account; its history stays"),
+        ("clear-pattern-day-trader", "", _clear_flag, "take the flag of a pattern day trader off (operators)"),
         ("configure", "", _configure, ""),
     ):
         parser = configure if verb == "configure" else verbs.add_parser(verb, help=text)

@@ -116,7 +116,9 @@ def add_record_commands(commands: Any) -> None:
     lots.set_defaults(run=_lots)
     assign = verbs.add_parser("assign", help="choose the tax lots of a closing fill, until it settles")
     add_account(assign, "FILL_ID")
-    assign.add_argument("--lot", action="append", metavar="LOT_NO[:QTY]", required=True, help="repeatable")
+    assign.add_argument(
+        "--lot", action="append", metavar="LOT_NO[:QTY]", required=True, help="repeatable; all that it closed"
+    )
     assign.set_defaults(run=_assign)
     for parser in (history, performance, lots, assign):
         add_shared(parser)

@@ -78,6 +78,8 @@ def _configurations(found: Any) -> Any:
     settings.setdefault("suspend_trade", bool(found.get("trade_suspended_by_user")))
     settings.setdefault("no_shorting", found.get("type") == "margin" and not found.get("shorting_enabled", True))
     settings["max_margin_multiplier"] = str(settings.get("max_margin_multiplier") or "4")
+    if (most := settings.get("max_options_trading_level")) is not None:
+        settings["max_options_trading_level"] = min(most, LEVEL_MOST)
     return shape(s.Configurations, {name: value for name, value in settings.items() if value is not None})
 
 
@@ -92,6 +94,13 @@ _CHECKS: Final[dict[str, tuple[str, ...]]] = {
     "trade_confirm_email": ("all", "none"),
     "max_margin_multiplier": ("1", "2", "4"),
 }
+
+
+async def _is_capped_beyond(request: Request) -> bool:
+    """Whether the account has a cap that Alpaca's words cannot say: the highest they have is no change of it."""
+    found = await request.call("account.get")
+    most = found["configuration"]["max_options_trading_level"]
+    return most is not None and most > LEVEL_MOST
 
 
 async def configure(request: Request) -> Any:
@@ -110,6 +119,8 @@ async def configure(request: Request) -> Any:
     if "max_margin_multiplier" in wanted:
         wanted["max_margin_multiplier"] = str(wanted["max_margin_multiplier"])
     changes = {name: value for name, value in wanted.items() if name in _SETTINGS}
+    if level == LEVEL_MOST and await _is_capped_beyond(request):
+        del changes["max_options_trading_level"]
     found = await request.call("account.configure", **changes) if changes else await request.call("account.get")
     return _configurations(found)
 

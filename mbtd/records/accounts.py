@@ -101,10 +101,11 @@ def render_account(book: Book, name: str, tier: str, world: World) -> dict[str, 
 def _buying_powers(book: Book, f: Figures, world: World) -> dict[str, Any]:
     """Each kind of buying power (alpaca-api §4.1, margin-and-options §2.4)."""
     cash, reserved = book.type == "cash", book.reserved_money
-    own = f.available_money - payable_money(book)
-    power = max(0, min(f.buying_power_money, own * f.multiplier - reserved))
-    free = f.buying_power_money if cash else power // f.multiplier
-    reg_t = f.buying_power_money if cash else max(0, min(f.multiplier, 2) * own - reserved)
+    due = payable_money(book)
+    # Of what is bought with own money only, all that is owed is missing, whatever is lent on the rest.
+    own = (f.available_money - due) * f.multiplier - reserved
+    free = f.buying_power_money if cash else max(0, min(f.buying_power_money, own)) // f.multiplier
+    reg_t = f.buying_power_money if cash else max(0, min(f.multiplier, 2) * f.available_money - due - reserved)
     return {
         "buying_power": format_money(f.buying_power_money),
         "effective_buying_power": format_money(f.buying_power_money),

@@ -321,6 +321,8 @@ def _runs(trace: Iterable[Trace]) -> list[Json]:
 
 def _by_house(terms: OrderAccepted) -> str:
     """What an order is for that no client placed; empty for any other."""
+    if terms.structure_no and terms.client_order_id == f"{EXIT_PREFIX}{terms.structure_no}-{terms.order_no}":
+        return _OF_EXIT
     if terms.fingerprint:
         return ""
     if terms.client_order_id.startswith(BUY_IN_PREFIX):
@@ -332,8 +334,8 @@ def _by_house(terms: OrderAccepted) -> str:
 _HOUSE: Final = {
     FORCED_PREFIX: "The house placed this order to meet the account's margin call.",
     EXPIRY_PREFIX: "The house placed this order to close what ends today and the account could not settle.",
-    EXIT_PREFIX: "A profit target or stop of the structure placed this order.",
 }
+_OF_EXIT: Final = "A profit target or stop of the structure placed this order."
 
 
 def _told(found: Json, terms: OrderAccepted) -> Json:

@@ -228,6 +228,8 @@ def test_accounts(running: Running, shell: Shell) -> None:
     assert sent(running, "account.deposit") == {"account": "bob", "amount": "12.50"}
     assert shell("account configure --account bob --no-shorting true") == 0
     assert sent(running, "account.configure") == {"account": "bob", "no_shorting": True}
+    assert shell("account configure bob --max-options-trading-level 2") == 0
+    assert sent(running, "account.configure") == {"account": "bob", "max_options_trading_level": 2}
 
 
 def test_lists_are_tables_over_all_pages(running: Running, shell: Shell) -> None:

@@ -50,13 +50,13 @@ class Stage(Bench):
     def __init__(self, start: str, symbols: Iterable[str] = (), instruments: Iterable[Instrument] = ()) -> None:
         known = {symbol: instrument_of(symbol, CALENDAR) for symbol in symbols}
         known |= {instrument.symbol: instrument for instrument in instruments}
-        self.engine = Engine(b"r" * 32, Profiles(FREE), instruments=known.values(), days=TradeDays(CALENDAR),
+        self.engine = Engine(b"r" * 32, Profiles(FREE), instruments=known.values(), days=TradeDays(self.calendar),
                              rates=Rates(margin_interest_ppm=0))  # fmt: skip
         self.engine.world.past = lambda *asked: past_of(self.engine.steps, *asked)
         self.now = when(start)
         self.fed: list[Quote] = []
         """The quotes as they came."""
-        self.engine.tape(CALENDAR.session_at(self.now))
+        self.engine.tape(self.calendar.session_at(self.now))
 
     def quote(self, symbol: str, dollars: float, ask: float = 0) -> None:
         """A wide market at a price."""

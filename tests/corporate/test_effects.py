@@ -271,9 +271,8 @@ def test_what_a_short_owes_lowers_buying_power_until_it_is_paid() -> None:
     before = buying_power(stage.book(no), world), withdrawable(stage.book(no), world)
     stage.go("2026-08-05 20:01")
     book = stage.book(no)
-    # It is money that is owed: of twice its own money an account has twice as much less.
     assert (buying_power(book, world), withdrawable(book, world)) == (
-        before[0] - 2 * 200 * DOLLAR,
+        before[0] - 200 * DOLLAR,
         before[1] - 200 * DOLLAR,
     )
     shown = render_account(book, "n", "free", world)
@@ -284,28 +283,36 @@ def test_what_a_short_owes_lowers_buying_power_until_it_is_paid() -> None:
 
 
 POWERS = ("buying_power", "regt_buying_power", "options_buying_power", "non_marginable_buying_power", "withdrawable")
+OWN = POWERS[2:]
+"""What an account does with its own money only."""
 
 
 @pytest.mark.parametrize("most", ["1", "2"])
 @pytest.mark.parametrize("covered", [False, True])
-def test_paying_what_a_short_owes_changes_no_power(most: str, covered: bool) -> None:
+def test_what_a_short_owes_is_subtracted_once_and_paying_it_takes_nothing_of_own_money(
+    most: str, covered: bool
+) -> None:
     stage, no = begun("30000")
     stage.do(no, ConfigureAccount(max_margin_multiplier=most))
     stage.order(no, "sell", "100")
     stage.announce(
         id="d", type="cash_dividend", symbol="AAA", rate="2", ex_date="2026-08-06", payable_date="2026-08-10"
     )
-    stage.go("2026-08-07 10:00")
-    if covered:
-        stage.quote("AAA", 100, 100)
-        stage.order(no, "buy", "100")
     shown = []
-    for moment in ("2026-08-10 03:59:59", "2026-08-10 04:00:01"):
+    for moment in ("2026-08-05 19:59:59", "2026-08-05 20:00:01", "2026-08-10 03:59:59", "2026-08-10 04:00:01"):
         stage.go(moment)
         account = render_account(stage.book(no), "n", "free", stage.engine.world)
-        shown.append([account[name] for name in POWERS])
+        shown.append({name: float(account[name]) for name in POWERS})
+        if covered and len(shown) == 2:
+            stage.go("2026-08-07 10:00")
+            stage.quote("AAA", 100, 100)
+            stage.order(no, "buy", "100")
     assert stage.book(no).cash == (29_800 if covered else 39_800) * DOLLAR
-    assert shown[0] == shown[1]
+    before, owing, last, paid = shown
+    assert {name: before[name] - owing[name] for name in POWERS} == dict.fromkeys(POWERS, 200)
+    # What leverage had lent on the money that is gone now goes with it.
+    lent = 200 * (int(most) - 1)
+    assert {name: last[name] - paid[name] for name in POWERS} == {name: 0 if name in OWN else lent for name in POWERS}
 
 
 def test_an_account_shows_what_is_to_come() -> None:

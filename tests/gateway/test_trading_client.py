@@ -319,6 +319,15 @@ def test_an_uncovered_level_is_shown_as_three(served: Served) -> None:
     assert trading.get_account().options_trading_level == 3
 
 
+def test_a_cap_on_uncovered_trading_is_shown_as_three_and_stays_when_it_is_said_again(served: Served) -> None:
+    own = served.open("capped", options_level=4)
+    served.call("account.configure", account="capped", max_options_trading_level=4)
+    settings = own.trading().get_account_configurations()
+    assert settings.max_options_trading_level == 3
+    own.trading().set_account_configurations(settings)
+    assert served.call("account.get", account="capped")["options_trading_level"] == 4
+
+
 def test_the_settings_come_back_whole(trading: TradingClient) -> None:
     settings = trading.get_account_configurations()
     assert trading.set_account_configurations(settings) == settings

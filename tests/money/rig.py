@@ -43,17 +43,19 @@ def when(text: str) -> int:
 class Bench:
     """One engine, its clock and its accounts."""
 
+    calendar = CALENDAR
+
     def __init__(self, start: str, rates: Rates | None = None) -> None:
         self.engine = Engine(
-            b"r" * 32, Profiles(QUICK), instruments=INSTRUMENTS, days=TradeDays(CALENDAR), rates=rates
+            b"r" * 32, Profiles(QUICK), instruments=INSTRUMENTS, days=TradeDays(self.calendar), rates=rates
         )
         self.now = when(start)
-        self.engine.tape(CALENDAR.session_at(self.now))
+        self.engine.tape(self.calendar.session_at(self.now))
 
     def go(self, text: str) -> None:
         """Let time pass, with every change of the session."""
         until = when(text)
-        for session in CALENDAR.changes(self.now + 1, until):
+        for session in self.calendar.changes(self.now + 1, until):
             self.engine.tape(session)
         self.engine.run_timers_through(until)
         self.now = until

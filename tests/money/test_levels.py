@@ -55,6 +55,16 @@ def test_a_cap_above_the_approval_is_refused(most: int) -> None:
     assert shown(bench, account) == (3, 3, None)
 
 
+def test_a_cap_that_an_approval_fell_below_may_be_said_again() -> None:
+    bench = Bench("2026-08-03 10:00")
+    account = bench.account()
+    bench.do(account, ConfigureAccount(max_options_trading_level=2))
+    bench.do(account, ConfigureAccount(options_level=1))
+    assert not isinstance(bench.do(account, ConfigureAccount(max_options_trading_level=2, no_shorting=True)), Refusal)
+    assert shown(bench, account) == (1, 1, 2)
+    assert bench.book(account).no_shorting
+
+
 def test_crypto_is_active_as_at_alpaca() -> None:
     bench = Bench("2026-08-03 10:00")
     found = render_account(bench.book(bench.account()), "n", "free", bench.engine.world)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from actors.book import events as e
 from actors.book.assign_lots import fill_id_of
 from actors.book.rules.reasons import Refusal
+from actors.book.state import fold_money
 from actors.book.state.book import Book
 from actors.book.state.fold import fold
 from actors.commands import AssignLots, LotPick, ResetAccount
@@ -208,3 +209,26 @@ def test_rows_lots_and_profit_agree_whatever_is_chosen(
     book.watch.clear()
     book.consumed.clear()
     assert encode(plain) == encode(book)
+
+
+def test_only_the_newest_closings_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fold_money, "CLOSINGS_MAX", 3)
+    bench, no = bought((100, 120))
+    first = ""
+    for _ in range(4):
+        bench.order(no, "sell", "1")
+        first = first or newest(bench, no)
+    assert len(bench.book(no).closings) == 3
+    assert assign(bench, no, (2, "1"), fill_id=first).reason == "fill_settled"
+    assert not isinstance(
+        assign(bench, no, (2, "1"), fill_id=fill_id_of(bench.book(no), min(bench.book(no).closings))), Refusal
+    )
+
+
+def test_lots_that_a_reset_takes_keep_the_day_on_which_they_were_bought() -> None:
+    bench, no = bought((100,))
+    opened_at = bench.book(no).positions["AAA"].lots[0].opened_at
+    bench.do(no, ResetAccount(cash="1000"))
+    change = bench.events(no, e.PositionChanged)[-1]
+    (row,) = closed_lots(change, 0, 1, 1, bench.now)
+    assert (row.opened_at, row.open_order_no, row.term, row.realized_money) == (opened_at, 1, "short", 0)

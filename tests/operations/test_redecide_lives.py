@@ -146,13 +146,13 @@ def test_a_death_while_a_split_goes_round_comes_to_the_same(tmp_path: Path, temp
     life.quotes()
     life.call("corporate_action.announce", id="s", ex_date="2026-08-05", **SPLIT)
     life.end(kill=True)
-    life.at(when("2026-08-04 02:30") - 1_000_000_000)
+    life.at(when("2026-08-04 20:00") - 1_000_000_000)
     life.trial.start(MBTD_FAIL_POINT=f"commit.after:{groups}")
     assert life.trial.ended() != 0
     applied = sum(isinstance(event, e.CorporateActionApplied) for event in _events(life.state))
     assert applied > 0
-    life.again("2026-08-04 02:31")
-    life.again("2026-08-04 10:00")
+    life.again("2026-08-04 20:01")
+    life.again("2026-08-05 10:00")
     life.quotes()
     life.end()
     assert sum(isinstance(event, e.CorporateActionApplied) for event in _events(life.state)) == 40

@@ -24,6 +24,8 @@ from actors.engine import Engine
 from actors.inputs import Moved
 from actors.market.messages import Status
 from mbtd.market.calendar import TradeDays
+from mbtd.records.orders import accepted_record
+from mbtd.service.why import why_ended
 from tests.money.rig import QUICK
 from tests.structures.rig import BY_WORD, CALENDAR, CONDOR, SECOND, Floor, check, placed, refused
 
@@ -87,6 +89,10 @@ def test_a_target_is_a_limit_order_at_its_level() -> None:
     assert fact.exit == "take_profit"
     order = next(event for event in floor.facts(e.OrderAccepted) if event.order_no == fact.by_order_no)
     assert (order.type, order.limit_price) == ("limit", level)
+    told = why_ended(accepted_record(order, 0))
+    assert (told["placed_by"], told["explanation"][:28]) == ("house", "A profit target or stop of t")
+    mine = msgspec.structs.replace(order, client_order_id="exit-mine")
+    assert "placed_by" not in why_ended(accepted_record(mine, 0))
     assert not floor.own.structures
     check(floor)
 

@@ -88,7 +88,7 @@ def _promise_rights(plan: Plan, action: CorporateAction, qty: int, world: World)
         plan.instruments.update(new_instruments((leg.symbol,), action, world))
         plan.pays.append(ActionPay(post_at(world.days, action.post_date), "rights", "VOF", "", leg.symbol, due))
         if action.expires_on:
-            ends_at = world.days.day(action.expires_on).core_opens_at + _OPEN_TO_ROLL_NS
+            ends_at = world.days.day(action.expires_on).exchange_opens_at + _OPEN_TO_ROLL_NS
             plan.pays.append(ActionPay(ends_at, "expire", "REORG", "WRM", leg.symbol, 0))
 
 

@@ -265,7 +265,7 @@ REASONS: Final[dict[str, Reason]] = dict(
            "Borrowed shares of {symbol} were called back; the short position may not grow."),
         _r(3420, "overnight_disabled", 403, _FORBIDDEN, "overnight trading is disabled for this account",
            "The account's setting disable_overnight_trading forbids orders for the overnight session."),
-        _r(3424, "fill_settled", 422, _UNPROCESSABLE, "fill {fill_id} has settled",
+        _r(3424, "fill_settled", 422, _UNPROCESSABLE, "{fill_id} is no closing fill that has still to settle",
            "Tax lots can be chosen for a fill that closed stock, up to the end of its settlement date; fill.list"
            " names the fills of the account."),
         _r(3501, "no_market_price", 422, _UNPROCESSABLE, "no market price for {symbol}",

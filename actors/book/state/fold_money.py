@@ -17,6 +17,9 @@ from actors.book.state.fold_structures import drop_structures
 from actors.book.state.money import NOTHING, Money
 from actors.book.state.undo import drop, put
 
+CLOSINGS_MAX = 500
+"""So many of the newest closings can be told other lots: a busy account's all would outgrow it, and its turn."""
+
 
 def set_money(book: Book, **changes: Any) -> None:
     """Replace the record's fields; null when it says nothing any more."""
@@ -101,6 +104,8 @@ def _trade(book: Book, v: e.TradeBooked, at: int, undo: Undo | None) -> None:
     )
     if (c := v.closing) is not None:
         put(book.closings, c.n, Unsettled(v.symbol, v.settles_on, at, c.order_no, c.fill_no, c.closed), undo)
+        if len(book.closings) > CLOSINGS_MAX:
+            drop(book.closings, min(book.closings), undo)
 
 
 def _violated(book: Book, v: e.CashViolated, at: int, undo: Undo | None) -> None:
