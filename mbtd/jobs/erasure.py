@@ -38,6 +38,8 @@ log = get_logger(subsystem="erasure")
 _encode = msgspec.msgpack.encode
 ASIDE = "before-restore-"
 """Where a restore moves the files that it replaces."""
+MADE = ".restoring-"
+"""Where a restore builds the new ones; what a killed one leaves."""
 PATIENCE_S = 60.0
 POLL_S = 0.02
 
@@ -84,8 +86,8 @@ async def erase_online(core: Core, directory: Path, user_id: str) -> dict[str, A
 
 
 def drop_asides(directory: Path) -> None:
-    """Delete what earlier restores moved aside: it holds everybody as they were."""
-    for path in directory.glob(f"{ASIDE}*"):
+    """Delete what earlier restores moved aside or left half made: it holds everybody as they were."""
+    for path in (*directory.glob(f"{ASIDE}*"), *directory.glob(f"{MADE}*")):
         shutil.rmtree(path)
 
 
