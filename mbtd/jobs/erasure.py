@@ -81,7 +81,14 @@ async def erase_online(core: Core, directory: Path, user_id: str) -> dict[str, A
     erased = msgspec.msgpack.decode(result, type=Erased)
     await anyio.to_thread.run_sync(drop_asides, directory)
     stones.set(msgspec.structs.replace(stone, done=True))
-    log.warning("user.erased", accounts=len(account_nos), rows=erased.rows, house_events=erased.house_events)
+    # With the first account no two users' lines are repeats of one another.
+    log.warning(
+        "user.erased",
+        account_no=min(account_nos, default=0),
+        accounts=len(account_nos),
+        rows=erased.rows,
+        house_events=erased.house_events,
+    )
     return {"accounts": len(account_nos), "rows": erased.rows, "house_events": erased.house_events}
 
 

@@ -87,6 +87,16 @@ def test_backup_restore_erasure_and_restore_again(daemon: Daemon, tmp_path: Path
     assert daemon.stop() == 0
 
 
+def test_each_erased_user_is_said(daemon: Daemon) -> None:
+    with daemon.client() as client:
+        for name in ("one", "two"):
+            make_account(client, name, user_id=f"user-{name}")
+            printed(daemon.cli("user", "erase", f"user-{name}", "--json"))
+    lines = [json.loads(line[line.index("{") :]) for line in daemon.log.read_text().splitlines() if "{" in line]
+    said = [line["account_no"] for line in lines if line["event"] == "user.erased"]
+    assert said == [1, 2]
+
+
 def test_a_restored_state_elsewhere_has_the_same_books_and_goes_on(daemon: Daemon, tmp_path: Path) -> None:
     with daemon.client() as client:
         make_account(client, "ann")
