@@ -16,12 +16,14 @@ from actors.book.latency import latency_ns, unit_kind
 from actors.book.osi import is_option_symbol
 from actors.book.rules.admission.check import market_price
 from actors.book.rules.matching.profiles import OPTION, STOCK, Profiles
+from actors.book.rules.reasons import Refusal, refuse
 from actors.book.structures.address import id_of
 from actors.book.units import QTY_PER_SHARE
 from actors.market.world import World
 
 FORCED_PREFIX = "liquidation-"
 BUY_IN_PREFIX = "buy-in-"
+EXPIRY_PREFIX = "expiry-"
 _BEYOND_PRICE = 10**10
 """The most that a net can be: a forced unit is checked at it, so that no price is worse than what was checked."""
 
@@ -105,6 +107,19 @@ def _accept(
         )
     )  # fmt: skip
     return order_no
+
+
+def is_forced(terms: e.OrderAccepted) -> bool:
+    """Whether the house placed the order, and so nobody else may take it back.
+
+    A client's order has a fingerprint, whatever its client id looks like.
+    """
+    return not terms.fingerprint and terms.client_order_id.startswith((FORCED_PREFIX, BUY_IN_PREFIX, EXPIRY_PREFIX))
+
+
+def refuse_forced(terms: e.OrderAccepted) -> Refusal:
+    """The refusal to cancel or change an order of the house."""
+    return refuse("order_of_house", "order_id", order_id=terms.order_id)
 
 
 def opens(terms: e.OrderAccepted) -> bool:
