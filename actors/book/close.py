@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from actors.book import events as e
 from actors.book.decide import accept, ask_cancel, first_of, note_rejected, place, repeat_of_unlisted
 from actors.book.draft import Draft
+from actors.book.forced import by_house, refuse_forced
 from actors.book.ids import client_key
 from actors.book.outcome import Closed, Outcome, Placed
 from actors.book.rules.admission.check import Need, account_refusal, read_close
@@ -50,7 +51,10 @@ def close_all(draft: Draft, action: CloseAllPositions, world: World, profiles: P
     """
     items: list[tuple[str, Placed | Refusal]] = []
     if action.cancel_orders:
-        _cancel_open(draft, profiles)
+        for order_no in _cancel_open(draft, profiles):
+            terms = draft.book.orders[order_no].terms
+            if by_house(terms):
+                items.append((terms.symbol or terms.legs[0].symbol, refuse_forced(terms)))
     together = _structures(draft, world, profiles)
     for symbol in sorted(draft.book.positions):
         position = draft.book.positions[symbol]
@@ -111,12 +115,15 @@ def _concerns(book: Book, order_no: int, symbol: str) -> bool:
 
 
 def _cancel_open(draft: Draft, profiles: Profiles, symbol: str = "") -> tuple[int, ...]:
-    """Ask for a cancel of the open orders (of a symbol); all that are on their way out."""
+    """Ask for a cancel of the open orders (of a symbol); all that are on their way out.
+
+    Orders of the house among them are not cancelled; they end by themselves.
+    """
     book = draft.book
     order_nos = tuple(no for no in sorted(book.orders) if not symbol or _concerns(book, no, symbol))
     for order_no in order_nos:
         order = book.orders[order_no]
-        if order.status != "pending_cancel":
+        if order.status != "pending_cancel" and not by_house(order.terms):
             ask_cancel(draft, order, profiles)
     return order_nos
 

@@ -13,6 +13,7 @@ from actors.book import events as e
 from actors.book.contingent import accept_exits
 from actors.book.draft import Draft
 from actors.book.events.base import LotChoice
+from actors.book.forced import by_house, refuse_forced
 from actors.book.ids import client_key, derive_order_ids
 from actors.book.instruments import CONTRACT_SHARES, Instrument, Instruments
 from actors.book.latency import kind_of, unit_kind
@@ -310,7 +311,7 @@ def cancel(draft: Draft, action: CancelOrder, world: World, profiles: Profiles) 
     """Ask for a cancel; it takes effect after the latency of the order's class, and ends the order's whole group.
 
     An order that is being changed is cancelled too, by either of its names, and the change comes to nothing
-    (alpaca-api §2.9 names no state of an open order in which a cancel is refused).
+    (alpaca-api §2.9 names no state of an open order in which a cancel is refused). An order of the house stays.
     """
     if action.order_id is None and action.client_order_id is None:
         draft.emit(e.OrderCancelRejected("", "order_id_missing"))
@@ -323,6 +324,9 @@ def cancel(draft: Draft, action: CancelOrder, world: World, profiles: Profiles) 
             return refused
         draft.emit(e.OrderCancelRejected(name, "order_not_found"))
         return refuse("order_not_found", "order_id", order_id=name)
+    if by_house(order.terms):
+        draft.emit(e.OrderCancelRejected(name, "order_of_house"))
+        return refuse_forced(order.terms)
     if order.status == "pending_cancel":
         return Done((order.terms.order_no,))
     ask_cancel(draft, order, profiles)
@@ -366,11 +370,16 @@ def needed_without_change(order: Order) -> tuple[int, int]:
 
 
 def cancel_all(draft: Draft, action: CancelAll, world: World, profiles: Profiles) -> Outcome:
-    """Ask for a cancel of every live order, oldest first, also of those that are being changed."""
-    touched = []
+    """Ask for a cancel of every live order, oldest first, also of those that are being changed.
+
+    Orders of the house are left alone, and named.
+    """
+    touched, left = [], []
     for order_no in sorted(draft.book.orders):
         order = draft.book.orders[order_no]
-        if order.status != "pending_cancel":
+        if by_house(order.terms):
+            left.append((order.terms.order_id, refuse_forced(order.terms)))
+        elif order.status != "pending_cancel":
             ask_cancel(draft, order, profiles)
             touched.append(order_no)
-    return Done(tuple(touched))
+    return Done(tuple(touched), tuple(left))

@@ -18,7 +18,7 @@ from typing import Final
 from actors.book import events as e
 from actors.book.draft import Draft
 from actors.book.exercise import expiry_policy, judge_of
-from actors.book.forced import by_house, concerns, place_forced_unit
+from actors.book.forced import EXPIRY_PREFIX, by_house, concerns, place_forced_unit
 from actors.book.instruments import Instrument
 from actors.book.option_life import book_outcomes
 from actors.book.rules.matching.profiles import Profiles
@@ -43,7 +43,6 @@ _MINUTE_NS: Final = 60 * NS_PER_SECOND
 RETRY_NS: Final = 15 * _MINUTE_NS
 """Between two tries on the settlement date itself."""
 LATE_RETRY_NS: Final = 60 * _MINUTE_NS
-EXPIRY_PREFIX: Final = "expiry-"
 """Of the client order ids of close-outs."""
 CLOSE_OUT_STAGE: Final = 3
 _NEW: Final = Expiring()

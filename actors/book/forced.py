@@ -16,12 +16,15 @@ from actors.book.latency import latency_ns, unit_kind
 from actors.book.osi import is_option_symbol
 from actors.book.rules.admission.check import market_price
 from actors.book.rules.matching.profiles import OPTION, STOCK, Profiles
+from actors.book.rules.reasons import Refusal, refuse
 from actors.book.structures.address import id_of
 from actors.book.units import QTY_PER_SHARE
 from actors.market.world import World
 
 FORCED_PREFIX = "liquidation-"
 BUY_IN_PREFIX = "buy-in-"
+EXPIRY_PREFIX = "expiry-"
+PREFIXES = (FORCED_PREFIX, BUY_IN_PREFIX, EXPIRY_PREFIX)
 _BEYOND_PRICE = 10**10
 """The most that a net can be: a forced unit is checked at it, so that no price is worse than what was checked."""
 
@@ -107,13 +110,18 @@ def _accept(
     return order_no
 
 
-def by_house(terms: e.OrderAccepted, prefix: str) -> bool:
+def by_house(terms: e.OrderAccepted, prefix: str | tuple[str, ...] = PREFIXES) -> bool:
     """Whether the house placed an order, for the reason that its client order id begins with.
 
     A client may choose such an id as well, and must not hold up with it what the house has to do; what the house
-    accepts was asked for by nobody, so it has no fingerprint.
+    accepts was asked for by nobody, so it has no fingerprint. Nobody else may take it back.
     """
     return not terms.fingerprint and terms.client_order_id.startswith(prefix)
+
+
+def refuse_forced(terms: e.OrderAccepted) -> Refusal:
+    """The refusal to cancel or change an order of the house."""
+    return refuse("order_of_house", "order_id", order_id=terms.order_id)
 
 
 def opens(terms: e.OrderAccepted) -> bool:

@@ -34,10 +34,15 @@ class Done(Struct, frozen=True):
     """The command took effect; ``order_nos`` names the orders that it touched."""
 
     order_nos: tuple[int, ...] = ()
+    left: tuple[tuple[str, Refusal], ...] = ()
+    """By id the orders that were meant too and were left alone, and why."""
 
 
 class Closed(Struct, frozen=True):
-    """Positions were asked to be closed: by symbol the order that does it, or why there is none."""
+    """Positions were asked to be closed: by symbol the order that does it, or why there is none.
+
+    An order of the house that stood against a position and was left alone has an entry of its own.
+    """
 
     items: tuple[tuple[str, Placed | Refusal], ...]
 

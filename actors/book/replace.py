@@ -12,6 +12,7 @@ import msgspec
 from actors.book import events as e
 from actors.book.decide import admit_unit, find_live, needed_without_change, start_trail, time_in_force_ends_at
 from actors.book.draft import Draft
+from actors.book.forced import by_house, refuse_forced
 from actors.book.ids import client_key, derive_order_ids
 from actors.book.latency import kind_of, latency_ns
 from actors.book.leg_ids import leg_refusal
@@ -59,6 +60,8 @@ def replace(draft: Draft, action: ReplaceOrder, world: World, profiles: Profiles
 
 def _prepare(draft: Draft, order: Order, action: ReplaceOrder, world: World) -> tuple[Parsed, Need] | Refusal:
     terms = order.terms
+    if by_house(terms):
+        return refuse_forced(terms)
     if (refusal := account_refusal(draft.book)) is not None:
         return refusal
     if world.switches and (refusal := trading_refusal(world)) is not None:

@@ -259,8 +259,12 @@ def _cancel_all(args: argparse.Namespace) -> int:
         output.put_json(answer)
         return exits.DONE
     items = answer.get("items", []) if isinstance(answer, dict) else answer or []
-    output.say(f"cancel requested for {len(items)} order{'' if len(items) == 1 else 's'}")
-    return exits.DONE
+    asked = [item for item in items if item.get("status", 200) == 200]
+    output.say(f"cancel requested for {len(asked)} order{'' if len(asked) == 1 else 's'}")
+    for item in items:
+        if item not in asked:
+            output.put(f"{output.plain(item['id'])}: {output.plain(item['body']['message'])}")
+    return exits.DONE if len(asked) == len(items) else exits.REFUSED
 
 
 def _list(args: argparse.Namespace) -> int:
@@ -290,12 +294,12 @@ def _why(args: argparse.Namespace) -> int:
     if args.json:
         output.put_json(answer)
     else:
-        output.put(_in_words(answer))
+        output.put(in_words(answer))
         output.put(output.block(answer))
     return exits.DONE
 
 
-def _in_words(answer: dict[str, Any]) -> str:
+def in_words(answer: dict[str, Any]) -> str:
     """The answer for somebody who asked a question: sentences first, every number below them."""
     lines = []
     if order := answer.get("order"):
@@ -305,8 +309,14 @@ def _in_words(answer: dict[str, Any]) -> str:
         )
     lines.append(output.plain(answer.get("explanation")))
     for fill in answer.get("fills", ()):
-        lines.append(f"* {output.plain(fill['transaction_time'])[:23]}Z {output.plain(fill['explanation'])}")
+        lines.append(f"* {_to_the_millisecond(fill['transaction_time'])} {output.plain(fill['explanation'])}")
     return "\n".join([*lines, ""])
+
+
+def _to_the_millisecond(time: str) -> str:
+    """A time as the protocol writes it (up to nine decimals, none if they are zero), cut for reading."""
+    second, _, rest = output.plain(time).removesuffix("Z").partition(".")
+    return f"{second}.{rest[:3]}Z" if rest else f"{second}Z"
 
 
 def _add_order_flags(parser: argparse.ArgumentParser) -> None:

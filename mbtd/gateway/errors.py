@@ -7,7 +7,9 @@ Alpaca's triple is answered with exactly that one; nothing the daemon says about
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, Protocol, TypeVar
+
+import msgspec
 
 from mbtd.rpc.errors import RpcError
 
@@ -98,6 +100,22 @@ _STATUS: Final[dict[str, tuple[int, int, str]]] = {
     "feed_down": (503, 50310000, "market data is not available"),
     "outcome_unknown": (504, 50410000, "outcome unknown, repeat with the same client_order_id"),
 }
+
+
+class _Entry(Protocol):
+    status: int
+    body: dict[str, Any] | None
+
+
+_E = TypeVar("_E", bound=_Entry)
+
+
+def with_errors(entries: list[_E]) -> list[_E]:
+    """A list of what became of several things, the daemon's refusals among them as Alpaca's error objects (§2.10)."""
+    for entry in entries:
+        if entry.status != 200 and entry.body is not None:
+            entry.body = from_refusal(msgspec.convert(entry.body, RpcError)).body()
+    return entries
 
 
 def from_refusal(error: RpcError) -> ApiError:

@@ -19,7 +19,7 @@ from msgspec import Meta, field
 from actors.book.units import format_time, parse_time
 from mbtd.gateway import schemas as s
 from mbtd.gateway.endpoint import Body, Endpoint, Query, Request, read, shape
-from mbtd.gateway.errors import ApiError, from_refusal, invalid, not_found, unavailable, unknown_outcome
+from mbtd.gateway.errors import ApiError, from_refusal, invalid, not_found, unavailable, unknown_outcome, with_errors
 from mbtd.gateway.values import Bool, Number, decimal_text, flag, instant, nothing, text_of, uuid_of, words
 from mbtd.rpc.wire import ConnectionLost, NoDaemon, RpcRefusal
 
@@ -325,7 +325,7 @@ async def replace(request: Request) -> Any:
 
 async def cancel_all(request: Request) -> Any:
     """DELETE /orders."""
-    return shape(list[s.CanceledOrder], await request.call("order.cancel_all"))
+    return with_errors(shape(list[s.CanceledOrder], await request.call("order.cancel_all")))
 
 
 async def cancel(request: Request) -> Any:
@@ -399,7 +399,7 @@ async def close_all(request: Request) -> Any:
     params = {"cancel_orders": True} if flag(request.query.cancel_orders) else {}
     found = await request.call("position.close_all", **params)
     entries = found["items"] if isinstance(found, dict) else found
-    closed: list[s.ClosedPosition] = shape(list[s.ClosedPosition], entries)
+    closed: list[s.ClosedPosition] = with_errors(shape(list[s.ClosedPosition], entries))
     for entry in closed:
         if entry.status == 200 and entry.body is not None:
             entry.body = msgspec.to_builtins(order_of(entry.body))

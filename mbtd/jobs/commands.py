@@ -18,6 +18,7 @@ from mbtd import __version__
 from mbtd.cli import exits, output
 from mbtd.jobs import restore as restoring
 from mbtd.jobs.marks import Marks
+from mbtd.jobs.rebuild import CannotRebuild
 from mbtd.jobs.verify import Report, verify
 from mbtd.journal import catch_up, open_front
 from mbtd.rpc.client import Client
@@ -142,22 +143,23 @@ def _run_hook(command: str, path: Path) -> str:
 
 
 def restore(state: Path, backups: Path, args: argparse.Namespace) -> int:
-    """Restore the named backup or the newest."""
+    """Restore the named backup or the newest; with the journal, whatever base makes the state whole."""
     path = args.backup
-    if path is None:
+    replay = args.replay or args.until is not None
+    if path is None and not replay:
         found = backups_of.list_backups(backups)
-        if args.until is not None:
-            found = [pair for pair in found if pair[1].at <= parse_time(args.until)]
         if not found:
             return _fail(
-                args, f"there is no fitting backup in {backups}; name one, or their place with --backups", exits.USAGE
+                args, f"there is no backup in {backups}; name one, or their place with --backups", exits.USAGE
             )
         path = found[-1][0]
     until = parse_time(args.until) if args.until is not None else None
     try:
-        done, report = restoring.restore(path, state, now=_now(), replay=args.replay, until_at=until)
+        done, report = restoring.restore(path, state, now=_now(), backups=backups, replay=args.replay, until_at=until)
     except AlreadyRunning as error:
         return _fail(args, f"{error} (stop the daemon first)", exits.TRY_AGAIN)
+    except CannotRebuild as error:
+        return _refuse(args, error)
     except Corrupt as error:
         return _fail(args, str(error), exits.DATA)
     except (StorageError, OSError) as error:
@@ -165,6 +167,24 @@ def restore(state: Path, backups: Path, args: argparse.Namespace) -> int:
     hand_over(state, backups)
     _tell(args, {"ok": report.ok, **msgspec.to_builtins(done), "wrong": report.wrong})
     return exits.DONE if report.ok else exits.DATA
+
+
+def _refuse(args: argparse.Namespace, error: CannotRebuild) -> int:
+    """Say what is damaged, what is missing and what to do, a line each."""
+    told = {
+        "damaged": error.damaged,
+        "passed_over": error.passed_over,
+        "missing": error.missing,
+        "next": error.next_steps,
+    }
+    if args.json:
+        output.put_json({"ok": False, "error": str(error), **told})
+        return exits.DATA
+    output.say("mbtd: the state cannot be made whole; nothing was touched")
+    for heading, lines in told.items():
+        for line in lines:
+            output.say(f"  {heading.replace('_', ' ')}: {line}")
+    return exits.DATA
 
 
 def drill(state: Path, backups: Path, args: argparse.Namespace) -> int:

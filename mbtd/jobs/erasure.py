@@ -38,6 +38,8 @@ log = get_logger(subsystem="erasure")
 _encode = msgspec.msgpack.encode
 ASIDE = "before-restore-"
 """Where a restore moves the files that it replaces."""
+MADE = ".restoring-"
+"""Where a restore builds the new ones; what a killed one leaves."""
 PATIENCE_S = 60.0
 POLL_S = 0.02
 
@@ -79,13 +81,20 @@ async def erase_online(core: Core, directory: Path, user_id: str) -> dict[str, A
     erased = msgspec.msgpack.decode(result, type=Erased)
     await anyio.to_thread.run_sync(drop_asides, directory)
     stones.set(msgspec.structs.replace(stone, done=True))
-    log.warning("user.erased", accounts=len(account_nos), rows=erased.rows, house_events=erased.house_events)
+    # With the first account no two users' lines are repeats of one another.
+    log.warning(
+        "user.erased",
+        account_no=min(account_nos, default=0),
+        accounts=len(account_nos),
+        rows=erased.rows,
+        house_events=erased.house_events,
+    )
     return {"accounts": len(account_nos), "rows": erased.rows, "house_events": erased.house_events}
 
 
 def drop_asides(directory: Path) -> None:
-    """Delete what earlier restores moved aside: it holds everybody as they were."""
-    for path in directory.glob(f"{ASIDE}*"):
+    """Delete what earlier restores moved aside or left half made: it holds everybody as they were."""
+    for path in (*directory.glob(f"{ASIDE}*"), *directory.glob(f"{MADE}*")):
         shutil.rmtree(path)
 
 

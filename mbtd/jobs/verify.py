@@ -67,8 +67,11 @@ class Report(Struct, frozen=True):
         return [f"{finding.check}: {text}" for finding in self.findings for text in finding.wrong]
 
 
-def verify(directory: Path, *, progress: Callable[[str], None] | None = None) -> Report:
-    """Check a state directory or a backup. Raises ``OSError`` when there is no database to open."""
+def verify(directory: Path, *, progress: Callable[[str], None] | None = None, front: bool = True) -> Report:
+    """Check a state directory or a backup. Raises ``OSError`` when there is no database to open.
+
+    Without ``front`` the main database is judged by itself, as if it had no journal beside it.
+    """
     say = progress or (lambda text: None)
     path = directory / FILE_NAME
     if not path.is_file():
@@ -76,14 +79,15 @@ def verify(directory: Path, *, progress: Callable[[str], None] | None = None) ->
     findings = []
     say("integrity")
     wrong = backup.integrity(path)
-    front = directory / DIRECTORY / FILE_NAME
-    if front.is_file():
-        wrong += backup.integrity(front)
-    findings.append(_finding("integrity", 1 + front.is_file(), wrong))
+    beside = directory / DIRECTORY / FILE_NAME
+    with_front = front and beside.is_file()
+    if with_front:
+        wrong += backup.integrity(beside)
+    findings.append(_finding("integrity", 1 + with_front, wrong))
     try:
         with contextlib.ExitStack() as stack:
             # The front first: what it holds then is never trimmed beyond what the store shows a moment later.
-            front_db = stack.enter_context(contextlib.closing(_open(front))) if front.is_file() else None
+            front_db = stack.enter_context(contextlib.closing(_open(beside))) if with_front else None
             db = stack.enter_context(contextlib.closing(_open(path)))
             for each in (front_db, db):
                 if each is not None:

@@ -284,7 +284,8 @@ class App:
         if method == "order.cancel_all":
             book = engine.books[account_no]
             ids = [book.orders[no].terms.order_id for no in outcome.order_nos if no in book.orders]
-            return _encode([{"id": order_id, "status": 200} for order_id in ids])
+            asked: list[dict[str, Any]] = [{"id": order_id, "status": 200} for order_id in ids]
+            return _encode(asked + [{"id": order_id} | _refused_entry(why) for order_id, why in outcome.left])
         if isinstance(outcome, Closed):
             return _encode([_closed_item(symbol, item) for symbol, item in outcome.items])
         if method == "lot.assign":
@@ -323,12 +324,17 @@ class App:
         return role in ("operator", "service") or (role == "viewer" and right == "read")
 
 
+def _refused_entry(refusal: RuleRefusal) -> dict[str, Any]:
+    """What an entry of a list says that was not done."""
+    error = rpc_error(refusal)
+    alpaca = error.data.alpaca
+    return {"status": alpaca.status if alpaca else 422, "body": error}
+
+
 def _closed_item(symbol: str, item: Placed | RuleRefusal) -> dict[str, Any]:
     """One position's answer to ``position.close_all`` (alpaca-api §2.10)."""
     if isinstance(item, RuleRefusal):
-        error = rpc_error(item)
-        alpaca = error.data.alpaca
-        return {"symbol": symbol, "status": alpaca.status if alpaca else 422, "body": error}
+        return {"symbol": symbol} | _refused_entry(item)
     assert item.terms is not None
     order = render_order(accepted_record(item.terms, item.terms.submitted_at))
     return {"symbol": symbol, "status": 200, "order_id": item.terms.order_id, "body": order}

@@ -10,9 +10,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from actors.book.events import Evidence, OrderAccepted
-from actors.book.expiries import EXPIRY_PREFIX
 from actors.book.explain import AUCTION_KINDS, PRINT_REASONS, elsewhere, reproduces, why_waiting
-from actors.book.forced import BUY_IN_PREFIX, FORCED_PREFIX
+from actors.book.forced import BUY_IN_PREFIX, EXPIRY_PREFIX, FORCED_PREFIX
 from actors.book.ids import derive_fill_id
 from actors.book.rules.matching.model import Verdict
 from actors.book.rules.matching.profiles import Profiles

@@ -15,6 +15,7 @@ import pytest
 
 from mbtd.cli import main
 from mbtd.cli.options import CheckConfigOptions, ReplayOptions, ServeOptions
+from mbtd.cli.orders import in_words
 from tests.rpc.fake_broker import Running, running_broker
 
 
@@ -273,6 +274,24 @@ def test_why_finds_orders_too(running: Running, shell: Shell) -> None:
     assert shell("why ord-1 --account alice") == 0
     assert "450.10" in shell.out
     assert [method for method, _ in running.broker.asked] == ["fill.why", "order.why"]
+
+
+@pytest.mark.parametrize(
+    ("time", "shown"),
+    [
+        ("2026-11-30T14:30:00Z", "2026-11-30T14:30:00Z"),
+        ("2026-11-30T14:30:00.5Z", "2026-11-30T14:30:00.5Z"),
+        ("2026-11-30T14:30:00.123456789Z", "2026-11-30T14:30:00.123Z"),
+    ],
+)
+def test_a_fills_time_is_cut_and_stays_a_time(time: str, shown: str) -> None:
+    order = {"side": "buy", "qty": "1", "symbol": "SPY", "type": "market", "status": "filled"}
+    answer = {
+        "order": order,
+        "explanation": "It filled.",
+        "fills": [{"transaction_time": time, "explanation": "1 of 1."}],
+    }
+    assert in_words(answer).splitlines()[2] == f"* {shown} 1 of 1."
 
 
 def test_status(running: Running, shell: Shell) -> None:

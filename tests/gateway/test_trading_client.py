@@ -6,13 +6,18 @@ import uuid
 from datetime import date, datetime, timedelta, timezone
 from typing import Any
 
+import msgspec
 import pytest
 from alpaca.common.exceptions import APIError
 from alpaca.trading import enums as en
 from alpaca.trading import requests as rq
 from alpaca.trading.client import TradingClient
-from alpaca.trading.models import Order
+from alpaca.trading.models import FailedClosePositionDetails, Order
 
+from actors.book.rules.reasons import refuse
+from mbtd.gateway.errors import with_errors
+from mbtd.gateway.schemas import CanceledOrder
+from mbtd.service.refusals import rpc_error
 from tests.gateway.running import Served, User, eventually
 
 
@@ -291,6 +296,27 @@ def test_all_positions_are_closed(own: User, cancel: bool | None) -> None:
     assert [entry.symbol for entry in closed] == ["QQQ"]
     assert closed[0].status == 200
     eventually(lambda: not trading.get_all_positions(), "the closing")
+
+
+def test_a_position_that_cannot_be_closed_says_why_in_alpacas_words(own: User) -> None:
+    trading = own.trading()
+    status_of(trading, trading.submit_order(market("QQQ", qty=4)), "filled")
+    held = rq.LimitOrderRequest(symbol="QQQ", qty=4, side="sell", time_in_force="day", limit_price=9_999)
+    trading.submit_order(held)
+    (entry,) = trading.close_all_positions(cancel_orders=None)
+    assert entry.status == 403
+    assert isinstance(entry.body, FailedClosePositionDetails)
+    assert entry.body.code == 40310000
+    assert entry.body.held_for_orders == 4
+
+
+def test_an_order_of_the_house_is_left_in_alpacas_words() -> None:
+    refusal = rpc_error(refuse("order_of_house", "order_id", order_id="the-order"))
+    entry = CanceledOrder(id="the-order", status=422, body=msgspec.to_builtins(refusal))
+    (told,) = with_errors([entry])
+    assert told.body is not None
+    assert (told.body["code"], told.body["order_id"]) == (42210000, "the-order")
+    assert "house" in told.body["message"]
 
 
 def test_exercise_without_a_position_is_refused_by_name(trading: TradingClient, call_symbol: str) -> None:

@@ -70,7 +70,9 @@ def test_backup_restore_erasure_and_restore_again(daemon: Daemon, tmp_path: Path
     assert run_cli("restore", made["backup"], "--state", state, socket=daemon.socket).returncode == 75
     assert daemon.stop() == 0
 
-    done = printed(run_cli("restore", made["backup"], "--state", state, "--replay", "--json"))
+    # What happened between the backup and the erasure is in no journal any more.
+    assert run_cli("restore", made["backup"], "--state", state, "--replay").returncode == 65
+    done = printed(run_cli("restore", made["backup"], "--state", state, "--json"))
     assert done["erased_again"] == 1
     assert not find_bytes(
         daemon.state, needles, leave_out=["backups", *(p.name for p in daemon.state.glob("before-*"))]
@@ -83,6 +85,16 @@ def test_backup_restore_erasure_and_restore_again(daemon: Daemon, tmp_path: Path
         assert client.call("account.list")["items"][0]["name"] == "second"
         assert later
     assert daemon.stop() == 0
+
+
+def test_each_erased_user_is_said(daemon: Daemon) -> None:
+    with daemon.client() as client:
+        for name in ("one", "two"):
+            make_account(client, name, user_id=f"user-{name}")
+            printed(daemon.cli("user", "erase", f"user-{name}", "--json"))
+    lines = [json.loads(line[line.index("{") :]) for line in daemon.log.read_text().splitlines() if "{" in line]
+    said = [line["account_no"] for line in lines if line["event"] == "user.erased"]
+    assert said == [1, 2]
 
 
 def test_a_restored_state_elsewhere_has_the_same_books_and_goes_on(daemon: Daemon, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -13,12 +14,13 @@ from typing import Any
 import pytest
 
 from actors.book import events as e
-from actors.inputs import decode_steps, encode
+from actors.inputs import StartInput, decode_steps, encode
 from mbtd.jobs.redecide import groups_in, redecide, steps_of
 from mbtd.jobs.verify import verify
 from mbtd.journal import DIRECTORY
 from mbtd.rpc.wire import RpcRefusal
 from storage.database import FILE_NAME
+from storage.tape import tape_files
 from tests.crash.template import Template
 from tests.crash.trial import Outcome, Trial
 from tests.money.rig import when
@@ -194,6 +196,38 @@ def test_random_lives_come_to_the_same_and_an_altered_decision_does_not(
     assert not redecide(life.state).ok
 
 
+@pytest.mark.parametrize("lost", [1, 2])
+def test_a_stretch_whose_tape_is_gone_is_passed_over_up_to_the_next_start_and_named(
+    tmp_path: Path, template: Template, lost: int
+) -> None:
+    life = Life(tmp_path, template, "2026-08-03 09:45")
+    life.call("account.create", name="ann", type="margin", cash="100000")
+    symbols = ("AAPL", "MSFT", "NVDA")
+    for number, symbol in enumerate(symbols):
+        if number:
+            life.again(f"2026-08-0{3 + number} 09:45")
+        life.quotes()
+        life.order("ann", symbol=symbol)
+        life.quotes()
+    life.end()
+    life.clean()
+    # One run, one file: what could not be written is missing as a whole.
+    (path,) = [path for day, _, path in tape_files(life.state / "tape") if day == 20260803 + lost]
+    path.unlink()
+    found = redecide(life.state)
+    assert found.ok, found.wrong
+    runs = [step for step in steps_of(life.state)[1] if isinstance(step.input, StartInput)]
+    begins = [step.seq_first for step in runs] + [steps_of(life.state)[1][-1].seq_last + 1]
+    named = [int(number) for number in re.findall(r"from event (\d+) to the next start", found.check)]
+    assert len(named) == 1
+    assert begins[lost] <= named[0] < begins[lost + 1]
+    assert 0 < found.looked_at < len(steps_of(life.state)[1])
+    _alter(life.state, symbols[lost])
+    assert redecide(life.state).ok, "nothing can be said of what was passed over"
+    _alter(life.state, symbols[(lost + 1) % 3])
+    assert not redecide(life.state).ok, "what comes before and behind is compared as ever"
+
+
 def _do_something(life: Life, dice: Random, names: list[str]) -> None:
     what: dict[str, Any] = {"symbol": dice.choice(("AAPL", "MSFT", "NVDA")), "qty": str(dice.choice((1, 10, 40))),
                             "side": dice.choice(("buy", "sell"))}  # fmt: skip
@@ -212,15 +246,19 @@ def _do_something(life: Life, dice: Random, names: list[str]) -> None:
             life.call("admin.pause" if on else "admin.resume", switch="new_orders_disabled", reason="test")
 
 
-def _alter(state: Path) -> None:
-    """One fill in the middle of the journal becomes a cheaper one; which file has it is no matter."""
+def _alter(state: Path, of: str = "") -> None:
+    """One order in the middle of the journal (or the first of a symbol) is of another; which file has it is no matter."""
     _, groups = groups_in(state)
-    bodies = [group.body for group in groups if group.body]
+    bodies = [group.body for group in groups if group.body and of.encode() in group.body]
     body, step = next(
         (body, step)
-        for body in bodies[len(bodies) // 3 :]
+        for body in (bodies if of else bodies[len(bodies) // 3 :])
         for step in decode_steps(body)
-        if any(isinstance(event, e.OrderAccepted) for section in step.sections for event in section.events)
+        if any(
+            isinstance(event, e.OrderAccepted) and of in event.symbol
+            for section in step.sections
+            for event in section.events
+        )
     )
     whole = encode(step)
     at = body.index(whole)

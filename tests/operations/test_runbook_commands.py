@@ -15,10 +15,12 @@ import msgspec
 import pytest
 
 from actors.book.rules.admission.switches import SWITCHES
+from actors.book.units import format_time
 from mbtd.cli.program import build_parser
 from mbtd.config import Config
 from mbtd.config.report import render
 from mbtd.rpc.client import Client
+from storage.backup import read_manifest
 from tests.service.conftest import make_account, place
 from tests.service.running import ENVIRON, Daemon
 
@@ -50,7 +52,10 @@ def commands() -> list[tuple[str, str]]:
 def typed(line: str, directory: Path) -> list[str]:
     """The words behind ``mbtd``, with something real in the place of each placeholder."""
     places = {**WORDS, "DIR": str(directory / "state"), "NEW": str(directory / "new")}
-    places["OLD/backups"] = str(directory / "state" / "backups")
+    places["OLD/backups"] = places["PLACE"] = str(directory / "state" / "backups")
+    made = sorted((directory / "state" / "backups").glob("mbtd-*"))
+    places["BACKUP"] = str(made[0] if made else directory / "backup")
+    places["TIME"] = format_time(read_manifest(made[0]).at if made else 0)
     words = [places.get(word, word) for word in shlex.split(line)[1:]]
     if words[:2] == ["user", "export"]:
         words[words.index("--out") + 1] = str(directory / "export")
@@ -108,7 +113,8 @@ def test_every_command_does_what_it_says(daemon: Daemon, tmp_path: Path) -> None
         health = client.call("health.get")
     assert set(health["reasons"]) <= set(SWITCHES), health
     assert daemon.stop() == 0
-    for words in (words for words in unique if words[0] in CHANGES_FILES):
+    after = [tuple(typed(line, tmp_path)) for _, line in commands()]
+    for words in dict.fromkeys(words for words in after if words[0] in CHANGES_FILES):
         done = run(list(words), tmp_path, daemon.socket)
         assert done.returncode == 0, (words, done.stdout, done.stderr)
     checked = run(["verify", "--json"], tmp_path, daemon.socket)

@@ -142,6 +142,9 @@ REASONS: Final[dict[str, Reason]] = dict(
            "Name open lots of the position as position.get lists them, with at least the order's quantity in all."),
         _r(3063, "invalid_corporate_action", 422, _INVALID, "corporate action is invalid: {problem}",
            "See corporate_action.announce for the words of each type."),
+        _r(3112, "order_of_house", 422, _UNPROCESSABLE, "order {order_id} was placed by the house",
+           "It meets a margin call, a recall or an expiry and cannot be canceled or replaced; it ends by filling or"
+           " with its session. Depositing, or closing positions, keeps further ones away."),
         _r(3119, "corporate_action_not_found", 404, _NOT_FOUND, "corporate action not found",
            "There is no announced action of this id; see corporate_action.list."),
         _r(3101, "order_not_found", 404, _NOT_FOUND, "order not found for {order_id}",
