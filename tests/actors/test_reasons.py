@@ -32,6 +32,7 @@ MINUTE = 60 * SECOND
 PRODUCED_ELSEWHERE = {
     name: "by the rules of exercise, in tests/options" for name, reason in REASONS.items() if reason.code // 100 == 36
 } | {
+    "order_of_house": "by the book, tests/money/test_orders_of_house.py",
     "order_not_open": "in events: a cancel or replace that came too late; the service refuses ended orders with it",
     "order_already_replaced": "by the service, which finds it in history",
     **dict.fromkeys(
