@@ -60,21 +60,9 @@ def closed_lots(
     event: e.PositionChanged | e.PositionAdjusted, order_no: int, n: int, seq: int, at: int
 ) -> Iterator[ClosedLot]:
     """The rows of one event. ``order_no`` is that of the fill it belongs to, 0 for a booking."""
+    method = event.lot_method if isinstance(event, e.PositionChanged) else ""
     for use in event.closed:
-        yield ClosedLot(
-            event.symbol,
-            use.lot_no,
-            use.qty,
-            use.basis_money,
-            use.proceeds_money,
-            use.opened_at,
-            at,
-            use.order_no,
-            order_no,
-            n,
-            seq,
-            event.lot_method if isinstance(event, e.PositionChanged) else "",
-        )
+        yield _closed(event.symbol, use, at, order_no, n, seq, method)
 
 
 def assigned_lots(event: e.LotsAssigned, seq: int) -> Iterator[ClosedLot]:
@@ -86,20 +74,15 @@ def assigned_lots(event: e.LotsAssigned, seq: int) -> Iterator[ClosedLot]:
     gone = [use for use in event.given_back if use.lot_no not in chosen]
     empty = [e.LotUse(use.lot_no, 0, 0, 0, use.opened_at, use.order_no) for use in gone]
     for use in (*event.closed, *empty):
-        yield ClosedLot(
-            event.symbol,
-            use.lot_no,
-            use.qty,
-            use.basis_money,
-            use.proceeds_money,
-            use.opened_at,
-            event.closed_at,
-            use.order_no,
-            event.close_order_no,
-            event.closing_n,
-            seq,
-            "specific",
-        )
+        yield _closed(event.symbol, use, event.closed_at, event.close_order_no, event.closing_n, seq, "specific")
+
+
+def _closed(symbol: str, use: e.LotUse, at: int, order_no: int, n: int, seq: int, method: str) -> ClosedLot:
+    """The row of one lot that a fill or a booking used."""
+    return ClosedLot(
+        symbol, use.lot_no, use.qty, use.basis_money, use.proceeds_money, use.opened_at, at, use.order_no, order_no,
+        n, seq, method,
+    )  # fmt: skip
 
 
 def render_closing(book: Book, fill_id: str) -> dict[str, Any]:
