@@ -12,6 +12,7 @@ from typing import Any
 
 from actors import timers as t
 from actors.book import (
+    aftermath,
     assign_lots,
     borrow,
     close,
@@ -57,6 +58,7 @@ from actors.commands import (
     DoNotExercisePosition,
     ExercisePosition,
     LocateShares,
+    LookAtMargin,
     PlaceOrder,
     RecallBorrow,
     ReplaceOrder,
@@ -93,12 +95,13 @@ HANDLERS: dict[type, Handler] = {
     RollStructure: structure_orders.roll,
     SetStructureExit: structure_exits.set_exit,
     ClearStructureExit: structure_exits.clear_exit,
+    LookAtMargin: aftermath.look_exactly,
 }
 MARGIN_LOOK_NS = 30 * NS_PER_SECOND
 """How often the margin of an account is looked at that prices alone can bring into a call."""
 _SWEEP: t.Entry = (0, 0, t.MARGIN)
 """The timer of the sweep: it belongs to no account and comes first at its instant."""
-_WHILE_CLOSED = (CancelOrder, CancelAll, CloseAccount)
+_WHILE_CLOSED = (CancelOrder, CancelAll, CloseAccount, LookAtMargin)
 
 
 def perform(draft: Draft, action: Any, world: World, profiles: Profiles) -> Outcome:

@@ -255,6 +255,10 @@ class CloseStructure(Action, tag="structure.close", frozen=True, kw_only=True):
     client_order_id: str | None = None
 
 
+class LookAtMargin(Action, tag="margin.look", frozen=True, kw_only=True):
+    """Look where the account stands with its margin, with what searches outside of turns found: the engine's own."""
+
+
 class RollStructure(Action, tag="structure.roll", frozen=True, kw_only=True):
     """Close legs of a structure and open others in their place with one order; it stays the same structure."""
 
@@ -313,5 +317,6 @@ AccountAction = (
     | RollStructure
     | SetStructureExit
     | ClearStructureExit
+    | LookAtMargin
 )
 AnyAction = CreateAccount | AccountAction

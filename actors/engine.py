@@ -9,7 +9,8 @@ the step it depends on is durable. Known limits: one lane.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from msgspec import Struct
@@ -19,6 +20,7 @@ from actors.book import events as e
 from actors.book.draft import Draft
 from actors.book.instruments import Instrument, Instruments
 from actors.book.outcome import Done, Outcome, Placed
+from actors.book.rules.margin.outside import Pairings, SearchNeeded
 from actors.book.rules.matching.profiles import Profiles
 from actors.book.rules.money.interest import Rates
 from actors.book.rules.reasons import Refusal
@@ -33,6 +35,7 @@ from actors.inputs import (
     ArriveInput,
     CommandInput,
     Envelope,
+    FoundInput,
     HouseInput,
     Issued,
     LeaveInput,
@@ -68,6 +71,9 @@ class Engine(Market):
         rates: Rates | None = None,
     ) -> None:
         self.seed = seed
+        self.outside: Pairings | None = None
+        """For the driver: what searches found for the next command, or for reads until it is set again; null where
+        searches are made in the turn."""
         known = profiles or Profiles()
         self.defaults = defaults or Defaults()
         super().__init__(World(Instruments(instruments), known.hashes, days, rates), known)
@@ -83,17 +89,52 @@ class Engine(Market):
     ) -> Outcome | Created:
         """Run one command of a resident account (or the house) stamped ``at``."""
         self.run_timers_through(at)
-        self.input_seq += 1
         if type(action) is CreateAccount:
             assert issued is not None
+            self.input_seq += 1
             outcome: Outcome | Created = self._create(action, issued)
         else:
-            book = self.books[account_no]
-            box: list[Outcome] = []
-            good = self.turn(book, lambda draft: box.append(perform(draft, action, self.world, self.profiles)))
-            outcome = box[0] if good else Refusal("account_quarantined")
+            outcome = self._act(self.books[account_no], action)
         self.close_step(CommandInput(account_no, action, envelope, issued))
         return outcome
+
+    def _act(self, book: Book, action: Any) -> Outcome:
+        """One account's turn for a command, with what was found outside for it. Raises :class:`SearchNeeded`."""
+        box: list[Outcome] = []
+        outside, self.outside = self.outside, None
+        before = self.input_seq
+        if outside:
+            self.note_ground(FoundInput(book.account_no, dict(outside)))
+        self.input_seq += 1
+        requirements = self.world.requirements
+        requirements.outside = outside
+        try:
+            good = self.turn(book, lambda draft: box.append(perform(draft, action, self.world, self.profiles)))
+        except SearchNeeded:
+            self.input_seq = before
+            if outside:
+                self.steps.pop()
+            raise
+        finally:
+            requirements.outside = None
+        if outside and not self.has_sections:
+            # Nothing came of it, so nothing stands on what was found.
+            self.steps.pop()
+        return box[0] if good else Refusal("account_quarantined")
+
+    @contextmanager
+    def asking(self, *, anew: bool = False) -> Iterator[None]:
+        """Reads of accounts, with what was found outside for them. Raises :class:`SearchNeeded`.
+
+        Nothing that cannot be done twice may have happened in the turn before; if it has, ask ``anew``, with nothing
+        found, and queue another turn for what needs a search.
+        """
+        requirements = self.world.requirements
+        requirements.outside = {} if anew and self.world.looks is not None else self.outside
+        try:
+            yield
+        finally:
+            requirements.outside = None
 
     def unreadable(self, account_no: int, method: str, reason: str, text: str, at: int, account: str = "") -> None:
         """Record that a command could not be read (its sender has the protocol's own error)."""

@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from actors.book.events import Event
 from actors.book.instruments import Instrument
+from actors.book.rules.margin.outside import Found
 from actors.book.state.book import Consumed, Watch
 from actors.commands import AnyAction
 from actors.house.commands import HouseCommand
@@ -124,7 +125,14 @@ class LeaveInput(Struct, frozen=True, gc=False, array_like=True, tag="l"):
     account_no: int
 
 
-Ground = ReferenceInput | StartInput | ArriveInput | LeaveInput
+class FoundInput(Struct, frozen=True, gc=False, array_like=True, tag="f"):
+    """What searches outside of turns found for the next command of an account."""
+
+    account_no: int
+    found: dict[bytes, Found]
+
+
+Ground = ReferenceInput | StartInput | ArriveInput | LeaveInput | FoundInput
 Input = CommandInput | UnreadableInput | TapeInput | TimerInput | SwitchInput | EraseInput | HouseInput | Ground
 
 

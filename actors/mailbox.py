@@ -1,7 +1,8 @@
 """Mailboxes of all accounts and the run queue that gives them fair turns.
 
 Invariants: a mailbox holds only what is not sequenced yet; it is bounded, and its last places are kept for
-cancels and reductions; an account with mail stands in the run queue exactly once; an idle account costs nothing.
+cancels and reductions; an account with mail stands in the run queue exactly once, save a parked one, whose mail waits
+until its first piece can go on; an idle account costs nothing.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ Mail = Callable[[], None]
 class Mailroom:
     """Mail by account, first in, first out within an account, round robin between accounts."""
 
-    __slots__ = ("_boxes", "_ready", "capacity", "refused", "reserved", "waiting", "waiting_max")
+    __slots__ = ("_boxes", "_parked", "_ready", "capacity", "refused", "reserved", "waiting", "waiting_max")
 
     def __init__(self, capacity: int = 256, reserved: int = 32) -> None:
         self.capacity = capacity
@@ -24,8 +25,9 @@ class Mailroom:
         self._boxes: dict[int, list[Mail]] = {}
         """Lists: most boxes hold one piece of mail, and none more than some hundreds."""
         self._ready: deque[int] = deque()
+        self._parked: set[int] = set()
         self.waiting = 0
-        """Mail in all boxes."""
+        """Mail that can be taken."""
         self.waiting_max = 0
         """The most there ever was, for operators."""
         self.refused = 0
@@ -42,6 +44,8 @@ class Mailroom:
                 self.refused += 1
                 return False
             box.append(mail)
+            if account_no in self._parked:
+                return True
         self.waiting += 1
         if self.waiting > self.waiting_max:
             self.waiting_max = self.waiting
@@ -60,6 +64,28 @@ class Mailroom:
             del self._boxes[account_no]
         self.waiting -= 1
         return account_no, mail
+
+    def park(self, account_no: int, mail: Mail) -> None:
+        """Put mail that was just taken back at the front; the account has no turns until :meth:`unpark`."""
+        box = self._boxes.get(account_no)
+        if box is None:
+            self._boxes[account_no] = [mail]
+        else:
+            self._ready.remove(account_no)
+            self.waiting -= len(box)
+            box.insert(0, mail)
+        self._parked.add(account_no)
+
+    def unpark(self, account_no: int) -> None:
+        """Let a parked account have its turns again."""
+        self._parked.remove(account_no)
+        self._ready.append(account_no)
+        self.waiting += len(self._boxes[account_no])
+
+    @property
+    def busy(self) -> bool:
+        """Whether there is any mail, parked or not."""
+        return bool(self._boxes)
 
     def depth(self, account_no: int) -> int:
         """How much mail an account has."""

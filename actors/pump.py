@@ -2,19 +2,26 @@
 
 Invariants: one pump an engine; between two awaits nothing else touches the engine; commands get their place when
 their turn starts; a paused tape or paused commands simply wait in their queues. The clock is handed in, so a
-virtual clock drives the very same loop.
+virtual clock drives the very same loop. A turn that needs a long search is parked: the search is made outside, then
+the turn begins anew with what was found, and its account's other mail waits meanwhile.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Final
 
 import anyio
 import anyio.lowlevel
+from anyio.abc import TaskGroup
 
+from actors.book.rules.margin.outside import SEARCHES_MAX, Found, Search, SearchNeeded
+from actors.commands import LookAtMargin
 from actors.engine import Engine
-from actors.mailbox import Mailroom
+from actors.inputs import Envelope
+from actors.mailbox import Mail, Mailroom
 from actors.market.messages import Quote, TapeMessage, Trade
 from actors.timers import NEVER
 
@@ -22,6 +29,9 @@ TURNS_PER_ROUND = 32
 MESSAGES_PER_ROUND = 256
 TIMERS_PER_ROUND = 32
 OFFENDERS_MAX = 1_000
+Searcher = Callable[[Search], Awaitable[Found | None]]
+"""Makes a search without holding up whoever waits; null when it cannot."""
+_NOTHING: Final[dict[bytes, Found]] = {}
 
 
 class Pump:
@@ -29,7 +39,8 @@ class Pump:
 
     ``now`` gives engine time for commands and timers, ``monotonic`` time for budgets, both in nanoseconds;
     ``after`` is called after every burst of work, ``applied`` with tape messages that the engine has applied and
-    the number of the first.
+    the number of the first. ``search`` makes a search without holding up this task, and gives null when it cannot;
+    without it searches are made in the turns that need them.
     """
 
     def __init__(
@@ -43,6 +54,7 @@ class Pump:
         applied: Callable[[Sequence[TapeMessage], int], None] | None = None,
         slice_ns: int = 1_000_000,
         turn_budget_ns: int = 2_000_000,
+        search: Searcher | None = None,
     ) -> None:
         self.engine = engine
         self.mailroom = mailroom
@@ -52,6 +64,13 @@ class Pump:
         self._applied = applied
         self._slice_ns = slice_ns
         self._turn_budget_ns = turn_budget_ns
+        self._search = search
+        self._found: dict[int, dict[bytes, Found] | None] = {}
+        """What was found so far for the first mail of parked accounts; null where it is decided in its turn."""
+        self._tasks: TaskGroup | None = None
+        self._looking: set[int] = set()
+        if search is not None:
+            engine.world.looks = {}
         self._tape: deque[Sequence[TapeMessage]] = deque()
         self._wakeup: anyio.Event | None = None
         self._alarm: anyio.CancelScope | None = None
@@ -64,6 +83,8 @@ class Pump:
         self.longest_slice_ns = 0
         self.offenders: dict[int, int] = {}
         """Accounts of which turns took longer than the budget, and how many did."""
+        self.searches = 0
+        """Searches made outside of turns."""
         self.turns = 0
         """Slices begun so far, for the watchdog."""
 
@@ -97,6 +118,7 @@ class Pump:
         """Pump until cancelled."""
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._ring)
+            self._tasks = tasks
             while True:
                 if self.spin():
                     await anyio.lowlevel.checkpoint()
@@ -154,6 +176,9 @@ class Pump:
             worked = self._run_mail(until) or worked
         if not self.tape_paused:
             worked = self._run_tape() or worked
+        if looks := self.engine.world.looks:
+            self._put_looks(looks)
+            worked = True
         return worked
 
     def _run_mail(self, until: int) -> bool:
@@ -161,11 +186,15 @@ class Pump:
         take, clock, budget = self.mailroom.take, self._monotonic, self._turn_budget_ns
         worked = False
         before = clock()
+        parks = self._search is not None
         for _ in range(TURNS_PER_ROUND):
             taken = take()
             if taken is None:
                 break
-            taken[1]()
+            if parks:
+                self._turn(*taken)
+            else:
+                taken[1]()
             worked = True
             after = clock()
             if after - before > budget:
@@ -174,6 +203,47 @@ class Pump:
                 break
             before = after
         return worked
+
+    # ── searches outside of turns ────────────────────────────────────────────────────────────────────────
+
+    def _turn(self, account_no: int, mail: Mail) -> None:
+        """A turn that may be parked."""
+        engine = self.engine
+        engine.outside = self._found.pop(account_no, _NOTHING) if self._found else _NOTHING
+        found = engine.outside
+        try:
+            mail()
+        except SearchNeeded as needed:
+            self.mailroom.park(account_no, mail)
+            assert self._tasks is not None
+            self._tasks.start_soon(self._find, account_no, needed.search, dict(found or {}))
+        finally:
+            engine.outside = None
+
+    async def _find(self, account_no: int, search: Search, found: dict[bytes, Found]) -> None:
+        assert self._search is not None
+        one = await self._search(search) if len(found) < SEARCHES_MAX else None
+        if one is not None:
+            found[search.name] = one
+        self._found[account_no] = found if one is not None else None
+        self.mailroom.unpark(account_no)
+        self.searches += 1
+        self.wake()
+
+    def _put_looks(self, looks: dict[int, None]) -> None:
+        """Have margins looked at for which bounds were not enough, each in a turn of its own."""
+        for account_no in list(looks):
+            del looks[account_no]
+            if account_no not in self._looking and self.mailroom.put(
+                account_no, partial(self._look, account_no), True
+            ):
+                self._looking.add(account_no)
+
+    def _look(self, account_no: int) -> None:
+        engine = self.engine
+        if account_no in engine.books and not engine.books[account_no].quarantined:
+            engine.command(account_no, LookAtMargin(), self.now(), Envelope(origin="system"))
+        self._looking.discard(account_no)
 
     def _note_offender(self, account_no: int) -> None:
         if account_no in self.offenders or len(self.offenders) < OFFENDERS_MAX:

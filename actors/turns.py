@@ -15,6 +15,7 @@ from actors.book import contingent
 from actors.book import events as e
 from actors.book.aftermath import book_trades, look_at_margin
 from actors.book.draft import Draft
+from actors.book.rules.margin.outside import SearchNeeded
 from actors.book.rules.matching.profiles import Profiles
 from actors.book.state.book import Book
 from actors.book.structures import follow
@@ -78,6 +79,10 @@ class Turns:
             if book.groups or book.closing:
                 contingent.follow_up(draft, self.world, self.profiles)
             draft.check()
+        except SearchNeeded:
+            # Nobody's fault: the command begins anew once that is found.
+            draft.discard()
+            raise
         except MemoryError:
             # Not this account's fault, and nothing after it could be trusted: the process ends.
             draft.discard()

@@ -37,6 +37,8 @@ class Began(Struct, frozen=True, array_like=True):
     data_class: str
     instruments: tuple[Instrument, ...]
     always_open: bool = False
+    looks_later: bool = False
+    """Whether margin that needs long searches was looked at in turns of their own."""
 
     def known(self) -> Profiles:
         """The fill profiles that the run knew."""
@@ -56,6 +58,7 @@ def began_with(engine: Engine) -> bytes:
         world.data_class,
         tuple(world.instruments.by_symbol.values()),
         isinstance(world.days, TradeDays) and world.days.always_open,
+        world.looks is not None,
     )
     return zlib.compress(msgspec.msgpack.encode(began), LEVEL)
 
@@ -71,6 +74,7 @@ def made_with(began: Began, seed: bytes) -> Engine:
     engine = Engine(seed, began.known(), began.defaults, began.instruments, TradeDays(calendar), began.rates)
     engine.world.feed, engine.world.data_class = began.feed, began.data_class
     engine.world.describe = contracts_by_symbol(calendar)
+    engine.world.looks = {} if began.looks_later else None
     return engine
 
 

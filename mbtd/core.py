@@ -17,7 +17,7 @@ from actors.engine import Engine
 from actors.inputs import Step
 from actors.mailbox import Mailroom
 from actors.market.messages import FeedState, Session, TapeMessage
-from actors.pump import Pump
+from actors.pump import Pump, Searcher
 from mbtd.began import began_with, begin
 from mbtd.failpoints import reach
 from mbtd.groups import GROUND_MAX_STEPS, MOVED_LATEST_NS, GroupCutter
@@ -65,6 +65,7 @@ class Core:
         group_max_ns: int = GROUP_MAX_MS * 1_000_000,
         group_max_events: int = GROUP_MAX_EVENTS,
         turn_budget_ns: int = TURN_BUDGET_MS * 1_000_000,
+        search: Searcher | None = None,
     ) -> None:
         self.engine = engine
         self.mailroom = mailroom
@@ -86,6 +87,7 @@ class Core:
             applied=self._applied,
             slice_ns=slice_ns,
             turn_budget_ns=turn_budget_ns,
+            search=search,
         )
         self.outbox = Outbox(0)
         self.lines = Lines()

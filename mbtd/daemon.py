@@ -57,6 +57,7 @@ from mbtd.reload import Settings
 from mbtd.rpc.errors import Refusal, make_error
 from mbtd.rpc.server import ALL_ROLES, Server
 from mbtd.rpc.session import Role
+from mbtd.searching import search_outside
 from mbtd.seeds import keep_seed, partition_seed, read_seed
 from mbtd.service.app import App
 from mbtd.service.extension import Extension
@@ -184,6 +185,7 @@ class Daemon:
             group_max_ns=config.storage.group_max_ms * 1_000_000,
             group_max_events=config.storage.group_max_events,
             turn_budget_ns=config.engine.turn_budget_ms * 1_000_000,
+            search=search_outside,
         )
         self._reference = make_reference(config, feed)
         self._notifier = Notifier.from_environ(os.environ)
@@ -233,7 +235,7 @@ class Daemon:
         # Cyclic garbage is rare here: everything that survived recovery is left out of every collection.
         gc.collect()
         gc.freeze()
-        gc.set_threshold(50_000, 20, 100)
+        gc.set_threshold(2_000, 10, 1_000)
         give_back()
         storage = self._config.storage
         core.readers = TapeReaders(
@@ -411,7 +413,7 @@ class Daemon:
             server.stop_listening()
         with anyio.move_on_after(self._config.server.drain_max_ms / 1000):
             # The pump does not say when the last mail is gone.
-            while core.mailroom.waiting:  # noqa: ASYNC110
+            while core.mailroom.busy:  # noqa: ASYNC110
                 await anyio.sleep(0.002)
         status = await core.stop()
         goodbye = make_error("shutting_down", retry_after_ms=self._config.server.reconnect_after_ms)

@@ -108,6 +108,7 @@ def health(
             "tape_seq": core.engine.world.tape_seq,
             "long_turns": sum(core.pump.offenders.values()),
             "long_turn_accounts": sorted(core.pump.offenders, key=core.pump.offenders.__getitem__)[-8:],
+            "searches": core.pump.searches,
             "longest_slice_ms": core.pump.longest_slice_ns / 1e6,
             "scheduling": precedence(),
             "session": core.engine.world.phase,

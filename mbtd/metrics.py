@@ -92,6 +92,7 @@ class Metrics(Collector):
         yield _gauge("mbtd_tape_backlog", "Market messages that the engine has not taken.", engine["tape_backlog"])
         yield _counter("mbtd_tape_messages", "Market messages applied.", engine["tape_seq"])
         yield _counter("mbtd_tape_overflows", "Times the tape overflowed.", engine["tape_overflows"])
+        yield _counter("mbtd_margin_searches", "Searches for pairings made outside of turns.", core.pump.searches)
         yield _gauge("mbtd_slice_longest_seconds", "Longest slice of the pump.", core.pump.longest_slice_ns / 1e9)
         yield _counter("mbtd_events", "Events so far.", core.engine.seq)
         yield _counter("mbtd_inputs", "Inputs so far.", core.engine.input_seq)

@@ -18,6 +18,7 @@ from actors.book.draft import Draft
 from actors.book.events.parts import DayTrading, Fee, Intraday
 from actors.book.instruments import Instrument
 from actors.book.memo import of_contracts, sma_of_fill
+from actors.book.outcome import Done, Outcome
 from actors.book.rules.matching.profiles import Profile, Profiles
 from actors.book.rules.money import day_trades, settlement
 from actors.book.rules.money.fees import fees_of
@@ -26,6 +27,7 @@ from actors.book.state.book import Book
 from actors.book.state.fold_account import CASH_FLOWS
 from actors.book.units import divide_half_even, value_money
 from actors.book.view import Figures, figures
+from actors.commands import LookAtMargin
 from actors.market.days import TradeDay, window_start
 from actors.market.world import World
 
@@ -76,6 +78,16 @@ def look_at_margin(draft: Draft, world: World, profiles: Profiles, reduced: bool
     if day is not None:
         found = _note_level(draft, day, world) if reduced and draft.book.type == "margin" else None
         margin_call.look(draft, world, profiles, found)
+
+
+def look_exactly(draft: Draft, action: LookAtMargin, world: World, profiles: Profiles) -> Outcome:
+    """The same for a large book for which bounds were not enough, with exact figures and in a turn of its own."""
+    looks, world.looks = world.looks, None
+    try:
+        look_at_margin(draft, world, profiles, reduced=True)
+    finally:
+        world.looks = looks
+    return Done()
 
 
 def _counts_day_trades(book: Book, day: TradeDay) -> bool:
@@ -266,6 +278,8 @@ def _note_level(draft: Draft, day: TradeDay, world: World) -> Figures | None:
     f = figures(book, world, quick=True)
     lowest = (book.ledger().intraday or Intraday()).lowest
     if not f.exact and lowest_after(lowest, f.excess_money) < lowest:
+        if margin_call.later(book, world):
+            return f
         f = figures(book, world)
     level = f.excess_money
     if lowest_after(lowest, level) < lowest:

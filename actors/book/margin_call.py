@@ -99,7 +99,8 @@ def _regulation_t_met(book: Book, f: Figures, reason: str) -> bool:
 def look(draft: Draft, world: World, profiles: Profiles, found: Figures | None = None) -> None:
     """Look at the account's margin now: note a change of its standing, and sell what has to be sold.
 
-    ``found`` are the figures of this moment when they are known already.
+    ``found`` are the figures of this moment when they are known already. A bound that is good enough says that all is
+    well. Anything else needs exact figures: here and now, or in a turn of its own whose searches are made outside.
     """
     book = draft.book
     if not is_leveraged(book):
@@ -108,7 +109,8 @@ def look(draft: Draft, world: World, profiles: Profiles, found: Figures | None =
     f = found or figures(book, world, quick=True)
     state = standing(book, f, call.state, call.reason)
     if not f.exact and (state != "ok" or call.state in ("call", "liquidating")):
-        # A bound that is good enough says that all is well; anything else is looked at exactly.
+        if later(book, world):
+            return
         f = figures(book, world)
         state = standing(book, f, call.state, call.reason)
     if state != call.state and state in ("ok", "warning"):
@@ -123,6 +125,14 @@ def look(draft: Draft, world: World, profiles: Profiles, found: Figures | None =
         change(draft, state, f, world, MAINTENANCE, _due_at(world))
     if state == "liquidating":
         liquidate(draft, world, profiles)
+
+
+def later(book: Book, world: World) -> bool:
+    """Whether exact figures of a large book wait for a turn of their own, which is asked for here."""
+    if world.looks is None:
+        return False
+    world.looks[book.account_no] = None
+    return True
 
 
 def _met(draft: Draft, state: str, f: Figures, world: World) -> None:

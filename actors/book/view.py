@@ -11,7 +11,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from actors.book.instruments import Instrument
-from actors.book.rules.margin.holdings import REQUIREMENTS, Valued, holds_options, valued
+from actors.book.rules.margin.holdings import Valued, holds_options, valued
 from actors.book.rules.margin.profiles import PPM, MarginProfile, profile_of
 from actors.book.rules.margin.requirement import Holdings
 from actors.book.rules.margin.stock import Requirement, StockTerms, maintenance_money, requirement
@@ -182,7 +182,7 @@ def available_money(book: Book, world: World) -> int:
         found = valued(book, world, trade_date(world), book.cash - accrued(book.money))
         if found is not None:
             profile = profile_of(book.margin_profile, book.type)
-            return REQUIREMENTS.account(profile, found.held, quick=True).available_money
+            return world.requirements.account(profile, found.held, quick=True).available_money
     return _stock_figures(book, world).available_money
 
 
@@ -256,8 +256,8 @@ def _paired(book: Book, world: World, owed: int, found: Valued, quick: bool) -> 
     held, long_money, short_money = found.held, found.long_money, found.short_money
     profile, minimum = profile_of(book.margin_profile, book.type), profile_of("finra", book.type)
     worth = held.cash_money + long_money
-    need = REQUIREMENTS.account(profile, held, quick=quick)
-    legal = need if alike(profile, minimum, held) else REQUIREMENTS.account(minimum, held, quick=quick)
+    need = world.requirements.account(profile, held, quick=quick)
+    legal = need if alike(profile, minimum, held) else world.requirements.account(minimum, held, quick=quick)
     initial, maintenance = worth - need.available_money, worth - need.excess_money
     equity = worth + short_money
     multiplier = multiplier_of(book, world, equity)

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from actors.book.instruments import Instrument, Instruments
 from actors.book.rules.actions.arithmetic import half_up
+from actors.book.rules.margin.requirement import Requirements
 from actors.book.rules.money.interest import Rates
 from actors.market.actions import Actions
 from actors.market.board import Board, Key, Slot
@@ -64,12 +65,14 @@ class World:
         "feed",
         "feed_down",
         "instruments",
+        "looks",
         "now",
         "officials",
         "past",
         "phase",
         "profile_hashes",
         "rates",
+        "requirements",
         "session",
         "switches",
         "tape_seq",
@@ -124,6 +127,11 @@ class World:
         """A pure function that describes a standard contract by its symbol alone; null for none."""
         self.turn = 0
         """Number of the account's turn that is under way: until it ends no price moves. 0 outside of turns."""
+        self.requirements = Requirements()
+        """The rules of margin for books with contracts, with their caches."""
+        self.looks: dict[int, None] | None = None
+        """Accounts whose margin must be looked at with searches that are made outside of turns; null where such a
+        look is made at once."""
         self.valued: dict[int, Any] = {}
         """What the margin rules last made of an account's positions: a cache of their own, never a fact."""
 

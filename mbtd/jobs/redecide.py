@@ -23,6 +23,7 @@ from typing import Any
 
 import msgspec
 
+from actors.book.rules.margin.outside import Found
 from actors.book.rules.matching.profiles import Profiles
 from actors.book.state.book import Book
 from actors.engine import Engine
@@ -33,6 +34,7 @@ from actors.inputs import (
     ArriveInput,
     CommandInput,
     EraseInput,
+    FoundInput,
     HouseInput,
     LeaveInput,
     ReferenceInput,
@@ -191,6 +193,8 @@ class _Again:
         """Where on the tape a run began that says so itself."""
         self._cut_at = -1
         """The time at which the last group was cut."""
+        self._found: dict[int, dict[bytes, Found]] = {}
+        """What searches outside of turns found for an account's next command."""
         self._blind = False
         """Whether inputs are missing since the last start."""
         self.compared = 0
@@ -217,6 +221,9 @@ class _Again:
         """Bring the engine to this step and compare. Raises :class:`Differs`."""
         if isinstance(wanted.input, StartInput):
             self._begin(wanted, wanted.input)
+        elif isinstance(wanted.input, FoundInput):
+            self._found[wanted.input.account_no] = wanted.input.found
+            self.compared += 1
         elif not self._blind:
             try:
                 self._compare(wanted)
@@ -265,7 +272,7 @@ class _Again:
             raise Differs(f"event {wanted.seq_first}: {_difference(found, wanted)}")
 
     def _gather(self) -> None:
-        self._ready += self._engine.take_steps()
+        self._ready += [step for step in self._engine.take_steps() if not isinstance(step.input, FoundInput)]
 
     def _next(self) -> tuple[int, TapeMessage] | None:
         return self._ahead[0] if self._look(1) else None
@@ -309,7 +316,7 @@ class _Again:
         engine.house = House.decode(told.house.encode())
         books = {no: book for no, book in told.books.items() if engine.house.find(book.account_id) is not None}
         resident = frozenset(what.account_nos)
-        self._asleep = {}
+        self._asleep, self._found = {}, {}
         for account_no, book in sorted(books.items()):
             copy = msgspec.msgpack.decode(_encode(book), type=Book)
             (engine.books if account_no in resident else self._asleep)[account_no] = copy
@@ -343,6 +350,7 @@ class _Again:
         engine, what = self._engine, wanted.input
         match what:
             case CommandInput():
+                engine.outside = self._found.pop(what.account_no, None)
                 engine.command(what.account_no, what.action, wanted.at, what.envelope, what.issued)
             case UnreadableInput():
                 name = what.method

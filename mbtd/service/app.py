@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from actors.book.ids import derive_order_ids
 from actors.book.outcome import Closed, Placed
+from actors.book.rules.margin.outside import SearchNeeded
 from actors.book.rules.reasons import Refusal as RuleRefusal
 from actors.book.rules.reasons import refuse as rule_refusal
 from actors.commands import CreateAccount, ReplaceOrder
@@ -38,7 +39,7 @@ from mbtd.records.orders import (
     render_order,
     view_order,
 )
-from mbtd.rpc.errors import make_error, refuse
+from mbtd.rpc.errors import Refusal, make_error, refuse
 from mbtd.rpc.session import RequestId, Session
 from mbtd.service.preview import preview
 from mbtd.service.refusals import rpc_error
@@ -212,7 +213,13 @@ class App:
                 }
             )
         else:
-            body = self._done_body(session, account_no, method, outcome, action)
+            self._answer_done(
+                session,
+                request_id,
+                account_no,
+                partial(self._done_body, session, account_no, method, outcome, action),
+            )
+            return
         core.outbox.put(seq, partial(session.reply, request_id, body), partial(_tell_unknown, session, request_id))
 
     def _answer_placed(
@@ -279,6 +286,32 @@ class App:
         self._core_history = lookup
         self._find_order = find
 
+    def _answer_done(
+        self, session: Session, request_id: RequestId, account_no: int, make: Callable[[], bytes]
+    ) -> None:
+        """Answer a command that is done; figures that need a search are shown in a turn of their own."""
+        core = self._core
+        engine = core.engine
+
+        def leave(body: bytes) -> None:
+            unknown = partial(_tell_unknown, session, request_id)
+            core.outbox.put(engine.seq, partial(session.reply, request_id, body), unknown)
+
+        def later() -> None:
+            with engine.asking():
+                leave(make())
+
+        try:
+            with engine.asking(anew=True):
+                body = make()
+        except SearchNeeded:
+            try:
+                queue_turn(core, session, request_id, account_no, later, privileged=True)
+            except Refusal:
+                leave(make())
+        else:
+            leave(body)
+
     def _done_body(self, session: Session, account_no: int, method: str, outcome: Any, action: Any) -> bytes:
         engine = self._core.engine
         if method == "order.cancel_all":
@@ -310,7 +343,8 @@ class App:
         def work() -> None:
             if not core.residency.bring(account_no):
                 refuse("unknown_account", field="account")
-            body = _encode(preview(core.engine, account_no, action, core.now()))
+            with core.engine.asking():
+                body = _encode(preview(core.engine, account_no, action, core.now()))
             core.outbox.put(core.engine.seq, lambda: session.reply(request_id, body))
 
         queue_turn(core, session, request_id, account_no, work, deadline_ms)

@@ -12,7 +12,7 @@ from actors.book.events.parts import Fee
 from actors.book.osi import is_option_symbol
 from actors.book.outcome import Placed
 from actors.book.rules.admission.options import OptionLeg, cash_of, change_of, legs_of
-from actors.book.rules.margin.holdings import REQUIREMENTS, holdings_of
+from actors.book.rules.margin.holdings import holdings_of
 from actors.book.rules.margin.legs import MONEY_PER_PRICE
 from actors.book.rules.margin.orders import UNCOVERED_LEVEL, apply, effect, level_needed
 from actors.book.rules.margin.payoff import LegAtExpiry
@@ -142,7 +142,7 @@ def _option_effect(book: Book, terms: OrderAccepted, world: World, profiles: Pro
     if isinstance(change, Refusal) or held is None:
         return shown
     profile = profile_of(book.margin_profile, book.type)
-    found = effect(REQUIREMENTS, profile, book.options_level, held, change)
+    found = effect(world.requirements, profile, book.options_level, held, change)
     before, after = found.before, found.after
     worth = after.equity_money - before.equity_money
     return shown | {
@@ -188,7 +188,7 @@ def _extremes(legs: list[OptionLeg], cash: int, world: World) -> dict[str, str |
     nothing = Holdings(0, {u.symbol: u for u in change.underlyings}, {}, (), trade_date(world))
     if level_needed(nothing, change) == UNCOVERED_LEVEL:
         return {"max_loss": None, "max_profit": None}
-    alone = REQUIREMENTS.account(profile_of("alpaca", "margin"), apply(nothing, change))
+    alone = world.requirements.account(profile_of("alpaca", "margin"), apply(nothing, change))
     return {"max_loss": format_money(max(0, -alone.available_money)), "max_profit": None}
 
 

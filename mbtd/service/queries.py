@@ -144,7 +144,8 @@ class Queries:
         def work() -> None:
             if not core.residency.bring(account_no):
                 refuse("unknown_account", field="account")
-            answer(session, request_id, core.engine.books[account_no], params)
+            with core.engine.asking():
+                answer(session, request_id, core.engine.books[account_no], params)
 
         queue_turn(core, session, request_id, account_no, work, deadline_ms)
 

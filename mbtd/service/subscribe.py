@@ -97,7 +97,8 @@ class Subscriber:
                     refuse("resync_required", field="from_n")
                 topics[topic] = {"n": book.n if from_n is None else from_n}
                 if from_n is None:
-                    topics[topic]["snapshot"] = self._snapshot(session, account_no)
+                    with core.engine.asking():
+                        topics[topic]["snapshot"] = self._snapshot(session, account_no)
             for symbol, topic in symbols:
                 slot = core.engine.world.board.slots.get(symbol)
                 topics[topic] = {

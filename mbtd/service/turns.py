@@ -1,7 +1,7 @@
 """Requests that wait for their account's turn.
 
 Invariants: what fails in its turn, or after it, is answered and never reaches the pump, except a lack of memory,
-which ends the process (:mod:`mbtd.memory`); a request whose deadline
+which ends the process (:mod:`mbtd.memory`), and a search that the turn waits for; a request whose deadline
 has passed when its turn comes is not started (operations §4).
 """
 
@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
+from actors.book.rules.margin.outside import SearchNeeded
 from mbtd.core import Core
 from mbtd.logs import get_logger
 from mbtd.rpc.errors import Refusal, make_error, params_error, refuse
@@ -59,7 +60,7 @@ def queue_turn(
             return
         try:
             work()
-        except MemoryError:
+        except (MemoryError, SearchNeeded):
             raise
         except Exception as error:
             answer_failure(session, request_id, error)

@@ -19,6 +19,7 @@ from typing import Any, cast
 from actors.engine import Engine
 from actors.mailbox import Mailroom
 from actors.market.messages import FeedState
+from actors.timers import NEVER
 from mbtd.core import Core
 from mbtd.groups import GroupCutter
 from mbtd.interest import Interest
@@ -127,7 +128,7 @@ def _round(desk: Desk, scripts: list[Script], request_id: int, spent: dict[str, 
     for connection, request in zip(connections, requests, strict=True):
         connection.feed(request)
     read = clock()
-    while pump._round():
+    while pump._round(NEVER):
         pass
     turned = clock()
     after()
@@ -155,7 +156,7 @@ def run(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
         spent: dict[str, list[float]] = {stage: [] for stage in STAGES}
         gc.collect()
         gc.freeze()
-        gc.set_threshold(50_000, 20, 100)
+        gc.set_threshold(2_000, 10, 1_000)
         for number in range(options.rounds + WARM):
             if number == WARM:
                 for stage in STAGES:

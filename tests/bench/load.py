@@ -3,7 +3,8 @@
 ``python -m tests.bench.load SETTINGS`` with a JSON object. Without ``rate`` every client sends its next request
 when the answer to the last one came, and latency counts from that send. With ``rate`` requests are sent at
 evenly spaced moments whatever was answered, and latency counts from the moment at which one *should* have been
-sent, so a stall is charged to every request behind it. Each ``{"do": "run"}`` on standard input is one window.
+sent, so a stall is charged to every request behind it. With ``realtime`` it takes precedence on the processor, so that
+what it measures is the daemon's lateness and not its own. Each ``{"do": "run"}`` on standard input is one window.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 
 import uvloop
 
+from mbtd.precedence import take_precedence
 from tests.bench.contracts import UNDERLYINGS, structures
 from tests.bench.feed import symbol_of
 from tests.bench.running import percentile
@@ -217,4 +219,7 @@ async def serve(settings: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(serve(json.loads(sys.argv[1])))
+    settings = json.loads(sys.argv[1])
+    if settings.get("realtime"):
+        take_precedence()
+    uvloop.run(serve(settings))

@@ -38,6 +38,10 @@ SMALLEST = [
             "large_turn_short_of_money_ms",
         },
     ),
+    (
+        "inprocess --clients 2 --symbols 4 --kind both --rounds 4",
+        {"read_us", "turn_us", "after_us", "all_us", "journal_bytes"},
+    ),
     ("passive --orders 8 --profile realistic", {"passive"}),
     ("structures --orders 1 --profile realistic", {"structures"}),
     ("decode --reps 1", {"quotes_per_s", "quotes_per_s_consume", "quotes_per_s_models"}),

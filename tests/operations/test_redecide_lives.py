@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from actors.book import events as e
-from actors.inputs import StartInput, decode_steps, encode
+from actors.inputs import FoundInput, StartInput, decode_steps, encode
 from mbtd.jobs.redecide import groups_in, redecide, steps_of
 from mbtd.jobs.verify import verify
 from mbtd.journal import DIRECTORY
@@ -115,6 +115,41 @@ def test_what_expired_before_a_later_start_is_known_to_the_run_again(tmp_path: P
         life.again("2026-08-12 10:00", kill=False)
         life.end()
         assert any(type(event).__name__.startswith("Option") for event in _events(life.state))
+        life.clean()
+
+
+def test_what_was_searched_outside_of_turns_comes_to_the_same_again(tmp_path: Path) -> None:
+    """A large account short of money: its orders, reads and looks wait for searches in a process of their own."""
+    dice = Random(3)
+    template = Template(options=True)
+    with contextlib.closing(template):
+        life = Life(tmp_path, template, "2026-08-05 11:00")
+        life.quotes()
+        life.call("account.create", name="ann", type="margin", cash="1000000", options_level=4)
+        listed = life.call("option.contracts", underlying_symbols=["SPY"], limit=200)
+        symbols = [contract["symbol"] for contract in listed["items"]]
+        for number, symbol in enumerate(dice.sample(symbols, 24)):
+            life.order("ann", symbol=symbol, side=("buy", "sell")[number % 2], qty=str(dice.randint(1, 4)))
+        life.quotes()
+        for left in (20_000, 5_000, 0):
+            free = float(life.call("account.get", account="ann")["withdrawable"])
+            if free > left:
+                life.call("account.withdraw", account="ann", amount=f"{free - left:.2f}")
+            for symbol in dice.sample(symbols, 6):
+                life.order("ann", symbol=symbol, side="sell")
+                life.call("order.preview", account="ann", symbol=symbol, side="buy", qty="1", type="market")
+            life.quotes()
+        life.again("2026-08-05 15:50")
+        life.quotes()
+        for symbol in dice.sample(symbols, 6):
+            life.order("ann", symbol=symbol, side="sell")
+        searches = life.call("health.get")["engine"]["searches"]
+        life.again("2026-08-06 10:00")
+        life.quotes()
+        life.end()
+        assert searches
+        found = [step.input for group in groups_in(life.state)[1] for step in decode_steps(group.body)]
+        assert any(isinstance(one, FoundInput) for one in found)
         life.clean()
 
 

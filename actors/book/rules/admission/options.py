@@ -15,7 +15,7 @@ from msgspec import Struct
 from actors.book.events import OrderAccepted
 from actors.book.instruments import CONTRACT_SHARES, Instrument
 from actors.book.osi import is_option_symbol
-from actors.book.rules.margin.holdings import REQUIREMENTS, holdings_of, option_position, underlying_of
+from actors.book.rules.margin.holdings import holdings_of, option_position, underlying_of
 from actors.book.rules.margin.legs import Underlying
 from actors.book.rules.margin.orders import (
     UNCOVERED_LEVEL,
@@ -187,16 +187,16 @@ def need_money(
     if (refused := _level_refusal(book, held, with_others, change, legs)) is not None:
         return refused
     profile = profile_of(book.margin_profile, book.type)
-    at_strikes = secured_need(REQUIREMENTS, profile, book.options_level, held, others, change)
+    at_strikes = secured_need(world.requirements, profile, book.options_level, held, others, change)
     if not at_strikes and not f.exact and all(leg.intent != "sell_to_close" for leg in legs):
         # What it opens asks alone never less than it adds, and what it buys back adds nothing: no search is needed.
         opened = change_of([leg for leg in legs if leg.intent.endswith("_to_open")], cash_money, world)
         assert isinstance(opened, Change)
-        needed = needed_alone(REQUIREMENTS, profile, book.options_level, held.as_of_date, opened)
+        needed = needed_alone(world.requirements, profile, book.options_level, held.as_of_date, opened)
         if needed * f.multiplier <= _free_money(book, f, freed_money):
             return needed * f.multiplier
     f = f if f.exact else figures(book, world)
-    needed = reservation(REQUIREMENTS, profile, book.options_level, held, others, change)
+    needed = reservation(world.requirements, profile, book.options_level, held, others, change)
     free = _free_money(book, f, freed_money)
     promised = _reserved_by_options(book, but_not) if at_strikes else 0
     if needed * f.multiplier > free or at_strikes * f.multiplier > free + promised:
@@ -293,8 +293,8 @@ def _secures(book: Book, leg: OptionLeg, world: World) -> bool:
         return False
     profile = profile_of(book.margin_profile, book.type)
     others, free = open_changes(book, world), _free_money(book, f, 0)
-    needed = reservation(REQUIREMENTS, profile, book.options_level, held, others, change)
-    at_strikes = secured_need(REQUIREMENTS, profile, book.options_level, held, others, change)
+    needed = reservation(world.requirements, profile, book.options_level, held, others, change)
+    at_strikes = secured_need(world.requirements, profile, book.options_level, held, others, change)
     promised = _reserved_by_options(book, 0) if at_strikes else 0
     return needed * f.multiplier <= free and at_strikes * f.multiplier <= free + promised
 

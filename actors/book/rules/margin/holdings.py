@@ -29,12 +29,10 @@ from actors.book.rules.margin.legs import (
     with_more,
 )
 from actors.book.rules.margin.profiles import MARGIN_CLASSES, PPM, MarginClass
-from actors.book.rules.margin.requirement import Holdings, Requirements
+from actors.book.rules.margin.requirement import Holdings
 from actors.book.state.book import Book, Position
 from actors.book.units import QTY_PER_SHARE, average_price, value_money
 from actors.market.world import World
-
-REQUIREMENTS: Final = Requirements()
 
 
 def holds_options(book: Book) -> bool:

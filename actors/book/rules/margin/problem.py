@@ -16,8 +16,8 @@ from actors.book.rules.margin.naked import Naked, nakeds
 from actors.book.rules.margin.profiles import MarginProfile
 
 
-class Pairing(Struct, frozen=True):
-    """One permitted pairing, by leg index."""
+class Pairing(Struct, frozen=True, array_like=True):
+    """One permitted pairing, by leg index. Append-only: it can be part of a sequenced input."""
 
     uncovered: tuple[tuple[int, int], ...] = ()
     """Short leg, contracts."""

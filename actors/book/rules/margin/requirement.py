@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from actors.book.rules.margin.largest_loss import largest_loss, price_loss
 from actors.book.rules.margin.legs import MONEY_PER_PRICE, Group, Leg, OptionPosition, Underlying, groups
+from actors.book.rules.margin.outside import Found, Pairings, Search, SearchNeeded
 from actors.book.rules.margin.pairing import QUICK_SHORT_LEGS, Pairing, Priced, Problem, nodes_for, price, solve
 from actors.book.rules.margin.profiles import PPM, MarginProfile
 from actors.book.rules.margin.stock import Requirement, divide_half_up, regulation_t_money
@@ -45,15 +46,6 @@ class Holdings(Struct, frozen=True):
         return self.divided if self.divided is not None else groups(self.underlyings, self.stock, self.options)
 
 
-class Found(Struct, frozen=True):
-    """The pairings of a group: for maintenance, and for Regulation T when there is stock."""
-
-    by_payoff: bool
-    """Whether the payoff rule gave the figure; otherwise a pairing did."""
-    main: Pairing
-    initial: Pairing | None
-
-
 class GroupRequirement(Struct, frozen=True):
     """What one group asks."""
 
@@ -73,6 +65,11 @@ class GroupRequirement(Struct, frozen=True):
     """Whether the pairing is proved cheapest; otherwise the figures are upper bounds."""
     uncovered: bool = False
     """Whether some short option is margined as uncovered in the cheapest pairing."""
+
+    @property
+    def asked_money(self) -> int:
+        """What it takes of what an account has: two legal figures of one group are compared by it."""
+        return self.initial_money + self.maintenance_money + 2 * self.haircut_money - self.loan_options_money
 
     @property
     def held_initial_money(self) -> int:
@@ -137,6 +134,8 @@ class _Seen(Struct, frozen=True, gc=False):
 
     held: object
     groups: Sequence[Group]
+    large: bool
+    """Whether some group may need a search that is too long for a turn."""
     answers: list[tuple[MarginProfile, bool, int, _Totals]]
 
 
@@ -147,13 +146,16 @@ class Requirements:
     """Requirements of groups, with the pairings already found.
 
     A cache and nothing else: with ``fresh`` an answer depends on the book and its prices alone, never on what
-    was asked before. Bounded; the least recently used goes first.
+    was asked before. Bounded; the least recently used goes first. While :attr:`outside` is set, large groups are not
+    searched here: their exact requirement is that of a pairing which was found outside, or :class:`SearchNeeded`.
     """
 
-    __slots__ = ("_answers", "_pairings", "_seen", "size")
+    __slots__ = ("_answers", "_pairings", "_seen", "outside", "size")
 
     def __init__(self, size: int = 4_096) -> None:
         self.size = size
+        self.outside: Pairings | None = None
+        """What was found outside for the decision in hand; null: searches are made here and now."""
         self._answers: OrderedDict[object, GroupRequirement] = OrderedDict()
         self._pairings: OrderedDict[object, Found] = OrderedDict()
         self._seen: dict[int, _Seen] = {}
@@ -165,9 +167,12 @@ class Requirements:
         """What a group asks.
 
         Not ``fresh``: the pairing last found for these positions, at the present prices. ``quick``: a group of more
-        than six short legs is not searched but bounded from above, in well under a millisecond.
+        than three short legs is not searched but bounded from above, in well under a millisecond.
         """
-        brief = quick and len(group.shorts) > QUICK_SHORT_LEGS
+        large = len(group.shorts) > QUICK_SHORT_LEGS
+        if large and not quick and self.outside is not None:
+            return self._from_outside(self.outside, profile, group, as_of_date)
+        brief = quick and large
         exact_key = (profile, group, as_of_date, brief)
         answer = self._answers.get(exact_key)
         if answer is not None:
@@ -184,6 +189,20 @@ class Requirements:
                 _keep(self._pairings, pairing_key, found, self.size)
         return answer
 
+    def _from_outside(
+        self, outside: Pairings, profile: MarginProfile, group: Group, as_of_date: int
+    ) -> GroupRequirement:
+        """The exact requirement of a large group without a search. Raises :class:`SearchNeeded`."""
+        bound = self.group(profile, group, as_of_date, quick=True)
+        if bound.exact:
+            return bound
+        search = Search(profile, group, as_of_date)
+        found = outside.get(search.name)
+        if found is None:
+            raise SearchNeeded(search)
+        answer = _requirement(profile, group, as_of_date, found, 0)[0]
+        return answer if answer.asked_money <= bound.asked_money else bound
+
     def account(
         self, profile: MarginProfile, held: Holdings, *, fresh: bool = True, quick: bool = False
     ) -> AccountRequirement:
@@ -196,28 +215,37 @@ class Requirements:
         if seen is None:
             if len(self._seen) >= SEEN_MAX:
                 del self._seen[next(iter(self._seen))]
-            seen = self._seen[id(known)] = _Seen(known, held.groups(), [])
+            found = held.groups()
+            large = any(len(group.shorts) > QUICK_SHORT_LEGS for group in found)
+            seen = self._seen[id(known)] = _Seen(known, found, large, [])
         day = held.as_of_date
         totals: _Totals | None = None
-        for asked, brief, asked_on, answer in seen.answers if fresh else ():
+        kept = fresh and (quick or not seen.large or self.outside is None)
+        for asked, brief, asked_on, answer in seen.answers if kept else ():
             if asked is profile and brief is quick and asked_on == day:
                 totals = answer
                 break
         if totals is None:
             totals = _sum([self.group(profile, group, day, fresh=fresh, quick=quick) for group in seen.groups])
-            if fresh:
+            if kept:
                 seen.answers.append((profile, quick, day, totals))
         cash = held.cash_money
         maintenance, initial = totals.maintenance_money, totals.initial_money
         if profile.concentration_ppm and cash <= -CONCENTRATED_DEBIT_MONEY:
-            found = [self.group(profile, group, day, fresh=fresh, quick=quick) for group in seen.groups]
-            if extra := _concentration(profile, seen.groups, found):
+            asks = [self.group(profile, group, day, fresh=fresh, quick=quick) for group in seen.groups]
+            if extra := _concentration(profile, seen.groups, asks):
                 maintenance += extra
                 initial = max(initial, maintenance)
         return AccountRequirement(
             cash, cash + totals.equity_money, cash + totals.collateral_money, initial, maintenance, totals.exact,
             totals.uncovered,
         )  # fmt: skip
+
+
+def search(wanted: Search) -> Found:
+    """Do a search: pure, and bounded by a number of nodes, never by time."""
+    group = wanted.group
+    return _requirement(wanted.profile, group, wanted.as_of_date, None, nodes_for(group))[1]
 
 
 def _sum(found: Sequence[GroupRequirement]) -> _Totals:
