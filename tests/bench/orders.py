@@ -22,7 +22,7 @@ from tests.bench.anchors import Anchors
 from tests.bench.running import Child, StateDirectory, start_daemon
 
 WARM_S = 0.2
-CONDOR_ACCOUNTS = 2_048
+CONDOR_ACCOUNTS = 4_096
 """Enough for every account to open its four structures and no more while a run of some seconds lasts."""
 
 
@@ -70,7 +70,7 @@ def run(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
                 windows, anchors = _windows(options, state, daemon, load)
         yield from _figures(options, accounts, state, windows, anchors)
         if condor:
-            yield _against_stock(options, windows)
+            yield _against_stock(options, accounts, windows)
 
 
 def _windows(
@@ -121,7 +121,7 @@ def _stock_window(options: argparse.Namespace, daemon: Child, stock: Child, seco
     return {"stock_acks_per_s": window["acks_per_s"], "stock_cpu_us_per_ack": cpu_us}
 
 
-def _against_stock(options: argparse.Namespace, windows: list[dict[str, Any]]) -> dict[str, Any]:
+def _against_stock(options: argparse.Namespace, accounts: int, windows: list[dict[str, Any]]) -> dict[str, Any]:
     """Condors acknowledged for each stock order acknowledged in the windows between theirs."""
     shares = sorted(w["acks_per_s"] / w["stock_acks_per_s"] for w in windows if w["stock_acks_per_s"])
     value = round(statistics.median(shares), 4) if shares else 0.0
@@ -130,6 +130,7 @@ def _against_stock(options: argparse.Namespace, windows: list[dict[str, Any]]) -
         "anchor_value": round(statistics.median(w["stock_acks_per_s"] for w in windows)), "kind": options.kind,
         "min": round(shares[0], 4) if shares else 0.0, "max": round(shares[-1], 4) if shares else 0.0,
         "cpu_us_per_order": round(statistics.median(w["cpu_us_per_ack"] for w in windows)),
+        "structures_an_account": round(sum(w["sent"] for w in windows) / accounts, 1),
         "stock_cpu_us_per_order": round(statistics.median(w["stock_cpu_us_per_ack"] for w in windows)),
     }  # fmt: skip
 
