@@ -23,7 +23,15 @@ from mbtd.failpoints import reach
 from mbtd.groups import GROUND_MAX_STEPS, MOVED_LATEST_NS, GroupCutter
 from mbtd.interest import Interest
 from mbtd.journal import Journal, open_front
-from mbtd.limits import GROUP_MAX_EVENTS, GROUP_MAX_MS, STOP_WRITER_MAX_S, TAIL_MAX_S, TURN_BUDGET_MS
+from mbtd.limits import (
+    CROWD,
+    CROWDED_INTERVAL_S,
+    GROUP_MAX_EVENTS,
+    GROUP_MAX_MS,
+    STOP_WRITER_MAX_S,
+    TAIL_MAX_S,
+    TURN_BUDGET_MS,
+)
 from mbtd.logs import get_logger
 from mbtd.marking import Marking
 from mbtd.memory import give_back
@@ -45,9 +53,6 @@ from storage.remote import RemoteStore
 log = get_logger(subsystem="core")
 OUTCOME_UNKNOWN_AFTER_NS = 2_000_000_000
 """How long callers of a tail that cannot be committed wait before they hear so."""
-CROWD = 500
-"""With more accounts than this waiting for a snapshot, and no commands, chunks follow each other quickly."""
-CROWDED_INTERVAL_S = 0.005
 
 
 class Core:

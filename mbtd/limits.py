@@ -45,6 +45,9 @@ STOP_GRACE_MAX_S: Final = 1.0
 MAILBOX_MAX_COMMANDS: Final = 256
 MAILBOX_RESERVED_COMMANDS: Final = 32
 TURN_BUDGET_MS: Final = 2
+CROWD: Final = 500
+"""With more accounts than this waiting for a snapshot, and no commands, chunks follow each other quickly."""
+CROWDED_INTERVAL_S: Final = 0.005
 TAPE_BUDGET_US: Final = 500
 COMMAND_BUDGET_US: Final = 500
 PUMP_ROUND_MAX_US: Final = 1_000

@@ -97,7 +97,9 @@ def test_an_account_that_is_flat_forgets_its_closings_too() -> None:
         (((1, "4"),), "the lots have 4, the fill closed 5"),
         (((1, "6"),), "the lots have 6, the fill closed 5"),
         (((2, "11"),), "lot 2 has 10"),
-        (((2, "x"),), "lot 2 has 10"),
+        (((2, "x"),), "qty x of lot 2 is no plain decimal number"),
+        (((2, "1e1"),), "qty 1e1 of lot 2 is no plain"),
+        (((2, "-1"),), "lot 2 has 10"),
         (((1, "3"), (1, "2")), "lot 1 was not open"),
         (((9, None),), "lot 9 was not open"),
         (((3, "5"),), "lot 3 was not open"),  # bought after the sale

@@ -64,6 +64,20 @@ def read_choice(
     return _read_picks(book, symbol, qty, tuple(picks))
 
 
+def read_part(pick: LotPick, size: int) -> int | Refusal:
+    """How much of a lot of this size is chosen."""
+    if pick.qty is None:
+        return size
+    try:
+        part = parse_qty(pick.qty)
+    except BadNumber:
+        problem = f"qty {pick.qty[:24]} of lot {pick.lot_no} is no plain decimal number such as 12.5"
+        return refuse("invalid_lots", "lots", problem=problem)
+    if not 0 < part <= size:
+        return refuse("invalid_lots", "lots", problem=f"lot {pick.lot_no} has {format_qty(size)}")
+    return part
+
+
 def _read_picks(book: Book, symbol: str, qty: int, picks: tuple[LotPick, ...]) -> LotChoice | Refusal:
     position = book.positions.get(symbol)
     sizes = {lot.lot_no: abs(lot.qty) for lot in position.lots} if position is not None else {}
@@ -72,12 +86,9 @@ def _read_picks(book: Book, symbol: str, qty: int, picks: tuple[LotPick, ...]) -
         size = sizes.pop(pick.lot_no, 0)
         if not size:
             return refuse("invalid_lots", "lots", problem=f"there is no open lot {pick.lot_no} of {symbol} left")
-        try:
-            part = size if pick.qty is None else parse_qty(pick.qty)
-        except BadNumber:
-            part = 0
-        if not 0 < part <= size:
-            return refuse("invalid_lots", "lots", problem=f"lot {pick.lot_no} has {format_qty(size)}")
+        part = read_part(pick, size)
+        if isinstance(part, Refusal):
+            return part
         read.append((pick.lot_no, part))
     chosen = sum(part for _, part in read)
     if chosen < qty:

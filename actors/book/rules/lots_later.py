@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from actors.book.events.base import Lot, LotUse
+from actors.book.rules.lots import read_part
 from actors.book.rules.reasons import Refusal, refuse
 from actors.book.state.lots import give_back
-from actors.book.units import BadNumber, divide_half_even, format_qty, parse_qty
+from actors.book.units import divide_half_even, format_qty
 from actors.commands import LotPick
 
 
@@ -31,12 +32,9 @@ def read_later(
         if lot is None:
             problem = f"lot {pick.lot_no} was not open when the fill happened, or is taken"
             return refuse_lots(problem)
-        try:
-            part = abs(lot.qty) if pick.qty is None else parse_qty(pick.qty)
-        except BadNumber:
-            part = 0
-        if not 0 < part <= abs(lot.qty):
-            return refuse_lots(f"lot {pick.lot_no} has {format_qty(abs(lot.qty))}")
+        part = read_part(pick, abs(lot.qty))
+        if isinstance(part, Refusal):
+            return part
         chosen.append((lot, part))
     found = sum(part for _, part in chosen)
     if found != wanted:
