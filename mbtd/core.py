@@ -18,20 +18,12 @@ from actors.inputs import Step
 from actors.mailbox import Mailroom
 from actors.market.messages import FeedState, Session, TapeMessage
 from actors.pump import Pump, Searcher
+from mbtd import limits
 from mbtd.began import began_with, begin
 from mbtd.failpoints import reach
 from mbtd.groups import GROUND_MAX_STEPS, MOVED_LATEST_NS, GroupCutter
 from mbtd.interest import Interest
 from mbtd.journal import Journal, open_front
-from mbtd.limits import (
-    CROWD,
-    CROWDED_INTERVAL_S,
-    GROUP_MAX_EVENTS,
-    GROUP_MAX_MS,
-    STOP_WRITER_MAX_S,
-    TAIL_MAX_S,
-    TURN_BUDGET_MS,
-)
 from mbtd.logs import get_logger
 from mbtd.marking import Marking
 from mbtd.memory import give_back
@@ -67,9 +59,9 @@ class Core:
         monotonic: Callable[[], int],
         slice_ns: int,
         tape_max: int,
-        group_max_ns: int = GROUP_MAX_MS * 1_000_000,
-        group_max_events: int = GROUP_MAX_EVENTS,
-        turn_budget_ns: int = TURN_BUDGET_MS * 1_000_000,
+        group_max_ns: int = limits.GROUP_MAX_MS * 1_000_000,
+        group_max_events: int = limits.GROUP_MAX_EVENTS,
+        turn_budget_ns: int = limits.TURN_BUDGET_MS * 1_000_000,
         search: Searcher | None = None,
     ) -> None:
         self.engine = engine
@@ -383,8 +375,8 @@ class Core:
         """Write snapshots a chunk at a time, trim journals behind them, note what moved, look after a full disk."""
         crowd_passed = False
         while True:
-            crowded = self.residency.waiting > CROWD
-            await anyio.sleep(CROWDED_INTERVAL_S if crowded and not self.mailroom.waiting else interval_s)
+            crowded = self.residency.waiting > limits.CROWD
+            await anyio.sleep(limits.CROWDED_INTERVAL_S if crowded and not self.mailroom.waiting else interval_s)
             self.hand_on()
             crowd_passed = crowd_passed or crowded
             if crowd_passed and not self.residency.busy and not self.mailroom.waiting:
@@ -430,7 +422,7 @@ class Core:
         # Nothing more is sequenced: what still waits in a mailbox is truly not done.
         self.pump.commands_paused = self.pump.tape_paused = True
         self.hand_on()
-        with anyio.move_on_after(TAIL_MAX_S):
+        with anyio.move_on_after(limits.TAIL_MAX_S):
             while (self._pending or self._stuck is not None) and self.failed is None:
                 self._maybe_cut()
                 if self._stuck is not None:
@@ -445,11 +437,11 @@ class Core:
                 break
             self.store.put_snapshots_nowait(chunk)
             await anyio.lowlevel.checkpoint()
-        with anyio.move_on_after(TAIL_MAX_S):
+        with anyio.move_on_after(limits.TAIL_MAX_S):
             await self.markouts.finish_writing(self.store, lambda: self.failed is not None)
         # The pump goes on until the process ends; what it still does is cut no more, so nothing of it leaves.
         self._cutter = None
-        status = await self.store.stop(STOP_WRITER_MAX_S)
+        status = await self.store.stop(limits.STOP_WRITER_MAX_S)
         self._journal = None
         if self.failed is None:
             journal.close()
