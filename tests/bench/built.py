@@ -46,16 +46,19 @@ def open_accounts(engine: Engine, first: int, count: int, profile: str = "alpaca
 def rest_orders(
     engine: Engine, accounts: int, symbols: int, count: int, *, only_buys: bool = False
 ) -> Iterator[tuple[int, int]]:
-    """Place limits far from the market, spread over symbols and accounts; yields each order's key."""
+    """Place limits far from the market, spread over symbols and accounts; yields each order's key.
+
+    An account has one side, since it may not buy what it also sells short, and a symbol has both, since the sides of
+    its accounts look like chance.
+    """
     for number in range(count):
-        symbol = symbol_of(number % symbols)
-        low = only_buys or number // symbols % 2 == 0
+        symbol, account_no = symbol_of(number % symbols), number % accounts + 1
+        low = only_buys or (account_no * 2_654_435_761 >> 16) % 2 == 0
         price = 100 + number % 50 if low else 260 + number % 50
         order = PlaceOrder(
             symbol=symbol, qty="1", side="buy" if low else "sell", type="limit",
             limit_price=str(price), time_in_force="gtc", client_order_id=f"r{number}",
         )  # fmt: skip
-        account_no = number % accounts + 1
         placed = engine.command(account_no, order, engine.world.now, ENVELOPE)
         if not isinstance(placed, Placed):
             raise BenchError(f"a resting order was refused: {placed}")
