@@ -258,6 +258,9 @@ class CloseStructure(Action, tag="structure.close", frozen=True, kw_only=True):
 class LookAtMargin(Action, tag="margin.look", frozen=True, kw_only=True):
     """Look where the account stands with its margin, with what searches outside of turns found: the engine's own."""
 
+    reduced: bool = False
+    """Whether a transaction reduced its intraday level, so that the day's lowest is noted too."""
+
 
 class RollStructure(Action, tag="structure.roll", frozen=True, kw_only=True):
     """Close legs of a structure and open others in their place with one order; it stays the same structure."""

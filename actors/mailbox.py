@@ -17,7 +17,7 @@ Mail = Callable[[], None]
 class Mailroom:
     """Mail by account, first in, first out within an account, round robin between accounts."""
 
-    __slots__ = ("_boxes", "_parked", "_ready", "capacity", "refused", "reserved", "waiting", "waiting_max")
+    __slots__ = ("_begun", "_boxes", "_parked", "_ready", "capacity", "refused", "reserved", "waiting", "waiting_max")
 
     def __init__(self, capacity: int = 256, reserved: int = 32) -> None:
         self.capacity = capacity
@@ -26,6 +26,8 @@ class Mailroom:
         """Lists: most boxes hold one piece of mail, and none more than some hundreds."""
         self._ready: deque[int] = deque()
         self._parked: set[int] = set()
+        self._begun: set[int] = set()
+        """Accounts whose first piece was parked and has not been taken anew: nothing gets ahead of it."""
         self.waiting = 0
         """Mail that can be taken."""
         self.waiting_max = 0
@@ -51,6 +53,23 @@ class Mailroom:
             self.waiting_max = self.waiting
         return True
 
+    def put_next(self, account_no: int, mail: Mail) -> None:
+        """Queue mail of the engine's own ahead of all that waits, save what was parked; it always finds a place."""
+        box = self._boxes.get(account_no)
+        if box is None:
+            self._boxes[account_no] = [mail]
+            self._ready.append(account_no)
+        else:
+            box.insert(1 if account_no in self._begun else 0, mail)
+            if account_no in self._parked:
+                return
+        self._count(1)
+
+    def _count(self, more: int) -> None:
+        self.waiting += more
+        if self.waiting > self.waiting_max:
+            self.waiting_max = self.waiting
+
     def take(self) -> tuple[int, Mail] | None:
         """The next account's oldest mail; the account goes to the end of the queue if it has more."""
         if not self._ready:
@@ -58,6 +77,8 @@ class Mailroom:
         account_no = self._ready.popleft()
         box = self._boxes[account_no]
         mail = box.pop(0)
+        if self._begun:
+            self._begun.discard(account_no)
         if box:
             self._ready.append(account_no)
         else:
@@ -75,12 +96,13 @@ class Mailroom:
             self.waiting -= len(box)
             box.insert(0, mail)
         self._parked.add(account_no)
+        self._begun.add(account_no)
 
     def unpark(self, account_no: int) -> None:
         """Let a parked account have its turns again."""
         self._parked.remove(account_no)
         self._ready.append(account_no)
-        self.waiting += len(self._boxes[account_no])
+        self._count(len(self._boxes[account_no]))
 
     @property
     def busy(self) -> bool:

@@ -17,7 +17,7 @@ import anyio
 import anyio.lowlevel
 from anyio.abc import TaskGroup
 
-from actors.book.rules.margin.outside import SEARCHES_MAX, Found, Search, SearchNeeded
+from actors.book.rules.margin.outside import Found, Search, SearchNeeded
 from actors.commands import LookAtMargin
 from actors.engine import Engine
 from actors.inputs import Envelope
@@ -68,7 +68,8 @@ class Pump:
         self._found: dict[int, dict[bytes, Found] | None] = {}
         """What was found so far for the first mail of parked accounts; null where it is decided in its turn."""
         self._tasks: TaskGroup | None = None
-        self._looking: set[int] = set()
+        self._looking: dict[int, bool] = {}
+        """Accounts of which a look is queued or parked, and whether a transaction reduced their level."""
         if search is not None:
             engine.world.looks = {}
         self._tape: deque[Sequence[TapeMessage]] = deque()
@@ -222,7 +223,7 @@ class Pump:
 
     async def _find(self, account_no: int, search: Search, found: dict[bytes, Found]) -> None:
         assert self._search is not None
-        one = await self._search(search) if len(found) < SEARCHES_MAX else None
+        one = await self._search(search)
         if one is not None:
             found[search.name] = one
         self._found[account_no] = found if one is not None else None
@@ -230,20 +231,21 @@ class Pump:
         self.searches += 1
         self.wake()
 
-    def _put_looks(self, looks: dict[int, None]) -> None:
-        """Have margins looked at for which bounds were not enough, each in a turn of its own."""
-        for account_no in list(looks):
-            del looks[account_no]
-            if account_no not in self._looking and self.mailroom.put(
-                account_no, partial(self._look, account_no), True
-            ):
-                self._looking.add(account_no)
+    def _put_looks(self, looks: dict[int, bool]) -> None:
+        """Have margins looked at for which bounds were not enough, each in a turn of its own before other mail."""
+        for account_no, reduced in looks.items():
+            known = self._looking.get(account_no)
+            if known is None:
+                self.mailroom.put_next(account_no, partial(self._look, account_no))
+            self._looking[account_no] = reduced or bool(known)
+        looks.clear()
 
     def _look(self, account_no: int) -> None:
         engine = self.engine
         if account_no in engine.books and not engine.books[account_no].quarantined:
-            engine.command(account_no, LookAtMargin(), self.now(), Envelope(origin="system"))
-        self._looking.discard(account_no)
+            action = LookAtMargin(reduced=self._looking[account_no])
+            engine.command(account_no, action, self.now(), Envelope(origin="system"))
+        del self._looking[account_no]
 
     def _note_offender(self, account_no: int) -> None:
         if account_no in self.offenders or len(self.offenders) < OFFENDERS_MAX:

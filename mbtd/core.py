@@ -117,8 +117,7 @@ class Core:
         self.commit_ns_max = 0
         self.commits = Spread()
         """How long groups took to become durable."""
-        self._held = False
-        self._turns_seen = 0
+        self._held, self._turns_seen = False, 0
         self.data_epoch = ""
         self.directory = Path()
 

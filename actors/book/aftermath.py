@@ -84,7 +84,7 @@ def look_exactly(draft: Draft, action: LookAtMargin, world: World, profiles: Pro
     """The same for a large book for which bounds were not enough, with exact figures and in a turn of its own."""
     looks, world.looks = world.looks, None
     try:
-        look_at_margin(draft, world, profiles, reduced=True)
+        look_at_margin(draft, world, profiles, action.reduced)
     finally:
         world.looks = looks
     return Done()
@@ -278,7 +278,7 @@ def _note_level(draft: Draft, day: TradeDay, world: World) -> Figures | None:
     f = figures(book, world, quick=True)
     lowest = (book.ledger().intraday or Intraday()).lowest
     if not f.exact and lowest_after(lowest, f.excess_money) < lowest:
-        if margin_call.later(book, world):
+        if margin_call.later(book, world, reduced=True):
             return f
         f = figures(book, world)
     level = f.excess_money

@@ -127,11 +127,14 @@ def look(draft: Draft, world: World, profiles: Profiles, found: Figures | None =
         liquidate(draft, world, profiles)
 
 
-def later(book: Book, world: World) -> bool:
-    """Whether exact figures of a large book wait for a turn of their own, which is asked for here."""
+def later(book: Book, world: World, reduced: bool = False) -> bool:
+    """Whether exact figures of a large book wait for a turn of their own, which is asked for here.
+
+    ``reduced``: a transaction reduced its level.
+    """
     if world.looks is None:
         return False
-    world.looks[book.account_no] = None
+    world.looks[book.account_no] = reduced or world.looks.get(book.account_no, False)
     return True
 
 

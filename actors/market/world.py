@@ -129,9 +129,9 @@ class World:
         """Number of the account's turn that is under way: until it ends no price moves. 0 outside of turns."""
         self.requirements = Requirements()
         """The rules of margin for books with contracts, with their caches."""
-        self.looks: dict[int, None] | None = None
-        """Accounts whose margin must be looked at with searches that are made outside of turns; null where such a
-        look is made at once."""
+        self.looks: dict[int, bool] | None = None
+        """Accounts whose margin must be looked at with searches that are made outside of turns, and whether a
+        transaction reduced their level; null where such a look is made at once."""
         self.valued: dict[int, Any] = {}
         """What the margin rules last made of an account's positions: a cache of their own, never a fact."""
 

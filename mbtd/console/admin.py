@@ -181,7 +181,7 @@ class Admin:
     async def _drain(self, session: Session, asked: Any) -> Any:
         assert self._on.app is not None
         self._on.app.stopping = True
-        while self._on.core.mailroom.waiting:  # noqa: ASYNC110 (the mailroom does not say when it is empty)
+        while self._on.core.mailroom.busy:  # noqa: ASYNC110 (the mailroom does not say when it is empty)
             await asyncio.sleep(DRAIN_POLL_S)
         return {"draining": True, "waiting": 0}
 

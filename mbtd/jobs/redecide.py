@@ -23,7 +23,7 @@ from typing import Any
 
 import msgspec
 
-from actors.book.rules.margin.outside import Found
+from actors.book.rules.margin.outside import Found, SearchNeeded
 from actors.book.rules.matching.profiles import Profiles
 from actors.book.state.book import Book
 from actors.engine import Engine
@@ -351,7 +351,11 @@ class _Again:
         match what:
             case CommandInput():
                 engine.outside = self._found.pop(what.account_no, None)
-                engine.command(what.account_no, what.action, wanted.at, what.envelope, what.issued)
+                try:
+                    engine.command(what.account_no, what.action, wanted.at, what.envelope, what.issued)
+                except SearchNeeded:
+                    # It is decided otherwise than it was: what comes of it says in what.
+                    engine.command(what.account_no, what.action, wanted.at, what.envelope, what.issued)
             case UnreadableInput():
                 name = what.method
                 engine.unreadable(what.account_no, name, what.reason, what.text, wanted.at, _account_of(wanted))

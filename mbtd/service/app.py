@@ -39,7 +39,7 @@ from mbtd.records.orders import (
     render_order,
     view_order,
 )
-from mbtd.rpc.errors import Refusal, make_error, refuse
+from mbtd.rpc.errors import make_error, refuse
 from mbtd.rpc.session import RequestId, Session
 from mbtd.service.preview import preview
 from mbtd.service.refusals import rpc_error
@@ -289,7 +289,7 @@ class App:
     def _answer_done(
         self, session: Session, request_id: RequestId, account_no: int, make: Callable[[], bytes]
     ) -> None:
-        """Answer a command that is done; figures that need a search are shown in a turn of their own."""
+        """Answer a command that is done; figures that need a search are shown in a turn of their own, the next."""
         core = self._core
         engine = core.engine
 
@@ -298,6 +298,8 @@ class App:
             core.outbox.put(engine.seq, partial(session.reply, request_id, body), unknown)
 
         def later() -> None:
+            if not core.residency.bring(account_no):
+                refuse("unknown_account", field="account")
             with engine.asking():
                 leave(make())
 
@@ -305,10 +307,7 @@ class App:
             with engine.asking(anew=True):
                 body = make()
         except SearchNeeded:
-            try:
-                queue_turn(core, session, request_id, account_no, later, privileged=True)
-            except Refusal:
-                leave(make())
+            queue_turn(core, session, request_id, account_no, later, next_of_all=True)
         else:
             leave(body)
 

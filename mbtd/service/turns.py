@@ -50,8 +50,12 @@ def queue_turn(
     deadline_ms: int | None = None,
     *,
     privileged: bool = False,
+    next_of_all: bool = False,
 ) -> None:
-    """Run ``work`` in the account's turn. Raises the refusal ``mailbox_full``."""
+    """Run ``work`` in the account's turn. Raises the refusal ``mailbox_full``.
+
+    ``next_of_all``: before everything else that waits for that account, and never refused.
+    """
     deadline = None if deadline_ms is None else core.monotonic() + deadline_ms * 1_000_000
 
     def turn() -> None:
@@ -65,6 +69,8 @@ def queue_turn(
         except Exception as error:
             answer_failure(session, request_id, error)
 
-    if not core.mailroom.put(account_no, turn, privileged):
+    if next_of_all:
+        core.mailroom.put_next(account_no, turn)
+    elif not core.mailroom.put(account_no, turn, privileged):
         refuse("mailbox_full")
     core.pump.wake()

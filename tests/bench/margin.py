@@ -207,7 +207,7 @@ def large_account_turns(seed: int, reps: int, left_money: int) -> tuple[list[flo
             action = wanted.pop()
             while not _one_turn(engine, action, at, found, turns, searches):
                 pass
-            wanted.extend(LookAtMargin() for _ in engine.world.looks)
+            wanted.extend(LookAtMargin(reduced=reduced) for reduced in engine.world.looks.values())
             engine.world.looks.clear()
         engine.take_steps()
     return turns, searches

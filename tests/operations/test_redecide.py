@@ -9,10 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from actors.inputs import decode_steps, encode
-from mbtd.jobs.redecide import redecide, steps_of
+from actors.book.rules.margin.outside import Found
+from actors.book.rules.margin.problem import Pairing
+from actors.book.units import MONEY_PER_DOLLAR
+from actors.inputs import CommandInput, Envelope, Step, decode_steps, encode
+from mbtd.jobs.redecide import _Again, redecide, steps_of
 from mbtd.jobs.verify import verify
 from storage.database import FILE_NAME
+from tests.bench.margin import large_account, one_more_condor
 from tests.service.running import run_cli
 
 RECORDING = (
@@ -90,3 +94,17 @@ def test_a_replay_run_again_is_the_same_and_a_changed_event_is_not(state: Path) 
         changed = body.replace(b"SPY", b"SPX")
         db.execute("UPDATE journal SET body = ? WHERE group_no = ?", (changed, number))
     assert not redecide(state, (RECORDING,)).ok
+
+
+def test_a_command_that_needs_a_search_which_is_not_recorded_is_decided_all_the_same() -> None:
+    """Another program may want more searches than the one that recorded: the difference is found, not raised."""
+    engine, chain, at = large_account(1, 1_000 * MONEY_PER_DOLLAR)
+    condor = one_more_condor(engine, chain, 1, at + 1)
+    engine.take_steps()
+    engine.world.looks = {}
+    again = _Again(engine, ())
+    again._found[1] = {b"another": Found(False, Pairing(), None)}
+    command = CommandInput(1, condor, Envelope())
+    again._apply(Step(engine.input_seq + 1, at + 2, engine.world.tape_seq, engine.seq + 1, command, ()))
+    again._gather()
+    assert [type(step.input) for step in again._ready] == [CommandInput]

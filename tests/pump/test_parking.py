@@ -10,6 +10,9 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from actors.book import margin_call
+from actors.book.events import IntradayLow, MarginChanged
+from actors.book.rules.margin import requirement
 from actors.book.rules.margin.outside import Found, Search
 from actors.book.rules.margin.requirement import search
 from actors.book.units import MONEY_PER_DOLLAR
@@ -69,6 +72,14 @@ class Rig:
 
     def order(self, name: str, account_no: int, action: Any) -> None:
         self.put(name, account_no, lambda engine: engine.command(account_no, action, self.now(), Envelope()))
+
+    def counted(self, name: str, account_no: int, action: Any) -> None:
+        """The same, with how many searches were made before it was decided."""
+        self.put(
+            name,
+            account_no,
+            lambda engine: (engine.command(account_no, action, self.now(), Envelope()), len(self.searched)),
+        )
 
     async def run(self, seconds: float) -> None:
         async with trio.open_nursery() as nursery:
@@ -164,14 +175,78 @@ async def test_a_look_that_needs_a_search_is_a_turn_of_its_own(autojump_clock: M
     assert rig.pump.offenders == {}
 
 
-async def test_a_full_mailbox_does_not_lose_the_look(autojump_clock: MockClock) -> None:
+async def test_a_look_that_prices_alone_asked_for_notes_no_lowest_level(autojump_clock: MockClock) -> None:
+    """The day's lowest level is one after a transaction that reduced it, wherever the search for it is made."""
+    noted = []
+    for searcher in ("waits", None):
+        rig = Rig(searcher)
+        for turn in range(1, 400, 20):
+            one_more_condor(rig.engine, rig.chain, turn * 20, rig.at + 1)
+        rig.engine.waits.arm_account(rig.engine.books[1])
+        await rig.run(300)
+        noted.append([type(event) for step in rig.steps for section in step.sections for event in section.events])
+    assert noted == [[MarginChanged]] * 2
+
+
+async def test_a_look_after_a_transaction_notes_it_even_where_prices_had_asked_before(
+    autojump_clock: MockClock,
+) -> None:
     rig = Rig()
-    rig.room.capacity, rig.room.reserved = 1, 0
-    rig.put("fills it", 1, lambda engine: None)
+    for turn in range(1, 400, 20):
+        one_more_condor(rig.engine, rig.chain, turn * 20, rig.at + 1)
+    looks = rig.engine.world.looks
+    assert looks is not None
+    looks[1] = False
+    rig.pump._put_looks(looks)
+    assert margin_call.later(rig.engine.books[1], rig.engine.world, reduced=True)
+    assert margin_call.later(rig.engine.books[1], rig.engine.world)
+    await rig.run(20)
+    events = [type(event) for step in rig.steps for section in step.sections for event in section.events]
+    assert events == [IntradayLow, MarginChanged]
+
+
+async def test_no_mailbox_is_so_full_that_a_look_is_put_off(autojump_clock: MockClock) -> None:
+    """Otherwise an account would hold off its own liquidation with requests that it does not need."""
+    rig = Rig()
+    for turn in range(1, 400, 20):
+        one_more_condor(rig.engine, rig.chain, turn * 20, rig.at + 1)
+    while rig.room.put(1, lambda: rig.answers.append(("mail", rig.engine.books[1].ledger().call.state, 0)), True):
+        pass
     assert rig.engine.world.looks is not None
-    rig.engine.world.looks[1] = None
+    rig.engine.world.looks[1] = False
     rig.pump._put_looks(rig.engine.world.looks)
-    rig.room.take()
-    rig.engine.world.looks[1] = None
-    rig.pump._put_looks(rig.engine.world.looks)
-    assert rig.room.depth(1) == 1, "the next look that is wanted finds its place"
+    await rig.run(20)
+    assert len(rig.answers) == rig.room.capacity
+    assert "ok" not in {state for _, state, _ in rig.answers}
+
+
+async def test_a_look_between_two_tries_of_a_command_does_not_take_what_was_found_for_it(
+    autojump_clock: MockClock,
+) -> None:
+    rig = Rig()
+
+    class Meddling(Mailroom):
+        def unpark(self, account_no: int) -> None:
+            super().unpark(account_no)
+            self.put_next(account_no, lambda: rig.answers.append(("look", dict(rig.engine.outside or {}), 0)))
+
+    rig.room = rig.pump.mailroom = Meddling()
+    rig.counted("condor", 1, rig.condor)
+    await rig.run(20)
+    assert rig.names()[0] == "condor"
+    assert {str(found) for name, found, _ in rig.answers if name == "look"} == {"{}"}
+    before = rig.searched[: rig.answers[0][1][1]]
+    assert len(before) == len({one.name for one in before}) > 1, "nothing was searched twice"
+
+
+async def test_after_very_many_searches_what_was_found_is_used_and_recorded(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(requirement, "SEARCHES_MAX", 1)
+    rig = Rig()
+    rig.counted("condor", 1, rig.condor)
+    await rig.run(20)
+    outcome, searches = rig.answers[0][1]
+    assert (type(outcome), searches) == (Placed, 1)
+    kept = next(step.input.found for step in rig.steps if isinstance(step.input, FoundInput))
+    assert set(kept) == {rig.searched[0].name}

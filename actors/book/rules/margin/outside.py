@@ -21,7 +21,7 @@ from actors.book.rules.margin.problem import Pairing
 from actors.book.rules.margin.profiles import MarginProfile
 
 SEARCHES_MAX: Final = 32
-"""After so many searches for one command it is decided in its turn, with the searches that it still needs."""
+"""After so many searches for one command it is decided in its turn, which makes those that it still needs."""
 _encode = msgspec.msgpack.Encoder().encode
 
 

@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from actors.book.rules.margin.largest_loss import largest_loss, price_loss
 from actors.book.rules.margin.legs import MONEY_PER_PRICE, Group, Leg, OptionPosition, Underlying, groups
-from actors.book.rules.margin.outside import Found, Pairings, Search, SearchNeeded
+from actors.book.rules.margin.outside import SEARCHES_MAX, Found, Pairings, Search, SearchNeeded
 from actors.book.rules.margin.pairing import QUICK_SHORT_LEGS, Pairing, Priced, Problem, nodes_for, price, solve
 from actors.book.rules.margin.profiles import PPM, MarginProfile
 from actors.book.rules.margin.stock import Requirement, divide_half_up, regulation_t_money
@@ -172,7 +172,12 @@ class Requirements:
         large = len(group.shorts) > QUICK_SHORT_LEGS
         if large and not quick and self.outside is not None:
             return self._from_outside(self.outside, profile, group, as_of_date)
-        brief = quick and large
+        return self._here(profile, group, as_of_date, fresh, quick and large)
+
+    def _here(
+        self, profile: MarginProfile, group: Group, as_of_date: int, fresh: bool, brief: bool
+    ) -> GroupRequirement:
+        """What a group asks, searched for here and now unless ``brief``."""
         exact_key = (profile, group, as_of_date, brief)
         answer = self._answers.get(exact_key)
         if answer is not None:
@@ -192,14 +197,19 @@ class Requirements:
     def _from_outside(
         self, outside: Pairings, profile: MarginProfile, group: Group, as_of_date: int
     ) -> GroupRequirement:
-        """The exact requirement of a large group without a search. Raises :class:`SearchNeeded`."""
-        bound = self.group(profile, group, as_of_date, quick=True)
+        """The exact requirement of a large group without a search. Raises :class:`SearchNeeded`.
+
+        When so much was found already that no more is sought outside, the rest is searched here.
+        """
+        bound = self._here(profile, group, as_of_date, True, True)
         if bound.exact:
             return bound
         search = Search(profile, group, as_of_date)
         found = outside.get(search.name)
         if found is None:
-            raise SearchNeeded(search)
+            if len(outside) < SEARCHES_MAX:
+                raise SearchNeeded(search)
+            return self._here(profile, group, as_of_date, True, False)
         answer = _requirement(profile, group, as_of_date, found, 0)[0]
         return answer if answer.asked_money <= bound.asked_money else bound
 
