@@ -19,6 +19,7 @@ import time
 from collections import deque
 from pathlib import Path
 
+from storage.background import Background
 from storage.ballast import BALLAST_BYTES
 from storage.errors import StorageError, StorageFull
 from storage.frames import (
@@ -70,6 +71,8 @@ SNAPSHOTS_PER_SLICE = 50
 TRIM_GROUPS_PER_SLICE = 200
 CHECKPOINT_PAGES = 512
 IDLE_CHECKPOINT_S = 1.0
+LATE_S = 10.0
+"""So long may history lag before the writer stands in nobody's shadow any more."""
 RETRY_S = 0.05
 MAX_RETRY_S = 1.0
 STOP_FULL_S = 5.0
@@ -122,8 +125,18 @@ class _ProjectionRaised(Exception):
 class Writer:
     """The loop. Holds what was asked for and not done yet."""
 
-    def __init__(self, link: Link, store: SqliteStore, project: Project, works: Jobs | None = None) -> None:
+    def __init__(
+        self,
+        link: Link,
+        store: SqliteStore,
+        project: Project,
+        works: Jobs | None = None,
+        background: Background | None = None,
+    ) -> None:
         self._link = link
+        self._background = background or Background()
+        self._complete_at = time.monotonic()
+        """When history last had everything."""
         self._works = works or {}
         self._store = store
         self._project = project
@@ -158,6 +171,7 @@ class Writer:
                 self._calm = self._link.quiet
             for request in requests:
                 self._take(request)
+            self._background.put(self._may_wait())
             if self._paused():
                 continue
             if self._groups:
@@ -181,6 +195,15 @@ class Writer:
         if self._store.wal_pages or self._space != "ok":
             return IDLE_CHECKPOINT_S
         return None
+
+    def _may_wait(self) -> bool:
+        """Whether whoever else has something to do goes first: nobody waits for us, and history is not too late."""
+        now = time.monotonic()
+        if not self._store.projection_backlog():
+            self._complete_at = now
+        return not (
+            self._flushes or self._jobs or self._stop or self._backlogged() or now - self._complete_at > LATE_S
+        )
 
     def _slice_due(self) -> bool:
         if self._backlogged() or self._commits >= COMMITS_PER_SLICE:
@@ -386,6 +409,7 @@ class Writer:
 
     def _finish(self) -> None:
         """Commit what was read. When asked to stop, also do the rest and leave a clean file."""
+        self._background.put(False)
         self._retry_at = 0.0
         if self._link.ended:
             with contextlib.suppress(StorageFull):
