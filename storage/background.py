@@ -49,10 +49,10 @@ def _may_come_back() -> bool:
 
 def _has_capability() -> bool:
     try:
-        lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+        lines = Path("/proc/self/status").read_bytes().splitlines()
     except OSError:
         return False
-    found = [line.split()[1] for line in lines if line.startswith("CapEff:")]
+    found = [line.split()[1] for line in lines if line.startswith(b"CapEff:")]
     return bool(found) and bool(int(found[0], 16) >> _CAP_SYS_NICE & 1)
 
 
