@@ -23,7 +23,10 @@ CHILD = """
 import os, resource, sys
 from storage.background import Background
 limit, user = int(sys.argv[1]), int(sys.argv[2])
-resource.setrlimit(resource.RLIMIT_NICE, (limit, limit))
+try:
+    resource.setrlimit(resource.RLIMIT_NICE, (limit, limit))
+except ValueError:
+    sys.exit("no such limit")
 if user:
     os.setresuid(user, user, user)
 background = Background()
@@ -38,18 +41,20 @@ print(seen)
 def child(limit: int) -> str:
     done = subprocess.run(
         [sys.executable, "-c", CHILD, str(limit), str(NOBODY if os.geteuid() == 0 else 0)],
-        cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True, timeout=30,
+        cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False, timeout=30,
     )  # fmt: skip
-    return done.stdout.strip()
+    return done.stdout.strip() or done.stderr.strip()
 
 
 def test_whoever_could_not_come_back_stays() -> None:
     assert child(0) == "[False, False, False, False, False]"
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root may raise the limit that lets others come back")
 def test_whoever_may_come_back_goes_and_comes() -> None:
-    assert child(20) == "[True, True, False, True, False]"
+    found = child(20)
+    if found == "no such limit":
+        pytest.skip("raising RLIMIT_NICE, which lets a program come back, is not permitted here")
+    assert found == "[True, True, False, True, False]"
 
 
 class Seen(Background):
