@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from storage import writer
-from storage.background import Background
+from storage.background import Background, _has_capability
 from storage.frames import Append, Appended, Flush, Flushed, FrameReader, Stop, decode_answer, encode
 from storage.link import Link
 from tests.storage.test_writer import PATIENCE_S, count_orders, group_after, head_after, reopened
@@ -38,9 +38,9 @@ print(seen)
 """
 
 
-def child(limit: int) -> str:
+def child(limit: int, *, privileged: bool = False) -> str:
     done = subprocess.run(
-        [sys.executable, "-c", CHILD, str(limit), str(NOBODY if os.geteuid() == 0 else 0)],
+        [sys.executable, "-c", CHILD, str(limit), str(NOBODY if os.geteuid() == 0 and not privileged else 0)],
         cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False, timeout=30,
     )  # fmt: skip
     return done.stdout.strip() or done.stderr.strip()
@@ -55,6 +55,11 @@ def test_whoever_may_come_back_goes_and_comes() -> None:
     if found == "no such limit":
         pytest.skip("raising RLIMIT_NICE, which lets a program come back, is not permitted here")
     assert found == "[True, True, False, True, False]"
+
+
+@pytest.mark.skipif(not _has_capability(), reason="CAP_SYS_NICE is not permitted here")
+def test_so_does_whoever_has_the_capability() -> None:
+    assert child(0, privileged=True) == "[True, True, False, True, False]"
 
 
 class Seen(Background):
