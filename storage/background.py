@@ -41,10 +41,15 @@ class Background:
 
 
 def _may_come_back() -> bool:
-    if os.sched_getscheduler(0) != os.SCHED_OTHER:
+    try:
+        if os.sched_getscheduler(0) != os.SCHED_OTHER:
+            return False
+        soft, _ = resource.getrlimit(resource.RLIMIT_NICE)
+        wanted = _ORDINARY_NICE - min(0, os.getpriority(os.PRIO_PROCESS, 0))
+    except (OSError, ValueError):
+        # A filter of system calls forbids even to ask.
         return False
-    soft, _ = resource.getrlimit(resource.RLIMIT_NICE)
-    return soft == resource.RLIM_INFINITY or soft >= _ORDINARY_NICE - min(0, os.nice(0)) or _has_capability()
+    return soft == resource.RLIM_INFINITY or soft >= wanted or _has_capability()
 
 
 def _has_capability() -> bool:
