@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio
+from anyio.abc import TaskStatus
 
 from actors.book.rules.matching.profiles import Profiles
 from actors.engine import Engine
@@ -252,8 +253,9 @@ class Daemon:
             # The phase is known before the first command, so every order knows when its day ends.
             core.begin_session(self._feed.calendar.session_at(self._feed.now()))
             self._switchboard.reconcile(self._config.switches, os.environ)
+            # Whoever can connect can also have it stopped in order.
+            await tasks.start(self._signals)
             await self._listen(app)
-            tasks.start_soon(self._signals)
             tasks.start_soon(core.pump.run)
             tasks.start_soon(self._switchboard.run_feed)
             tasks.start_soon(self._make_beat().run)
@@ -376,8 +378,9 @@ class Daemon:
                 await server.listen(Path(path))
             self._address = self._address or path
 
-    async def _signals(self) -> None:
+    async def _signals(self, *, task_status: TaskStatus[None]) -> None:
         with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+            task_status.started()
             async for number in signals:
                 if number == signal.SIGHUP:
                     self._reload_on_signal()
