@@ -30,6 +30,8 @@ _DAY_COUNT: Final = ql.Actual365Fixed()
 _TODAY: Final = ql.Date(1, ql.January, 2020)
 _END: Final = _TODAY + 365 * _SPAN
 _ACCURACY, _GRID_ACCURACY = 1e-7, 1e-5
+_DEVIATION_ACCURACY: Final = 1e-9
+"""Of the deviation up to the expiry: the library's own would be off by more than a ten-thousandth of a dollar."""
 _GRID_TIMES, _GRID_SPOTS = 60, 100
 _SPOT_STEP: Final = 0.01
 _VOLATILITY_STEP: Final = 0.01
@@ -203,7 +205,9 @@ def _black_volatility(terms: Terms, market: Market, price: float) -> float | Non
     if price <= 0.0:
         return None
     try:
-        deviation = ql.blackFormulaImpliedStdDev(kind, terms.strike, forward, price, 1.0)
+        deviation = ql.blackFormulaImpliedStdDev(
+            kind, terms.strike, forward, price, 1.0, 0.0, ql.nullDouble(), _DEVIATION_ACCURACY
+        )
     except RuntimeError:
         return None
     found = float(deviation) / math.sqrt(terms.years)

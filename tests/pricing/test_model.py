@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from mbtd.pricing.inputs import Dividend, Market, PricingInputs, years_until
@@ -89,6 +89,7 @@ def test_worths_stay_within_their_bounds(terms: Terms, market: Market, volatilit
     assert worth >= european - 1e-3
 
 
+@example(Terms(False, 143.25, 0.3125, False), Market(143.5, 0.0), 0.05078125)
 @settings(max_examples=120, deadline=None)
 @given(terms_drawn, markets, volatilities)
 def test_a_worth_gives_its_volatility_back(terms: Terms, market: Market, volatility: float) -> None:
