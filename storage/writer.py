@@ -60,8 +60,6 @@ BUSY_S = 0.25
 """For so long after a group the daemon counts as busy, and projection is paced: it shares a processor with it."""
 REST = 4
 """While the daemon is busy, projection rests so many times as long as its last slice took."""
-REST_BEHIND = 1
-"""The same while everybody else goes first anyway."""
 BACKLOGGED_SLICES = 8
 """While projection is backlogged every so many slices one goes to the other kinds in turn."""
 LINGER_S = 0.001
@@ -354,8 +352,7 @@ class Writer:
         except Exception as error:
             raise _ProjectionRaised from error
         took = time.perf_counter_ns() - started
-        rest = REST_BEHIND if self._background.behind else REST
-        self._rest_until = time.monotonic() + rest * took / 1e9
+        self._rest_until = time.monotonic() + REST * took / 1e9
         if took > SLICE_NS * 3 // 4:
             self._slice_groups = max(1, self._slice_groups // 2)
         elif took < SLICE_NS // 3:
