@@ -105,6 +105,11 @@ class Mailroom:
         self._count(len(self._boxes[account_no]))
 
     @property
+    def parked(self) -> int:
+        """Accounts whose mail waits for something outside."""
+        return len(self._parked)
+
+    @property
     def busy(self) -> bool:
         """Whether there is any mail, parked or not."""
         return bool(self._boxes)

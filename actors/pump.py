@@ -226,9 +226,9 @@ class Pump:
         one = await self._search(search)
         if one is not None:
             found[search.name] = one
+            self.searches += 1
         self._found[account_no] = found if one is not None else None
         self.mailroom.unpark(account_no)
-        self.searches += 1
         self.wake()
 
     def _put_looks(self, looks: dict[int, bool]) -> None:

@@ -109,6 +109,7 @@ def health(
             "long_turns": sum(core.pump.offenders.values()),
             "long_turn_accounts": sorted(core.pump.offenders, key=core.pump.offenders.__getitem__)[-8:],
             "searches": core.pump.searches,
+            "waiting_for_searches": core.mailroom.parked,
             "longest_slice_ms": core.pump.longest_slice_ns / 1e6,
             "scheduling": precedence(),
             "session": core.engine.world.phase,
