@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import struct
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -217,10 +218,24 @@ def _left_by_a_kill(directory: Path, outcome: Outcome, seed: int, template: Temp
 
 
 def _chosen(log: Path, count: int, random: Random) -> list[int]:
-    """The edges of the frames in a log, all of them or a sample, in order."""
-    edges = list(range(WAL_HEADER, log.stat().st_size + 1, WAL_FRAME))
+    """The edges of the frames in a log, all of them or a sample, in order.
+
+    Not those before what a checkpoint has begun to move home: the log is synced up to there before a page moves.
+    """
+    least = WAL_HEADER + _moving_home(log) * WAL_FRAME
+    edges = list(range(least, log.stat().st_size + 1, WAL_FRAME))
     used = edges[: 1 + max(1, sum(_used(log, edge) for edge in edges))]
     return used if len(used) <= count else sorted(random.sample(used, count))
+
+
+def _moving_home(log: Path) -> int:
+    """How many frames a checkpoint moved or was moving home when the process died (SQLite's wal-index, format 3007000)."""
+    index = log.with_name(log.name.removesuffix("-wal") + "-shm")
+    if not index.exists():
+        return 0
+    head = index.read_bytes()[:136]
+    moved, attempted = struct.unpack_from("=I", head, 96)[0], struct.unpack_from("=I", head, 128)[0]
+    return max(moved, attempted)
 
 
 def _copied(directory: Path, state: Path) -> Path:
