@@ -48,9 +48,7 @@ class Mailroom:
             box.append(mail)
             if account_no in self._parked:
                 return True
-        self.waiting += 1
-        if self.waiting > self.waiting_max:
-            self.waiting_max = self.waiting
+        self._count(1)
         return True
 
     def put_next(self, account_no: int, mail: Mail) -> None:

@@ -68,19 +68,6 @@ def test_neither_the_order_of_positions_nor_the_cache_matters() -> None:
         )
 
 
-def test_only_prices_moved() -> None:
-    random = Random(3)
-    for _ in range(40):
-        book = random_holdings(random)
-        cache = Requirements()
-        cache.account(HOUSE, book)
-        moved = msgspec.structs.replace(book, underlyings={"XYZ": Underlying("XYZ", 1_060_000)})
-        quick, proved = cache.account(HOUSE, moved, fresh=False), Requirements().account(HOUSE, moved)
-        assert quick.equity_money == proved.equity_money
-        assert quick.excess_money <= proved.excess_money, "a pairing found earlier is an upper bound"
-        assert cache.account(HOUSE, moved) == proved
-
-
 def test_a_quick_answer_is_an_upper_bound_that_depends_on_the_book_alone() -> None:
     random = Random(9)
     bounded = 0

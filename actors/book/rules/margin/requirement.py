@@ -143,40 +143,36 @@ SEEN_MAX: Final = 8
 
 
 class Requirements:
-    """Requirements of groups, with the pairings already found.
+    """Requirements of groups, and those of late.
 
-    A cache and nothing else: with ``fresh`` an answer depends on the book and its prices alone, never on what
-    was asked before. Bounded; the least recently used goes first. While :attr:`outside` is set, large groups are not
+    A cache and nothing else: an answer depends on the book and its prices alone, never on what was asked before.
+    Bounded; the least recently used goes first. While :attr:`outside` is set, large groups are not
     searched here: their exact requirement is that of a pairing which was found outside, or :class:`SearchNeeded`.
     """
 
-    __slots__ = ("_answers", "_pairings", "_seen", "outside", "size")
+    __slots__ = ("_answers", "_seen", "outside", "size")
 
     def __init__(self, size: int = 4_096) -> None:
         self.size = size
         self.outside: Pairings | None = None
         """What was found outside for the decision in hand; null: searches are made here and now."""
         self._answers: OrderedDict[object, GroupRequirement] = OrderedDict()
-        self._pairings: OrderedDict[object, Found] = OrderedDict()
         self._seen: dict[int, _Seen] = {}
         """Groups asked about just now, by identity: one decision asks about the same book many times."""
 
     def group(
-        self, profile: MarginProfile, group: Group, as_of_date: int, *, fresh: bool = True, quick: bool = False
+        self, profile: MarginProfile, group: Group, as_of_date: int, *, quick: bool = False
     ) -> GroupRequirement:
         """What a group asks.
 
-        Not ``fresh``: the pairing last found for these positions, at the present prices. ``quick``: a group of more
-        than three short legs is not searched but bounded from above, in well under a millisecond.
+        ``quick``: a group of more than three short legs is not searched but bounded from above.
         """
         large = len(group.shorts) > QUICK_SHORT_LEGS
         if large and not quick and self.outside is not None:
             return self._from_outside(self.outside, profile, group, as_of_date)
-        return self._here(profile, group, as_of_date, fresh, quick and large)
+        return self._here(profile, group, as_of_date, quick and large)
 
-    def _here(
-        self, profile: MarginProfile, group: Group, as_of_date: int, fresh: bool, brief: bool
-    ) -> GroupRequirement:
+    def _here(self, profile: MarginProfile, group: Group, as_of_date: int, brief: bool) -> GroupRequirement:
         """What a group asks, searched for here and now unless ``brief``."""
         exact_key = (profile, group, as_of_date, brief)
         answer = self._answers.get(exact_key)
@@ -185,13 +181,8 @@ class Requirements:
             return answer
         if not group.shorts and not group.longs:
             return _stock_alone(profile, group)
-        pairing_key = (profile, group.key(), as_of_date)
-        known = None if fresh or brief else self._pairings.get(pairing_key)
-        answer, found = _requirement(profile, group, as_of_date, known, 0 if brief else nodes_for(group))
-        if known is None:
-            _keep(self._answers, exact_key, answer, self.size)
-            if not brief:
-                _keep(self._pairings, pairing_key, found, self.size)
+        answer, _ = _requirement(profile, group, as_of_date, None, 0 if brief else nodes_for(group))
+        _keep(self._answers, exact_key, answer, self.size)
         return answer
 
     def _from_outside(
@@ -201,7 +192,7 @@ class Requirements:
 
         When so much was found already that no more is sought outside, the rest is searched here.
         """
-        bound = self._here(profile, group, as_of_date, True, True)
+        bound = self._here(profile, group, as_of_date, True)
         if bound.exact:
             return bound
         search = Search(profile, group, as_of_date)
@@ -209,13 +200,11 @@ class Requirements:
         if found is None:
             if len(outside) < SEARCHES_MAX:
                 raise SearchNeeded(search)
-            return self._here(profile, group, as_of_date, True, False)
+            return self._here(profile, group, as_of_date, False)
         answer = _requirement(profile, group, as_of_date, found, 0)[0]
         return answer if answer.asked_money <= bound.asked_money else bound
 
-    def account(
-        self, profile: MarginProfile, held: Holdings, *, fresh: bool = True, quick: bool = False
-    ) -> AccountRequirement:
+    def account(self, profile: MarginProfile, held: Holdings, *, quick: bool = False) -> AccountRequirement:
         """What a whole account asks. KeyError when the price of an underlying is missing.
 
         ``quick`` answers are upper bounds unless they say ``exact``; they too depend on the book alone.
@@ -230,19 +219,19 @@ class Requirements:
             seen = self._seen[id(known)] = _Seen(known, found, large, [])
         day = held.as_of_date
         totals: _Totals | None = None
-        kept = fresh and (quick or not seen.large or self.outside is None)
+        kept = quick or not seen.large or self.outside is None
         for asked, brief, asked_on, answer in seen.answers if kept else ():
             if asked is profile and brief is quick and asked_on == day:
                 totals = answer
                 break
         if totals is None:
-            totals = _sum([self.group(profile, group, day, fresh=fresh, quick=quick) for group in seen.groups])
+            totals = _sum([self.group(profile, group, day, quick=quick) for group in seen.groups])
             if kept:
                 seen.answers.append((profile, quick, day, totals))
         cash = held.cash_money
         maintenance, initial = totals.maintenance_money, totals.initial_money
         if profile.concentration_ppm and cash <= -CONCENTRATED_DEBIT_MONEY:
-            asks = [self.group(profile, group, day, fresh=fresh, quick=quick) for group in seen.groups]
+            asks = [self.group(profile, group, day, quick=quick) for group in seen.groups]
             if extra := _concentration(profile, seen.groups, asks):
                 maintenance += extra
                 initial = max(initial, maintenance)
