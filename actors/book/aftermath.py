@@ -19,6 +19,7 @@ from actors.book.events.parts import DayTrading, Fee, Intraday
 from actors.book.instruments import Instrument
 from actors.book.memo import of_contracts, sma_of_fill
 from actors.book.outcome import Done, Outcome
+from actors.book.rules.margin.pairing import BOUNDS, EXACT, SMALL
 from actors.book.rules.matching.profiles import Profile, Profiles
 from actors.book.rules.money import day_trades, settlement
 from actors.book.rules.money.fees import fees_of
@@ -275,12 +276,14 @@ def _note_level(draft: Draft, day: TradeDay, world: World) -> Figures | None:
         return None
     if book.cash >= 0 and all(position.qty > 0 for position in book.positions.values()):
         return None
-    f = figures(book, world, quick=True)
+    f = figures(book, world, BOUNDS)
     lowest = (book.ledger().intraday or Intraday()).lowest
-    if not f.exact and lowest_after(lowest, f.excess_money) < lowest:
-        if margin_call.later(book, world, reduced=True):
+    for search_legs in (SMALL, EXACT):
+        if f.exact or lowest_after(lowest, f.excess_money) >= lowest:
+            break
+        if search_legs == EXACT and margin_call.later(book, world, reduced=True):
             return f
-        f = figures(book, world)
+        f = figures(book, world, search_legs)
     level = f.excess_money
     if lowest_after(lowest, level) < lowest:
         draft.emit(e.IntradayLow(day.trade_date, level))

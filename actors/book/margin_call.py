@@ -29,6 +29,7 @@ from actors.book.forced import (
 from actors.book.liquidation import Closing, closings, locked_shares
 from actors.book.osi import is_option_symbol
 from actors.book.rules.admission.check import market_price
+from actors.book.rules.margin.pairing import BOUNDS, EXACT, SMALL
 from actors.book.rules.margin.profiles import profile_of
 from actors.book.rules.matching.profiles import Profiles
 from actors.book.state.book import Book
@@ -106,12 +107,14 @@ def look(draft: Draft, world: World, profiles: Profiles, found: Figures | None =
     if not is_leveraged(book):
         return
     call = book.ledger().call
-    f = found or figures(book, world, quick=True)
+    f = found or figures(book, world, BOUNDS)
     state = standing(book, f, call.state, call.reason)
-    if not f.exact and (state != "ok" or call.state in ("call", "liquidating")):
-        if later(book, world):
+    for search_legs in (SMALL, EXACT):
+        if f.exact or (state == "ok" and call.state not in ("call", "liquidating")):
+            break
+        if search_legs == EXACT and later(book, world):
             return
-        f = figures(book, world)
+        f = figures(book, world, search_legs)
         state = standing(book, f, call.state, call.reason)
     if state != call.state and state in ("ok", "warning"):
         _met(draft, state, f, world)

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from actors.book.instruments import Instrument
 from actors.book.rules.margin.holdings import Valued, holds_options, valued
+from actors.book.rules.margin.pairing import EXACT, SMALL
 from actors.book.rules.margin.profiles import PPM, MarginProfile, profile_of
 from actors.book.rules.margin.requirement import Holdings
 from actors.book.rules.margin.stock import Requirement, StockTerms, maintenance_money, requirement
@@ -171,9 +172,9 @@ def _intraday(world: World) -> bool:
     return session.phase != "core" or world.now < session.core_closes_at - OVERNIGHT_TEST_NS
 
 
-def figures(book: Book, world: World, *, quick: bool = False) -> Figures:
-    """All figures of an account, computed from scratch; ``quick`` ones of a large book of options may be bounds."""
-    return standing(book, world, quick=quick)[0]
+def figures(book: Book, world: World, search_legs: int = EXACT) -> Figures:
+    """All figures of an account, computed from scratch; bounds where a search had to go further than it may."""
+    return standing(book, world, search_legs)[0]
 
 
 def available_money(book: Book, world: World) -> int:
@@ -182,11 +183,11 @@ def available_money(book: Book, world: World) -> int:
         found = valued(book, world, trade_date(world), book.cash - accrued(book.money))
         if found is not None:
             profile = profile_of(book.margin_profile, book.type)
-            return world.requirements.account(profile, found.held, quick=True).available_money
+            return world.requirements.account(profile, found.held, SMALL).available_money
     return _stock_figures(book, world).available_money
 
 
-def standing(book: Book, world: World, *, quick: bool = False) -> tuple[Figures, Holdings | None]:
+def standing(book: Book, world: World, search_legs: int = EXACT) -> tuple[Figures, Holdings | None]:
     """All figures, and the book as the option rules of margin see it when it holds contracts that can be priced."""
     if not holds_options(book):
         return _stock_figures(book, world), None
@@ -194,7 +195,7 @@ def standing(book: Book, world: World, *, quick: bool = False) -> tuple[Figures,
     found = valued(book, world, trade_date(world), book.cash - owed)
     if found is None:
         return _stock_figures(book, world), None
-    return _paired(book, world, owed, found, quick), found.held
+    return _paired(book, world, owed, found, search_legs), found.held
 
 
 def _stock_figures(book: Book, world: World) -> Figures:
@@ -251,13 +252,13 @@ def alike(profile: MarginProfile, minimum: MarginProfile, held: Holdings) -> boo
     )
 
 
-def _paired(book: Book, world: World, owed: int, found: Valued, quick: bool) -> Figures:
+def _paired(book: Book, world: World, owed: int, found: Valued, search_legs: int) -> Figures:
     """Figures of a book with options, by the pairing of their legs."""
     held, long_money, short_money = found.held, found.long_money, found.short_money
     profile, minimum = profile_of(book.margin_profile, book.type), profile_of("finra", book.type)
     worth = held.cash_money + long_money
-    need = world.requirements.account(profile, held, quick=quick)
-    legal = need if alike(profile, minimum, held) else world.requirements.account(minimum, held, quick=quick)
+    need = world.requirements.account(profile, held, search_legs)
+    legal = need if alike(profile, minimum, held) else world.requirements.account(minimum, held, search_legs)
     initial, maintenance = worth - need.available_money, worth - need.excess_money
     equity = worth + short_money
     multiplier = multiplier_of(book, world, equity)
@@ -271,7 +272,7 @@ def _paired(book: Book, world: World, owed: int, found: Valued, quick: bool) -> 
     return Figures(
         long_money, short_money, owed, equity, initial, maintenance, worth - legal.excess_money, multiplier,
         max(0, free - due - book.reserved_money), max(0, day_trading - due),
-        not quick or (need.exact and legal.exact),
+        search_legs >= EXACT or (need.exact and legal.exact),
     )  # fmt: skip
 
 

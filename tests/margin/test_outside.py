@@ -10,6 +10,7 @@ import pytest
 
 from actors.book.rules.margin.legs import Underlying
 from actors.book.rules.margin.outside import Found, SearchNeeded
+from actors.book.rules.margin.pairing import SMALL
 from actors.book.rules.margin.profiles import FINRA, HOUSE
 from actors.book.rules.margin.requirement import AccountRequirement, Holdings, Requirements, search
 from tests.margin.test_requirement import FAR, NEAR, held, option
@@ -70,7 +71,7 @@ def test_at_other_prices_it_lies_between_the_exact_figure_and_the_bound(shares: 
         known = len(found)
         got = ask(moved, found)
         assert len(found) == known, "prices alone need no new search"
-        bound, proved = Requirements().account(HOUSE, moved, quick=True), Requirements().account(HOUSE, moved)
+        bound, proved = Requirements().account(HOUSE, moved, SMALL), Requirements().account(HOUSE, moved)
         assert bound.excess_money <= got.excess_money
         assert bound.available_money <= got.available_money
         if proved.exact or not shares:
@@ -98,7 +99,7 @@ def test_what_was_searched_in_a_turn_is_not_used_where_searches_are_outside() ->
     book = large(Random(7))
     requirements = Requirements()
     proved = requirements.account(HOUSE, book)
-    assert proved != Requirements().account(HOUSE, book, quick=True)
+    assert proved != Requirements().account(HOUSE, book, SMALL)
     requirements.outside = {}
     with pytest.raises(SearchNeeded):
         requirements.account(HOUSE, book)

@@ -9,6 +9,7 @@ import pytest
 
 from actors.book.rules.margin.legs import OptionPosition, Underlying, groups
 from actors.book.rules.margin.orders import Change, Cover, cover, effect, level_needed, reservation
+from actors.book.rules.margin.pairing import BOUNDS, SMALL
 from actors.book.rules.margin.profiles import ALPACA, FINRA, HOUSE, PROFILES, for_cash_account, profile_of
 from actors.book.rules.margin.requirement import Holdings, Requirements, months_beyond
 from actors.book.units import MONEY_PER_DOLLAR, QTY_PER_SHARE
@@ -80,8 +81,8 @@ def test_a_quick_answer_is_an_upper_bound_that_depends_on_the_book_alone() -> No
         book = held(*legs, cash=500_000)
         asked_before = Requirements()
         proved = asked_before.account(HOUSE, book)
-        quick = Requirements().account(HOUSE, book, quick=True)
-        assert asked_before.account(HOUSE, book, quick=True) == quick, "what was asked before changes nothing"
+        quick = Requirements().account(HOUSE, book, SMALL)
+        assert asked_before.account(HOUSE, book, SMALL) == quick, "what was asked before changes nothing"
         assert quick.maintenance_money >= proved.maintenance_money
         assert quick.available_money <= proved.available_money
         assert quick.equity_money == proved.equity_money
@@ -93,8 +94,25 @@ def test_a_quick_answer_is_an_upper_bound_that_depends_on_the_book_alone() -> No
 
 def test_a_small_group_is_exact_at_once() -> None:
     book = held(option("C", 100, -3, "3", NEAR), option("P", 90, -2, "2", NEAR), option("C", 105, 2, "1", NEAR))
-    assert Requirements().account(HOUSE, book, quick=True) == Requirements().account(HOUSE, book)
-    assert Requirements().account(HOUSE, book, quick=True).exact
+    assert Requirements().account(HOUSE, book, SMALL) == Requirements().account(HOUSE, book)
+    assert Requirements().account(HOUSE, book, SMALL).exact
+
+
+def test_bounds_of_small_groups_beside_stock_are_legal_and_need_no_earlier_answer() -> None:
+    random = Random(12)
+    loose = 0
+    for _ in range(60):
+        book = random_holdings(random)
+        warm = Requirements()
+        proved = warm.account(HOUSE, book, SMALL)
+        bound = warm.account(HOUSE, book, BOUNDS)
+        assert bound == Requirements().account(HOUSE, book, BOUNDS)
+        assert bound.excess_money <= proved.excess_money
+        assert bound.available_money <= proved.available_money
+        if bound.exact:
+            assert bound == proved
+        loose += bound.excess_money < proved.excess_money
+    assert loose
 
 
 def test_a_missing_price_is_an_error_and_never_nothing() -> None:

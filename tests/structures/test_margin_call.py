@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from actors.book import events as e
 from actors.book.osi import is_option_symbol
+from actors.book.rules.margin.pairing import BOUNDS
 from actors.book.units import QTY_PER_SHARE
 from actors.book.view import figures
 from actors.commands import Withdraw
@@ -82,6 +83,28 @@ def test_shares_behind_a_call_are_sold_after_it() -> None:
     symbols = [order.symbol for order in forced(floor)]
     assert symbols[0] in (BY_WORD["C105"].symbol, BY_WORD["C110"].symbol)
     assert "XYZ" in symbols
+    check(floor)
+
+
+def test_a_small_book_whose_bound_is_not_enough_is_searched_within_the_look() -> None:
+    """A collar asks less than its bound: it is not called, and no turn of its own is asked for."""
+    floor = Floor(cash=28_000)
+    floor.single("XYZ", "buy", "500")
+    floor.single("P100'", "buy", "5")
+    floor.single("C105'", "sell", "5")
+    floor.engine.world.looks = {}
+    for price in range(95, 59, -5):
+        floor.price(float(price))
+        floor.quote_all()
+        floor.wait(31)
+        book, world = floor.own, floor.engine.world
+        if figures(book, world, BOUNDS).excess_money < 0 < figures(book, world).excess_money:
+            break
+    else:
+        pytest.fail("the bound was always enough")
+    assert floor.own.ledger().call.state in ("ok", "warning")
+    assert not floor.engine.world.looks
+    floor.engine.world.looks = None
     check(floor)
 
 

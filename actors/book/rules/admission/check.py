@@ -23,6 +23,7 @@ from actors.book.rules.admission.options import (
 from actors.book.rules.admission.options import fees_money as options_fees_money
 from actors.book.rules.admission.parse import Parsed
 from actors.book.rules.margin.orders import UNCOVERED_LEVEL
+from actors.book.rules.margin.pairing import BOUNDS
 from actors.book.rules.reasons import Refusal, refuse
 from actors.book.rules.unreadable import refuse_number
 from actors.book.state.book import Book
@@ -256,7 +257,7 @@ def _check_short(book: Book, order: Parsed, world: World, price: int, freed_mone
     symbol = order.instrument.symbol
     if book.type == "cash":
         return _insufficient_qty(book, order, order.qty, max(0, available_qty(book, symbol)))
-    if not may_short(book, figures(book, world, quick=True).equity_money):
+    if not may_short(book, figures(book, world, BOUNDS).equity_money):
         return refuse("shorting_not_allowed", "side")
     if not order.instrument.shortable:
         return refuse("asset_not_shortable", "symbol", symbol=symbol)

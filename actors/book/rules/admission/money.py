@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from actors.book.instruments import Instrument
 from actors.book.rules.admission.parse import Parsed
+from actors.book.rules.margin.pairing import BOUNDS, SMALL
 from actors.book.rules.margin.profiles import profile_of
 from actors.book.rules.margin.stock import requirement
 from actors.book.rules.money import day_trade_calls, day_trades, intraday
@@ -155,7 +156,7 @@ def leverage_weight(book: Book, order: Parsed, price: int, value: int, world: Wo
     ordinary = _ORDINARY_LONG_PRICE if buying else _ORDINARY_SHORT_PRICE
     if instrument.marginable and instrument.leverage == 1 and price >= ordinary:
         return value
-    if multiplier_of(book, world, figures(book, world, quick=True).equity_money) == 1:
+    if multiplier_of(book, world, figures(book, world, BOUNDS).equity_money) == 1:
         return value
     profile = profile_of(book.margin_profile, book.type)
     need = requirement(profile, stock_terms(instrument, price), QTY_PER_SHARE if buying else -QTY_PER_SHARE)
@@ -172,7 +173,7 @@ def affordable(
         return refused
     if book.type == "cash" or not book.positions:
         return _affordable(book, order, price, value, cost, world, freed_money, None)
-    f = figures(book, world, quick=True)
+    f = figures(book, world, SMALL)
     refused = _affordable(book, order, price, value, cost, world, freed_money, f)
     if refused is not None and not f.exact:
         return _affordable(book, order, price, value, cost, world, freed_money, figures(book, world))

@@ -28,6 +28,7 @@ from actors.book.rules.margin.orders import (
     reservation,
     secured_need,
 )
+from actors.book.rules.margin.pairing import SMALL
 from actors.book.rules.margin.profiles import profile_of
 from actors.book.rules.margin.requirement import Holdings
 from actors.book.rules.money.fees import ceil_cents, fees_of
@@ -176,7 +177,7 @@ def need_money(
     change = change_of(legs, cash_money, world)
     if type(change) is Refusal:
         return change
-    f, held = standing(book, world, quick=True)
+    f, held = standing(book, world, SMALL)
     held = held or holdings_of(book, world, trade_date(world), book.cash - f.accrued_money)
     if held is None:
         return refuse("no_market_price", "symbol", symbol=_underlying(legs))

@@ -14,6 +14,7 @@ from actors.book.instruments import Instrument
 from actors.book.rules.admission.conflicts import named
 from actors.book.rules.admission.money import borrow_refusal_of, day_trade_refusal, debt_refusal, unsettled_sale
 from actors.book.rules.admission.options import OptionLeg
+from actors.book.rules.margin.pairing import BOUNDS
 from actors.book.rules.reasons import Refusal, refuse
 from actors.book.rules.trailing import trails
 from actors.book.state.book import Book
@@ -74,7 +75,7 @@ def unit_conflict(book: Book, legs: Sequence[OptionLeg], but_not: int = 0) -> Re
 def short_stock_refusal(book: Book, instrument: Instrument, qty: int, world: World) -> Refusal | None:
     """Why the stock leg may not be sold short."""
     symbol = instrument.symbol
-    if not may_short(book, figures(book, world, quick=True).equity_money):
+    if not may_short(book, figures(book, world, BOUNDS).equity_money):
         return refuse("shorting_not_allowed", "legs", symbol=symbol)
     if not instrument.shortable:
         return refuse("asset_not_shortable", "legs", symbol=symbol)

@@ -29,9 +29,11 @@ SMALL_LEGS: Final = 9
 SMALL_NODES_MAX: Final = 3_000
 """Groups of few legs are searched longer: their nodes cost little, and at 300 one random book in a thousand beside
 stock was not proved and asked up to 135 dollars too much."""
-QUICK_SHORT_LEGS: Final = 3
-"""Groups with more short legs are bounded first, and searched only where the bound is not enough (§3.9): with three
-random ones a search takes up to 8 ms, with six up to 50."""
+BOUNDS: Final = 0
+SMALL: Final = 3
+EXACT: Final = 1 << 30
+"""How far to search: groups with more short legs than this are bounded from above instead, unless the shortcut
+settles them (§3.9). With three random ones a search takes up to 8 ms, with six up to 50, with thirty 400."""
 
 
 def nodes_for(group: Group) -> int:
@@ -321,4 +323,4 @@ def _sum(terms: Iterator[tuple[int, int, list[int]]]) -> Row:
     return constant, coefficients
 
 
-__all__ = ["QUICK_SHORT_LEGS", "Model", "Pairing", "Priced", "Problem", "nodes_for", "price", "solve"]
+__all__ = ["BOUNDS", "EXACT", "SMALL", "Model", "Pairing", "Priced", "Problem", "nodes_for", "price", "solve"]

@@ -17,7 +17,7 @@ from msgspec import Struct
 from actors.book.rules.margin.largest_loss import largest_loss, price_loss
 from actors.book.rules.margin.legs import MONEY_PER_PRICE, Group, Leg, OptionPosition, Underlying, groups
 from actors.book.rules.margin.outside import SEARCHES_MAX, Found, Pairings, Search, SearchNeeded
-from actors.book.rules.margin.pairing import QUICK_SHORT_LEGS, Pairing, Priced, Problem, nodes_for, price, solve
+from actors.book.rules.margin.pairing import EXACT, SMALL, Pairing, Priced, Problem, nodes_for, price, solve
 from actors.book.rules.margin.profiles import PPM, MarginProfile
 from actors.book.rules.margin.stock import Requirement, divide_half_up, regulation_t_money
 from actors.book.rules.margin.stock import requirement as stock_requirement
@@ -134,9 +134,9 @@ class _Seen(Struct, frozen=True, gc=False):
 
     held: object
     groups: Sequence[Group]
-    large: bool
-    """Whether some group may need a search that is too long for a turn."""
-    answers: list[tuple[MarginProfile, bool, int, _Totals]]
+    shorts: int
+    """Short legs of the group that has most of them."""
+    answers: list[tuple[MarginProfile, int, int, _Totals]]
 
 
 SEEN_MAX: Final = 8
@@ -161,16 +161,13 @@ class Requirements:
         """Groups asked about just now, by identity: one decision asks about the same book many times."""
 
     def group(
-        self, profile: MarginProfile, group: Group, as_of_date: int, *, quick: bool = False
+        self, profile: MarginProfile, group: Group, as_of_date: int, search_legs: int = EXACT
     ) -> GroupRequirement:
-        """What a group asks.
-
-        ``quick``: a group of more than three short legs is not searched but bounded from above.
-        """
-        large = len(group.shorts) > QUICK_SHORT_LEGS
-        if large and not quick and self.outside is not None:
+        """What a group asks; with more short legs than ``search_legs`` it is not searched but bounded from above."""
+        shorts = len(group.shorts)
+        if SMALL < shorts <= search_legs and self.outside is not None:
             return self._from_outside(self.outside, profile, group, as_of_date)
-        return self._here(profile, group, as_of_date, quick and large)
+        return self._here(profile, group, as_of_date, shorts > search_legs)
 
     def _here(self, profile: MarginProfile, group: Group, as_of_date: int, brief: bool) -> GroupRequirement:
         """What a group asks, searched for here and now unless ``brief``."""
@@ -204,10 +201,11 @@ class Requirements:
         answer = _requirement(profile, group, as_of_date, found, 0)[0]
         return answer if answer.asked_money <= bound.asked_money else bound
 
-    def account(self, profile: MarginProfile, held: Holdings, *, quick: bool = False) -> AccountRequirement:
+    def account(self, profile: MarginProfile, held: Holdings, search_legs: int = EXACT) -> AccountRequirement:
         """What a whole account asks. KeyError when the price of an underlying is missing.
 
-        ``quick`` answers are upper bounds unless they say ``exact``; they too depend on the book alone.
+        Groups with more short legs than ``search_legs`` (``BOUNDS``, ``SMALL`` or ``EXACT``) are bounded: the answer
+        is an upper bound unless it says ``exact``, and it too depends on the book alone.
         """
         known = held if held.divided is None else held.divided
         seen = self._seen.get(id(known))
@@ -215,23 +213,24 @@ class Requirements:
             if len(self._seen) >= SEEN_MAX:
                 del self._seen[next(iter(self._seen))]
             found = held.groups()
-            large = any(len(group.shorts) > QUICK_SHORT_LEGS for group in found)
-            seen = self._seen[id(known)] = _Seen(known, found, large, [])
+            shorts = max((len(group.shorts) for group in found), default=0)
+            seen = self._seen[id(known)] = _Seen(known, found, shorts, [])
         day = held.as_of_date
         totals: _Totals | None = None
-        kept = quick or not seen.large or self.outside is None
-        for asked, brief, asked_on, answer in seen.answers if kept else ():
-            if asked is profile and brief is quick and asked_on == day:
+        search_legs = min(search_legs, seen.shorts)
+        kept = search_legs <= SMALL or self.outside is None
+        for asked, searched, asked_on, answer in seen.answers if kept else ():
+            if asked is profile and searched == search_legs and asked_on == day:
                 totals = answer
                 break
         if totals is None:
-            totals = _sum([self.group(profile, group, day, quick=quick) for group in seen.groups])
+            totals = _sum([self.group(profile, group, day, search_legs) for group in seen.groups])
             if kept:
-                seen.answers.append((profile, quick, day, totals))
+                seen.answers.append((profile, search_legs, day, totals))
         cash = held.cash_money
         maintenance, initial = totals.maintenance_money, totals.initial_money
         if profile.concentration_ppm and cash <= -CONCENTRATED_DEBIT_MONEY:
-            asks = [self.group(profile, group, day, quick=quick) for group in seen.groups]
+            asks = [self.group(profile, group, day, search_legs) for group in seen.groups]
             if extra := _concentration(profile, seen.groups, asks):
                 maintenance += extra
                 initial = max(initial, maintenance)
