@@ -23,6 +23,8 @@ SMALL_DISK_MIB = 40
 FULL_S = 2.5
 """Longer than callers of a tail that is stuck wait until they hear so."""
 ATTACH_S = 10.0
+CUTS_LEAST, KILLS_MAX = 5, 10
+"""A log that a checkpoint has moved home when the kill comes has no places left to cut: then another is made."""
 
 
 def file_limit(directory: Path, count: int, seed: int, template: Template) -> Outcome:
@@ -168,7 +170,7 @@ def torn_log(directory: Path, count: int, seed: int, template: Template) -> Outc
     relies on it already, back to what its disk has for certain.
     """
     outcome, random = Outcome("torn log"), Random(seed)
-    state = _left_by_a_kill(directory, outcome, seed, template)
+    state, edges = _left_by_a_kill(directory, outcome, seed, template, f"{DIRECTORY}/{FILE_NAME}-wal")
     log = state / DIRECTORY / f"{FILE_NAME}-wal"
     front = open_front(_copied(directory, state), take_epoch=False)
     with contextlib.closing(front):
@@ -176,7 +178,7 @@ def torn_log(directory: Path, count: int, seed: int, template: Template) -> Outc
     for path in state.glob(f"{FILE_NAME}-*" if relied_on else f"{FILE_NAME}*"):
         path.unlink()
     seen = 0
-    for edge in _chosen(log, count, random):
+    for edge in _sample(edges, count, random):
         outcome.trials += 1
         cut = edge + random.choice((0, 0, random.randrange(WAL_FRAME)))
         seq = _after_cut(directory, state, f"{DIRECTORY}/{log.name}", cut, outcome)
@@ -193,10 +195,10 @@ def torn_log(directory: Path, count: int, seed: int, template: Template) -> Outc
 def torn_store(directory: Path, count: int, seed: int, template: Template) -> Outcome:
     """The writer's own log cut anywhere: the journal still has it all, so nothing at all is lost."""
     outcome, random = Outcome("torn store log"), Random(seed)
-    state = _left_by_a_kill(directory, outcome, seed, template)
+    state, edges = _left_by_a_kill(directory, outcome, seed, template, f"{FILE_NAME}-wal")
     log = state / f"{FILE_NAME}-wal"
     whole = _after_cut(directory, state, log.name, log.stat().st_size, outcome)
-    for edge in _chosen(log, count, random):
+    for edge in _sample(edges, count, random):
         outcome.trials += 1
         cut = edge + random.choice((0, 0, random.randrange(WAL_FRAME)))
         seq = _after_cut(directory, state, log.name, cut, outcome)
@@ -206,26 +208,38 @@ def torn_store(directory: Path, count: int, seed: int, template: Template) -> Ou
     return outcome
 
 
-def _left_by_a_kill(directory: Path, outcome: Outcome, seed: int, template: Template) -> Path:
-    trial = Trial(directory / "state", outcome, seed, template)
-    trial.start()
-    trial.open_accounts()
-    trial.trade(40)
-    trial.kill()
-    trial.note_exit()
-    outcome.acknowledged += sum(len(each.acknowledged) for each in trial.shoppers)
-    return trial.state
+def _left_by_a_kill(
+    directory: Path, outcome: Outcome, seed: int, template: Template, log: str
+) -> tuple[Path, list[int]]:
+    """A state whose daemon was killed, and the places where a disk could have cut one of its logs."""
+    for number in range(KILLS_MAX):
+        trial = Trial(directory / f"state-{number}", outcome, seed + number, template)
+        trial.start()
+        trial.open_accounts()
+        trial.trade(40)
+        trial.kill()
+        trial.note_exit()
+        outcome.acknowledged += sum(len(each.acknowledged) for each in trial.shoppers)
+        edges = _edges(trial.state / log)
+        if len(edges) >= CUTS_LEAST:
+            break
+    else:
+        outcome.note(f"{KILLS_MAX} kills, and each time a checkpoint had moved {log} home")
+    return trial.state, edges
 
 
-def _chosen(log: Path, count: int, random: Random) -> list[int]:
-    """The edges of the frames in a log, all of them or a sample, in order.
+def _sample(edges: list[int], count: int, random: Random) -> list[int]:
+    return edges if len(edges) <= count else sorted(random.sample(edges, count))
+
+
+def _edges(log: Path) -> list[int]:
+    """The edges of the frames in a log, in order.
 
     Not those before what a checkpoint has begun to move home: the log is synced up to there before a page moves.
     """
     least = WAL_HEADER + _moving_home(log) * WAL_FRAME
     edges = list(range(least, log.stat().st_size + 1, WAL_FRAME))
-    used = edges[: 1 + max(1, sum(_used(log, edge) for edge in edges))]
-    return used if len(used) <= count else sorted(random.sample(used, count))
+    return edges[: 1 + max(1, sum(_used(log, edge) for edge in edges))]
 
 
 def _moving_home(log: Path) -> int:
