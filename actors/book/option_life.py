@@ -17,9 +17,22 @@ from actors.book.aftermath import book_delivery
 from actors.book.draft import Draft
 from actors.book.instruments import Instrument
 from actors.book.rules.booking import book_value
+from actors.book.rules.margin.legs import MONEY_PER_PRICE
 from actors.book.rules.options.outcome import Activity, Delivery, Outcome, activities
+from actors.book.units import format_price
 from actors.market.world import World
 
+_BECAUSE = {
+    "in_the_money": "in the money",
+    "not_in_the_money": "not in the money",
+    "do_not_exercise": "in the money, told not to exercise",
+    "instructed": "not in the money, told to exercise",
+    "beyond_means": "in the money, beyond the account's means",
+    "requested": "at the holder's request",
+    "early_dividend": "early, for a dividend",
+    "early_carry": "early, for the interest on its strike",
+    "early_deep": "early, deep in the money",
+}
 _SAYS = {
     "OPEXP": "option expired",
     "OPEXC": "option exercised",
@@ -38,15 +51,26 @@ def book_outcomes(draft: Draft, outcomes: Iterable[Outcome], world: World, booke
         group_no = draft.book.next_activity_no
         contract = world.instruments.by_symbol[outcome.symbol]
         rows = activities([outcome])
-        _activity(draft, rows[0], outcome.reason, group_no, booked_for_at)
+        why = _why(contract, outcome)
+        _activity(draft, rows[0], why, group_no, booked_for_at)
         rest = rows[1:]
         if outcome.proceeds_money:
-            _activity(draft, rest.pop(0), outcome.reason, group_no, booked_for_at)
+            _activity(draft, rest.pop(0), why, group_no, booked_for_at)
         _move(draft, contract, outcome.qty, abs(outcome.proceeds_money))
         for row, delivery in zip(rest, outcome.deliveries, strict=True):
-            _activity(draft, row, outcome.reason, group_no, booked_for_at)
+            _activity(draft, row, why, group_no, booked_for_at)
             if delivery.qty:
                 _deliver(draft, world.instruments.by_symbol[delivery.symbol], delivery, world)
+
+
+def _why(contract: Instrument, outcome: Outcome) -> str:
+    """Why contracts ended, with the price that decided it where one price did."""
+    why = _BECAUSE.get(outcome.reason, outcome.reason)
+    if contract.is_adjusted:
+        return why
+    inside = outcome.intrinsic_money // (contract.multiplier * MONEY_PER_PRICE)
+    price = contract.strike + inside if contract.right == "call" else contract.strike - inside
+    return f"{why}, {contract.underlying} at {format_price(price)}"
 
 
 def _activity(draft: Draft, row: Activity, reason: str, group_no: int, booked_for_at: int) -> None:

@@ -36,7 +36,8 @@ _POSITIONS: Final = [
     ("symbol", "symbol"),
     ("side", "side"),
     ("qty", "qty"),
-    ("price", "avg_entry_price"),
+    ("entry", "avg_entry_price"),
+    ("now", "current_price"),
     ("value", "market_value"),
     ("P/L", "unrealized_pl"),
 ]

@@ -22,6 +22,7 @@ from mbtd.cli.base import (
     show_one,
     take_words,
 )
+from mbtd.cli.previews import order_lines
 from mbtd.rpc.client import Client, RpcRefusal, StreamMessage, new_client_order_id
 
 _TERMINAL: Final = frozenset({"filled", "canceled", "expired", "rejected", "replaced", "done_for_day"})
@@ -56,13 +57,17 @@ _PLAIN_FIELDS: Final = (
 
 
 def order_fields(args: argparse.Namespace) -> dict[str, Any]:
-    """The parameters of an order from either form: flags, or ``ACCOUNT SIDE QTY SYMBOL``."""
+    """The parameters of an order: flags, with ``ACCOUNT`` or ``ACCOUNT SIDE QTY SYMBOL`` as words."""
     fields = flags(args, "account", *_PLAIN_FIELDS)
     if args.words:
-        if args.account is not None or len(args.words) != 4:
-            raise UsageError("the short form is ACCOUNT SIDE QTY SYMBOL, such as: alice buy 10 SPY")
-        short = dict(zip(("account", "side", "qty", "symbol"), args.words, strict=True))
-        if short["qty"].startswith("$"):
+        names = ("account",) if len(args.words) == 1 else ("account", "side", "qty", "symbol")
+        if args.account is not None or len(args.words) != len(names):
+            raise UsageError(
+                "the short form is ACCOUNT SIDE QTY SYMBOL, such as: alice buy 10 SPY; with flags for the rest,"
+                " ACCOUNT alone"
+            )
+        short = dict(zip(names, args.words, strict=True))
+        if short.get("qty", "").startswith("$"):
             short["notional"] = short.pop("qty")[1:]
         twice = sorted(name for name in short if name in fields)
         if twice:
@@ -204,12 +209,10 @@ def describe(order: dict[str, Any], *, duplicate: bool = False) -> str:
 
 
 def _preview(args: argparse.Namespace) -> int:
+    fields = order_fields(args)
     with connect(args) as client:
-        answer = client.call("order.preview", **order_fields(args))
-    if args.json:
-        output.put_json(answer)
-    else:
-        output.put(output.block(answer))
+        answer = client.call("order.preview", **fields)
+    output.put_json(answer) if args.json else output.put("\n".join(order_lines(answer, fields)))
     return exits.DONE if answer.get("acceptable") else exits.REFUSED
 
 
@@ -343,7 +346,7 @@ def _add_order_flags(parser: argparse.ArgumentParser) -> None:
         "--lot-method", metavar="METHOD", help="tax lots to close: fifo, lifo, highest_cost or lowest_cost"
     )
     parser.add_argument("--lot", action="append", metavar="LOT_NO[:QTY]", help="close this very lot; repeatable")
-    add_words(parser, "ACCOUNT SIDE QTY SYMBOL")
+    add_words(parser, "ACCOUNT [SIDE QTY SYMBOL]")
 
 
 def add_order_commands(commands: Any) -> None:

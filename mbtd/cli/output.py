@@ -127,22 +127,27 @@ def say(text: str) -> None:
     sys.stderr.write(text + "\n")
 
 
-def explain_refusal(error: RpcError) -> None:
-    """Say why something was refused, with the numbers, and what can be done."""
+def refusal_lines(error: RpcError) -> list[str]:
+    """Why something was or would be refused, with the numbers, and what can be done."""
     data = error.data
-    head = paint("refused", "red", sys.stderr)
-    say(f"{head}: {plain(error.message)} [{plain(data.reason)}, {error.code}]")
+    lines = [f"{plain(error.message)} [{plain(data.reason)}, {error.code}]"]
     if data.field:
-        say(f"  field      {plain(data.field)}")
-    for name, number in (data.numbers or {}).items():
-        say(f"  {plain(name):<10} {money(number)}")
+        lines.append(f"  field      {plain(data.field)}")
+    lines += [f"  {plain(name):<10} {money(number)}" for name, number in (data.numbers or {}).items()]
     if data.alpaca is not None:
-        say(f"  at Alpaca  {data.alpaca.status} {data.alpaca.code} {plain(data.alpaca.message)}")
+        lines.append(f"  at Alpaca  {data.alpaca.status} {data.alpaca.code} {plain(data.alpaca.message)}")
     if data.remedy:
-        say(f"  what to do {plain(data.remedy)}")
+        lines.append(f"  what to do {plain(data.remedy)}")
     elif data.retryable:
         wait = f" in {data.retry_after_ms / 1000:g} s" if data.retry_after_ms else ""
-        say(f"  what to do try again{wait}")
+        lines.append(f"  what to do try again{wait}")
+    return lines
+
+
+def explain_refusal(error: RpcError) -> None:
+    """Say on stderr why something was refused."""
+    head, *rest = refusal_lines(error)
+    say("\n".join([f"{paint('refused', 'red', sys.stderr)}: {head}", *rest]))
 
 
 FINDING_COLUMNS = [("check", "check"), ("looked at", "looked_at"), ("result", "result")]

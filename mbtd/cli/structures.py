@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from base64 import b64decode
 from collections.abc import Mapping
-from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,6 +12,7 @@ from mbtd.cli import exits, output
 from mbtd.cli.base import UsageError, add_account, add_shared, connect, flags, take_words
 from mbtd.cli.chains import add_payoff_flags, parse_leg, show_payoff
 from mbtd.cli.orders import describe, warn
+from mbtd.cli.previews import net_words, structure_lines, title
 from mbtd.rpc.client import new_client_order_id
 
 _STRUCTURES: Final = [
@@ -51,18 +51,6 @@ EXPIRY_WARNINGS: Final = {
     "awaiting_settlement": "has ended and waits for its official price",
 }
 _ENDED_BY: Final = {"expired": "expiry", "exercised": "exercise", "assigned": "assignment", "trade": "a trade"}
-
-
-def title(name: str) -> str:
-    """A structure's name for people."""
-    return output.plain(name.replace("_", " "))
-
-
-def net_words(net: str | None) -> str:
-    """A net, positive when it is paid, as a debit or credit."""
-    if net is None:
-        return "-"
-    return f"{net.removeprefix('-')} {'credit' if net.startswith('-') else 'debit'}"
 
 
 def _count(number: int, noun: str) -> str:
@@ -277,29 +265,8 @@ def _order(args: argparse.Namespace, method: str, params: dict[str, Any]) -> int
 def _preview(args: argparse.Namespace, method: str, params: dict[str, Any]) -> int:
     with connect(args) as client:
         answer = client.call(method, **params)
-    output.put_json(answer) if args.json else output.put("\n".join(preview_lines(answer)))
+    output.put_json(answer) if args.json else output.put("\n".join(structure_lines(answer)))
     return exits.DONE if answer["acceptable"] else exits.REFUSED
-
-
-def preview_lines(answer: Mapping[str, Any]) -> list[str]:
-    """What a close or a roll would do, for reading."""
-    effect = answer["effect"]
-    if not answer["acceptable"]:
-        return [f"would be refused: {answer['refusal']['message']}"]
-    money = {name: output.money(value) for name, value in effect.items() if isinstance(value, str)}
-    lines = [f"would send a {effect['type']} order, checked at {net_words(effect['check_price'])} a share"]
-    for leg in effect["legs"]:
-        lines.append(f"  {leg['side']:<9} {leg['qty']} {leg['symbol']} ({title(leg['position_intent'])})")
-    cost = Decimal(effect["cost"])
-    lines.append(
-        f"  cash      {'pays' if cost >= 0 else 'brings'} {output.money(str(abs(cost)))}, fees {money['fees']}"
-    )
-    if "realized_pl" in effect:
-        lines.append(f"  realises  {money['realized_pl']}, {money['realized_net_pl']} after these fees")
-    lines.append(f"  margin    initial {money['initial_margin']}, maintenance {money['maintenance_margin']}")
-    if "options_buying_power" in money:
-        lines.append(f"  options buying power {money['options_buying_power']}")
-    return lines + [f"  warning   {title(warning)}" for warning in effect["warnings"]]
 
 
 def _exit(args: argparse.Namespace) -> int:

@@ -16,13 +16,14 @@ from typing import Final
 
 from msgspec import Struct
 
-from actors.book.units import MONEY_PER_CENT, MONEY_PER_DOLLAR, PRICE_PER_DOLLAR, divide_half_even
+from actors.book.units import MONEY_PER_CENT, MONEY_PER_DOLLAR, PRICE_PER_DOLLAR, divide_half_even, format_price
 from mbtd.pricing.inputs import PricingInputs, years_until
 from mbtd.pricing.model import Model, Terms
 
 _MONEY_PER_PRICE: Final = MONEY_PER_DOLLAR // PRICE_PER_DOLLAR
-_AROUND: Final = 0.35
-"""Curves are drawn this far around strikes and spot."""
+_AROUND: Final = 0.75
+_LEAST: Final = 0.05
+"""Curves are drawn so far around strikes and spot: parts of the distance between them, and of the price at least."""
 
 
 class Leg(Struct, frozen=True):
@@ -160,10 +161,15 @@ def grid(legs: Sequence[Leg], spot: float, points: int) -> tuple[float, ...]:
     """Prices to draw at: evenly around strikes and spot, and the strikes themselves."""
     strikes = [leg.strike / PRICE_PER_DOLLAR for leg in legs if leg.strike]
     marks = [*strikes, spot]
-    spread = max(max(marks) - min(marks), _AROUND * spot / 2)
-    low, high = max(0.0, min(marks) - spread * _AROUND), max(marks) + spread * _AROUND
+    beyond = max((max(marks) - min(marks)) * _AROUND, spot * _LEAST)
+    low, high = max(0.0, min(marks) - beyond), max(marks) + beyond
     even = [low + (high - low) * n / (points - 1) for n in range(points)]
     return tuple(sorted({*even, *strikes, spot}))
+
+
+def price_texts(prices: Iterable[float]) -> list[str]:
+    """Prices in dollars as decimal texts, to a hundredth of a cent."""
+    return [format_price(round(price * PRICE_PER_DOLLAR)) for price in prices]
 
 
 def last_slope(legs: Sequence[Leg]) -> int:

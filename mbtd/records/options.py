@@ -9,7 +9,7 @@ from actors.book.units import format_money, format_price, format_qty, format_sca
 from actors.market.board import Slot
 from mbtd.pricing.chain import Priced
 from mbtd.pricing.model import Greeks
-from mbtd.pricing.payoff import Curve, Payoff
+from mbtd.pricing.payoff import Curve, Payoff, price_texts
 
 _PENNY = (100, 500)
 
@@ -119,7 +119,7 @@ def render_payoff(payoff: Payoff, underlying: str, spot: float) -> dict[str, Any
         "cost": format_money(payoff.cost_money),
         "max_profit": format_money(payoff.max_profit_money) if payoff.max_profit_money is not None else None,
         "max_loss": format_money(payoff.max_loss_money) if payoff.max_loss_money is not None else None,
-        "breakevens": [_number(price, 4) for price in payoff.breakevens],
+        "breakevens": price_texts(payoff.breakevens),
         "corners": [
             {"price": format_price(price), "profit": format_money(profit)} for price, profit in payoff.corners
         ],

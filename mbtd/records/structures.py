@@ -32,7 +32,7 @@ from actors.book.units import (
 )
 from actors.market.world import World
 from mbtd.market.calendar import new_york_date
-from mbtd.pricing.payoff import Leg, corner_points, extremes, last_slope, roots
+from mbtd.pricing.payoff import Leg, corner_points, extremes, last_slope, price_texts, roots
 from mbtd.records.options import format_day
 
 
@@ -221,7 +221,7 @@ def _bounds(book: Book, structure: Structure, world: World) -> dict[str, Any]:
     return {
         "max_profit": format_money(gain) if gain is not None else "unlimited",
         "max_loss": format_money(loss) if loss is not None else "unlimited",
-        "breakevens": [f"{price:.4f}".rstrip("0").rstrip(".") for price in roots(corners, slope)],
+        "breakevens": price_texts(roots(corners, slope)),
         "bounded": loss is not None,
     }
 

@@ -13,13 +13,11 @@ from actors.book.osi import is_option_symbol
 from actors.book.outcome import Placed
 from actors.book.rules.admission.options import OptionLeg, cash_of, change_of, legs_of
 from actors.book.rules.margin.holdings import holdings_of
-from actors.book.rules.margin.legs import MONEY_PER_PRICE
 from actors.book.rules.margin.orders import UNCOVERED_LEVEL, apply, effect, level_needed
-from actors.book.rules.margin.payoff import LegAtExpiry
 from actors.book.rules.margin.profiles import profile_of
 from actors.book.rules.margin.requirement import Holdings
 from actors.book.rules.margin.stock import requirement
-from actors.book.rules.matching.multileg import LegQuote, payoff_bounds, sign_suspect, unit_quote
+from actors.book.rules.matching.multileg import LegQuote, sign_suspect, unit_quote
 from actors.book.rules.matching.profiles import Profiles
 from actors.book.rules.money.fees import PICO_PER_MONEY, accrued_money, fees_of
 from actors.book.rules.money.settlement import violation_of
@@ -39,6 +37,7 @@ from actors.book.view import accrued, figures, stock_terms, trade_date
 from actors.commands import CloseStructure, PlaceOrder, RollStructure
 from actors.engine import Engine
 from actors.market.world import World
+from mbtd.pricing.payoff import Leg, corner_points, extremes, last_slope, price_texts, roots
 from mbtd.records.money_lines import date_text
 from mbtd.service.refusals import rpc_error
 from mbtd.service.structures import structure_words
@@ -164,32 +163,41 @@ def _option_fees(legs: list[OptionLeg], terms: OrderAccepted, world: World, prof
     return tuple(Fee(kind, amount) for kind, amount in pico.items())
 
 
-def _extremes(legs: list[OptionLeg], cash: int, world: World) -> dict[str, str | None]:
+def _extremes(legs: list[OptionLeg], cash: int, world: World) -> dict[str, Any]:
     """The most that the order alone can lose, and its best outcome, by its expiry; null without bound or one expiry.
 
-    A share counts as a call struck at zero. Legs of several expiries: the loss by the rule of their largest loss.
+    Also null where a leg closes something, since what is left of the position is then part of the outcome. Legs of
+    several expiries: the loss by the rule of their largest loss.
     """
-    at_expiry: list[LegAtExpiry] = []
+    nothing: dict[str, Any] = {"max_loss": None, "max_profit": None, "breakevens": []}
+    if not all(leg.intent.endswith("_to_open") for leg in legs):
+        return nothing
     ends = {(x.instrument.expiry_date, x.instrument.settles) for x in legs if x.instrument.is_option}
-    for leg in legs:
-        signed = leg.qty if leg.buying else -leg.qty
-        shares = signed // QTY_PER_SHARE * leg.instrument.multiplier
-        call = not leg.instrument.is_option or leg.instrument.right == "call"
-        at_expiry.append((call, leg.instrument.strike if leg.instrument.is_option else 0, shares))
     if len(ends) == 1:
-        low, high = payoff_bounds(at_expiry)
+        held = [_payoff_leg(leg) for leg in legs]
+        corners, slope = corner_points(held, -cash), last_slope(held)
+        gain, loss = extremes(corners, slope)
         return {
-            "max_loss": format_money(max(0, -low * MONEY_PER_PRICE - cash)) if low is not None else None,
-            "max_profit": format_money(high * MONEY_PER_PRICE + cash) if high is not None else None,
+            "max_loss": format_money(loss) if loss is not None else None,
+            "max_profit": format_money(gain) if gain is not None else None,
+            "breakevens": price_texts(roots(corners, slope)),
         }
     change = change_of(legs, cash, world)
     if isinstance(change, Refusal) or change.stock:
-        return {"max_loss": None, "max_profit": None}
-    nothing = Holdings(0, {u.symbol: u for u in change.underlyings}, {}, (), trade_date(world))
-    if level_needed(nothing, change) == UNCOVERED_LEVEL:
-        return {"max_loss": None, "max_profit": None}
-    alone = world.requirements.account(profile_of("alpaca", "margin"), apply(nothing, change))
-    return {"max_loss": format_money(max(0, -alone.available_money)), "max_profit": None}
+        return nothing
+    empty = Holdings(0, {u.symbol: u for u in change.underlyings}, {}, (), trade_date(world))
+    if level_needed(empty, change) == UNCOVERED_LEVEL:
+        return nothing
+    alone = world.requirements.account(profile_of("alpaca", "margin"), apply(empty, change))
+    return nothing | {"max_loss": format_money(max(0, -alone.available_money))}
+
+
+def _payoff_leg(leg: OptionLeg) -> Leg:
+    instrument = leg.instrument
+    units = (leg.qty if leg.buying else -leg.qty) // QTY_PER_SHARE * instrument.multiplier
+    if not instrument.is_option:
+        return Leg(instrument.symbol, units)
+    return Leg(instrument.symbol, units, instrument.strike, instrument.right == "call")
 
 
 def _requirements(book: Book, terms: OrderAccepted, world: World) -> dict[str, str]:

@@ -267,6 +267,8 @@ def test_orders(running: Running, shell: Shell) -> None:
     assert shell("order cancel-all alice") == 0
     assert "1 order" in shell.err
     assert shell("order preview alice buy 10 SPY") == 0
+    assert "450.1" in shell.out
+    assert "4,501 of 100,000" in shell.out
     assert shell("order preview alice buy 1000 SPY --json") == 1
 
 

@@ -298,6 +298,7 @@ def test_a_preview_says_what_an_order_in_contracts_costs_and_can_lose(client: Cl
     assert (condor["cost"], condor["max_loss"], condor["max_profit"]) == ("-180", "320", "180")
     assert float(condor["fees"]) > 0
     assert {"ORF", "OCC"} <= set(condor["fee_lines"])
+    assert condor["breakevens"] == ["93.2", "106.8"]
     margin = 320 + float(condor["fees"])
     assert float(condor["options_buying_power"]) == pytest.approx(-margin, abs=0.02)
     multiplier = int(client.call("account.get", account="preview")["multiplier"])
@@ -317,6 +318,7 @@ def test_a_preview_says_what_an_order_in_contracts_costs_and_can_lose(client: Cl
     closing = effect(unit("-P90 +P95 +C105 -C110"))
     assert float(closing["maintenance_margin"]) < 0
     assert closing["buying_power"] == "0"
+    assert (closing["max_loss"], closing["max_profit"], closing["breakevens"]) == (None, None, [])
 
 
 def test_resting_orders_take_from_options_buying_power_what_they_take_of_own_money(client: Client) -> None:

@@ -145,7 +145,21 @@ class FakeBroker:
         return {"items": list(self.orders.values()), "next_page_token": None}
 
     def order_preview(self, session: Session, values: dict[str, Any]) -> Any:
-        return {"acceptable": values.get("qty") != "1000", "effect": {"buying_power": "-4501.00"}}
+        return {
+            "acceptable": values.get("qty") != "1000",
+            "duplicate": False,
+            "effect": {
+                "buying_power": "-4501",
+                "buying_power_before": "100000",
+                "check_price": "450.1",
+                "reserved_qty": "0",
+                "initial_margin": "2250.5",
+                "maintenance_margin": "1350.3",
+                "fees": "0",
+                "warnings": [],
+            },
+            "structures": {},
+        }
 
     def order_cancel(self, session: Session, values: dict[str, Any]) -> Any:
         return None
