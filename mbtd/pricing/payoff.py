@@ -11,6 +11,7 @@ Known limits: one volatility a leg for all prices and dates; legs of one underly
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -22,8 +23,10 @@ from mbtd.pricing.model import Model, Terms
 
 _MONEY_PER_PRICE: Final = MONEY_PER_DOLLAR // PRICE_PER_DOLLAR
 _AROUND: Final = 0.75
-_LEAST: Final = 0.05
-"""Curves are drawn so far around strikes and spot: parts of the distance between them, and of the price at least."""
+_MOVES: Final = 2.0
+"""Curves are drawn so far around strikes and spot: part of the distance between them, and so many standard moves."""
+_MOVE_LEAST, _MOVE_MOST, _MOVE_OF_STOCK, _VOLATILITY = 0.005, 0.25, 0.05, 0.3
+"""Bounds of one standard move as a part of the price, of shares alone, and the volatility of legs without one."""
 
 
 class Leg(Struct, frozen=True):
@@ -80,7 +83,7 @@ def payoff(
 ) -> Payoff:
     """The payoff of legs at their first end, and at ``dates`` (label, instant) before it."""
     ends = sorted({leg.expires_at for leg in legs if leg.strike})
-    prices = grid(legs, spot, points)
+    prices = grid(legs, spot, at, points)
     single = len(ends) <= 1
     first = ends[0] if ends else at
     curves = []
@@ -157,14 +160,23 @@ def extremes(corners: Sequence[tuple[int, int]], last_slope: int) -> tuple[int |
     return gain, loss
 
 
-def grid(legs: Sequence[Leg], spot: float, points: int) -> tuple[float, ...]:
-    """Prices to draw at: evenly around strikes and spot, and the strikes themselves."""
+def grid(legs: Sequence[Leg], spot: float, at: int, points: int) -> tuple[float, ...]:
+    """Prices to draw at: evenly around strikes and spot, as far as they may go by the last end; and the strikes."""
     strikes = [leg.strike / PRICE_PER_DOLLAR for leg in legs if leg.strike]
     marks = [*strikes, spot]
-    beyond = max((max(marks) - min(marks)) * _AROUND, spot * _LEAST)
+    beyond = max((max(marks) - min(marks)) * _AROUND, _MOVES * _move(legs, at) * spot)
     low, high = max(0.0, min(marks) - beyond), max(marks) + beyond
     even = [low + (high - low) * n / (points - 1) for n in range(points)]
     return tuple(sorted({*even, *strikes, spot}))
+
+
+def _move(legs: Sequence[Leg], at: int) -> float:
+    """One standard move until the last leg ends, as a part of the price."""
+    last = max((leg.expires_at for leg in legs), default=0)
+    if not last:
+        return _MOVE_OF_STOCK
+    volatility = max((leg.volatility for leg in legs if leg.volatility is not None), default=_VOLATILITY)
+    return min(max(volatility * math.sqrt(years_until(at, max(at, last))), _MOVE_LEAST), _MOVE_MOST)
 
 
 def price_texts(prices: Iterable[float]) -> list[str]:
