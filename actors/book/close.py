@@ -13,6 +13,7 @@ from actors.book.decide import accept, ask_cancel, first_of, note_rejected, plac
 from actors.book.draft import Draft
 from actors.book.forced import by_house, refuse_forced
 from actors.book.ids import client_key
+from actors.book.osi import is_option_symbol
 from actors.book.outcome import Closed, Outcome, Placed
 from actors.book.rules.admission.check import Need, account_refusal, read_close
 from actors.book.rules.admission.parse import parse
@@ -22,6 +23,7 @@ from actors.book.rules.matching.profiles import Profiles
 from actors.book.rules.reasons import Refusal, refuse
 from actors.book.state.book import Book, Position
 from actors.book.structures.orders import close as close_structure
+from actors.book.view import available_qty
 from actors.commands import CloseAllPositions, ClosePosition, CloseStructure, PlaceOrder
 from actors.market.world import World
 
@@ -40,14 +42,15 @@ def close_position(draft: Draft, action: ClosePosition, world: World, profiles: 
     order = replace(_order_for(position, qty, action.client_order_id), lot_method=action.lot_method, lots=action.lots)
     if not action.cancel_orders:
         return place(draft, order, world, profiles)
-    return _close_behind_cancels(draft, order, world, profiles)
+    return _close_behind(draft, order, world, profiles)
 
 
 def close_all(draft: Draft, action: CloseAllPositions, world: World, profiles: Profiles) -> Outcome:
     """Close every position, by symbol; one that cannot be closed says why and stops no other.
 
     Legs of a structure are closed together, by one order that answers for each of them, unless open orders hold any
-    or nobody stands on the other side of one.
+    or nobody stands on the other side of one. Of the rest, what is short is bought back first: long contracts and
+    stock of the same underlying may cover it, so they wait for that.
     """
     items: list[tuple[str, Placed | Refusal]] = []
     if action.cancel_orders:
@@ -56,8 +59,10 @@ def close_all(draft: Draft, action: CloseAllPositions, world: World, profiles: P
             if by_house(terms):
                 items.append((terms.symbol or terms.legs[0].symbol, refuse_forced(terms)))
     together = _structures(draft, world, profiles)
-    for symbol in sorted(draft.book.positions):
-        position = draft.book.positions[symbol]
+    behind: dict[str, list[int]] = {}
+    positions = [draft.book.positions[symbol] for symbol in sorted(draft.book.positions)]
+    for position in sorted(positions, key=lambda one: not _is_short_contract(one)):
+        symbol = position.symbol
         left = position.qty
         for answer, taken in together.get(symbol, ()):
             items.append((symbol, answer))
@@ -67,11 +72,22 @@ def close_all(draft: Draft, action: CloseAllPositions, world: World, profiles: P
         whole = read_close(left, None, None)
         assert isinstance(whole, str)
         order = _order_for(position, whole, None)
-        close = _close_behind_cancels if action.cancel_orders else place
-        outcome = close(draft, order, world, profiles)
+        instrument = world.instruments.find(symbol)
+        underlying = (instrument.underlying if instrument is not None else "") or symbol
+        waits = () if _is_short_contract(position) else tuple(behind.get(underlying, ()))
+        if action.cancel_orders or (waits and abs(available_qty(draft.book, symbol)) >= abs(left)):
+            outcome = _close_behind(draft, order, world, profiles, waits, cancels=action.cancel_orders)
+        else:
+            outcome = place(draft, order, world, profiles)
         assert isinstance(outcome, Placed | Refusal)
         items.append((symbol, outcome))
-    return Closed(tuple(items))
+        if _is_short_contract(position) and isinstance(outcome, Placed) and outcome.order_no in draft.book.orders:
+            behind.setdefault(underlying, []).append(outcome.order_no)
+    return Closed(tuple(sorted(items, key=lambda item: item[0])))
+
+
+def _is_short_contract(position: Position) -> bool:
+    return position.qty < 0 and is_option_symbol(position.symbol)
 
 
 def _structures(draft: Draft, world: World, profiles: Profiles) -> dict[str, list[tuple[Placed | Refusal, int]]]:
@@ -128,7 +144,16 @@ def _cancel_open(draft: Draft, profiles: Profiles, symbol: str = "") -> tuple[in
     return order_nos
 
 
-def _close_behind_cancels(draft: Draft, action: PlaceOrder, world: World, profiles: Profiles) -> Outcome:
+def _close_behind(
+    draft: Draft,
+    action: PlaceOrder,
+    world: World,
+    profiles: Profiles,
+    behind: tuple[int, ...] = (),
+    *,
+    cancels: bool = True,
+) -> Outcome:
+    """A close that is held until the orders ``behind`` which it stands have ended, and those that it cancels."""
     book = draft.book
     order = parse(action, world.instruments)
     refusal = order if isinstance(order, Refusal) else None
@@ -153,7 +178,7 @@ def _close_behind_cancels(draft: Draft, action: PlaceOrder, world: World, profil
     if isinstance(choice, Refusal):
         note_rejected(draft, action, choice)
         return choice
-    waits_for = _cancel_open(draft, profiles, order.instrument.symbol)
+    waits_for = (*behind, *(_cancel_open(draft, profiles, order.instrument.symbol) if cancels else ()))
     if not waits_for:
         return place(draft, action, world, profiles)
     return accept(draft, order, need, action.client_order_id, key, world, profiles, waits_for, lot_choice=choice)

@@ -18,6 +18,7 @@ from actors.book.draft import Draft
 from actors.book.ids import client_key, derive_order_ids
 from actors.book.latency import latency_ns
 from actors.book.rules.admission.check import buy_stop_collar
+from actors.book.rules.admission.options import uncovering
 from actors.book.rules.admission.parse import Parsed
 from actors.book.rules.matching.profiles import Profile, Profiles
 from actors.book.state.book import Book, Group, Order
@@ -89,7 +90,7 @@ def follow_up(draft: Draft, world: World, profiles: Profiles) -> None:
                 _settle(draft, group, world, profiles)
         for order_no in sorted(closes):
             if book.closing.get(order_no) == ():
-                _begin_close(draft, order_no, profiles)
+                _begin_close(draft, order_no, world, profiles)
 
 
 def sequence(book: Book, order_nos: Sequence[int], profiles: Profiles) -> Sequence[int]:
@@ -155,8 +156,11 @@ def _adjust(draft: Draft, order: Order, qty: int, reserved: int, profiles: Profi
     draft.emit(e.OrderAdjusted(order.terms.order_no, qty, reserved, live_at))
 
 
-def _begin_close(draft: Draft, order_no: int, profiles: Profiles) -> None:
-    """Every order that a close waited for has ended: let it close what is there now, if anything is."""
+def _begin_close(draft: Draft, order_no: int, world: World, profiles: Profiles) -> None:
+    """Every order that a close waited for has ended: let it close what is there now, if anything is.
+
+    Not what covers something short that is still there: then it ends.
+    """
     book = draft.book
     order = book.orders.get(order_no)
     if order is None or not order.dormant:
@@ -166,6 +170,9 @@ def _begin_close(draft: Draft, order_no: int, profiles: Profiles) -> None:
     qty = min(terms.qty, free if terms.side == "sell" else -free)
     if qty <= 0:
         end(draft, order_no, "nothing_to_close")
+        return
+    if (refused := uncovering(book, terms.symbol, terms.side == "buy", qty, world, order_no)) is not None:
+        end(draft, order_no, refused.reason)
         return
     profile = profiles.get(terms.profile)
     assert profile is not None

@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 from actors.book.day_calls import power_of
-from actors.book.liquidation import locked_shares
+from actors.book.osi import is_option_symbol
+from actors.book.rules.admission.options import free_of_cover_qty
 from actors.book.rules.margin.holdings import holds_options
-from actors.book.rules.margin.orders import UNCOVERED_LEVEL
 from actors.book.rules.money import day_trade_calls, day_trades
 from actors.book.rules.money.fees import accrued_money
 from actors.book.rules.money.settlement import settled_cash, unsettled
@@ -234,10 +234,10 @@ def render_configuration(book: Book) -> dict[str, Any]:
 def _sellable(book: Book, position: Position, world: World) -> int:
     """What no open order holds and, below the uncovered level, no short call relies on (alpaca-api §2.13)."""
     free = available_qty(book, position.symbol)
-    uncovered = book.type == "margin" and book.options_level >= UNCOVERED_LEVEL
-    if position.qty <= 0 or uncovered or not holds_options(book):
+    if position.qty <= 0 or not holds_options(book) or is_option_symbol(position.symbol):
         return free
-    return max(0, free - locked_shares(book, world).get(position.symbol, 0))
+    covering = free_of_cover_qty(book, position.symbol, world)
+    return free if covering is None else min(free, covering)
 
 
 def render_position(book: Book, position: Position, world: World) -> dict[str, Any]:

@@ -8,6 +8,7 @@ margin-and-options §4, §5.4, alpaca-api §2.13.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
@@ -41,6 +42,7 @@ from actors.market.world import World
 CUTOFF_NS = 30 * 60 * NS_PER_SECOND
 """So long before the close of its last day a contract can no longer be opened under ``closeout`` (§5.4)."""
 _SPREAD_LEVEL = 3
+_LOT_QTY = CONTRACT_SHARES * QTY_PER_SHARE
 
 
 class OptionLeg(Struct, frozen=True, gc=False):
@@ -264,28 +266,36 @@ def _level_refusal(
     return refuse("option_level", "", needed=str(needed), level=str(book.options_level))
 
 
-def closing_refusal(book: Book, leg: OptionLeg, world: World) -> Refusal | None:
+def uncovering(book: Book, symbol: str, buying: bool, qty: int, world: World, but_not: int = 0) -> Refusal | None:
+    """Why so much of a position cannot be closed: it would uncover something short. ``but_not`` is its order."""
+    instrument = world.instruments.by_symbol[symbol]
+    if instrument.is_option:
+        return closing_refusal(book, OptionLeg(instrument, buying, qty, world.mark(symbol), ""), world, but_not)
+    return None if buying else covering_refusal(book, symbol, qty, world)
+
+
+def closing_refusal(book: Book, leg: OptionLeg, world: World, but_not: int = 0) -> Refusal | None:
     """Why a long contract cannot be sold: a short one beside it would be left uncovered (alpaca-api §2.13).
 
-    What other open orders already promise to sell covers nothing any more.
+    What other open orders already promise to sell covers nothing any more; ``but_not`` is none of them.
     """
     held = None if leg.buying else holdings_of(book, world, trade_date(world), book.cash)
     change = change_of([leg], 0, world)
     if held is None or isinstance(change, Refusal):
         return None
-    for other in open_changes(book, world):
+    for other in open_changes(book, world, but_not):
         sold = tuple(option for option in other.options if option.qty < 0)
         held = apply(held, Change(0, sold, (), other.underlyings))
     needed = level_needed(held, change)
     if needed == UNCOVERED_LEVEL and (book.options_level < needed or book.type == "cash"):
         return refuse("uncovered_short", "position_intent")
     bare_puts = cover(apply(held, change)).by_cash > cover(held).by_cash
-    if bare_puts and book.options_level < UNCOVERED_LEVEL and not _secures(book, leg, world):
+    if bare_puts and book.options_level < UNCOVERED_LEVEL and not _secures(book, leg, world, but_not):
         return refuse("uncovered_short", "position_intent")
     return None
 
 
-def _secures(book: Book, leg: OptionLeg, world: World) -> bool:
+def _secures(book: Book, leg: OptionLeg, world: World, but_not: int) -> bool:
     """Whether the account's free money secures the puts that a long one leaves behind (§4.7)."""
     f = figures(book, world)
     held = holdings_of(book, world, trade_date(world), book.cash - f.accrued_money)
@@ -293,15 +303,28 @@ def _secures(book: Book, leg: OptionLeg, world: World) -> bool:
     if held is None or isinstance(change, Refusal):
         return False
     profile = profile_of(book.margin_profile, book.type)
-    others, free = open_changes(book, world), _free_money(book, f, 0)
+    others, free = open_changes(book, world, but_not), _free_money(book, f, 0)
     needed = reservation(world.requirements, profile, book.options_level, held, others, change)
     at_strikes = secured_need(world.requirements, profile, book.options_level, held, others, change)
-    promised = _reserved_by_options(book, 0) if at_strikes else 0
+    promised = _reserved_by_options(book, but_not) if at_strikes else 0
     return needed * f.multiplier <= free and at_strikes * f.multiplier <= free + promised
 
 
 def covering_refusal(book: Book, symbol: str, qty: int, world: World) -> Refusal | None:
     """Why shares cannot be sold: they cover short calls, held or on order (alpaca-api §2.13)."""
+    free = free_of_cover_qty(book, symbol, world)
+    if free is None or qty <= free:
+        return None
+    position = book.positions.get(symbol)
+    return refuse(
+        "shares_cover_calls", "qty", symbol=symbol, requested=format_qty(qty), available=format_qty(max(0, free)),
+        existing_qty=format_qty(position.qty if position is not None else 0),
+        held_for_orders=format_qty(book.held.get(symbol, 0)),
+    )  # fmt: skip
+
+
+def free_of_cover_qty(book: Book, symbol: str, world: World) -> int | None:
+    """How many shares can be sold beside open orders without uncovering a call; None when calls do not limit it."""
     if book.options_level >= UNCOVERED_LEVEL and book.type == "margin":
         return None
     orders = any(is_option_symbol(key[1:]) for key in book.open_sides)
@@ -312,13 +335,18 @@ def covering_refusal(book: Book, symbol: str, qty: int, world: World) -> Refusal
         return None
     for other in open_changes(book, world):
         held = apply(held, Change(0, other.options, other.stock, other.underlyings))
-    free = held.stock.get(symbol, 0) - book.held.get(symbol, 0)
+    kept = book.held.get(symbol, 0)
+    shares = held.stock.get(symbol, 0)
     before = cover(held).uncovered_calls
-    left = apply(held, Change(0, (), ((symbol, -qty - book.held.get(symbol, 0)),)))
-    if cover(left).uncovered_calls <= before:
+    if shares <= 0 or cover(_without(held, symbol, shares)).uncovered_calls <= before:
         return None
-    while free > 0 and cover(apply(held, Change(0, (), ((symbol, -free),)))).uncovered_calls > before:
-        free -= min(free, 100 * QTY_PER_SHARE)
-    return refuse(
-        "shares_cover_calls", "qty", symbol=symbol, requested=format_qty(qty), available=format_qty(max(0, free))
-    )
+
+    def is_enough(lots: int) -> bool:
+        return cover(_without(held, symbol, shares - lots * _LOT_QTY)).uncovered_calls <= before
+
+    needed = bisect_left(range(shares // _LOT_QTY), True, key=is_enough)
+    return max(0, shares - needed * _LOT_QTY - kept)
+
+
+def _without(held: Holdings, symbol: str, qty: int) -> Holdings:
+    return apply(held, Change(0, (), ((symbol, -qty),)))
