@@ -4,12 +4,13 @@ Invariants: an exercise of an American contract happens in the turn of its comma
 of a contract that ends today at a price not known yet, and every do-not-exercise, is an instruction that the expiry
 reads. A refused request leaves only an audit event.
 
-Known limits: a margin account's means are its present buying power; the requirement after the exercise is what the
+Known limits: at expiry a margin account's means are its present buying power; the requirement afterwards is what the
 margin rules say of the book it leaves.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 from actors.book import events as e
@@ -18,6 +19,10 @@ from actors.book.instruments import Instrument
 from actors.book.option_life import book_outcomes
 from actors.book.outcome import Done, Outcome
 from actors.book.rules.admission.switches import trading_refusal
+from actors.book.rules.margin.holdings import holdings_of, option_position, underlying_of
+from actors.book.rules.margin.orders import Change, apply
+from actors.book.rules.margin.profiles import profile_of
+from actors.book.rules.margin.requirement import Holdings
 from actors.book.rules.matching.profiles import Profiles
 from actors.book.rules.options.exercise import Moment, check_request, exercise_early
 from actors.book.rules.options.expiry import CLOSEOUT, SETTLE, ExpiryPolicy
@@ -27,7 +32,7 @@ from actors.book.rules.options.precheck import Touch
 from actors.book.rules.reasons import Refusal, refuse
 from actors.book.state.book import Book
 from actors.book.units import QTY_PER_SHARE, BadNumber, parse_qty, value_money
-from actors.book.view import available_qty, figures
+from actors.book.view import available_qty, figures, may_short, payable_money, standing, trade_date
 from actors.commands import DoNotExercisePosition, ExercisePosition
 from actors.market.world import World
 
@@ -43,7 +48,8 @@ def exercise_position(draft: Draft, action: ExercisePosition, world: World, prof
     prices = _prices(instrument, world)
     touch = _touch(instrument, world)
     policy = expiry_policy(draft.book, world)
-    done = exercise_early(Holding(instrument, qty), prices, touch, judge_of(draft.book, world, prices), policy)
+    holding = Holding(instrument, qty)
+    done = exercise_early(holding, prices, touch, _early_judge(draft.book, holding, world, prices), policy)
     if isinstance(done, Refusal):
         return _refused(draft, "position.exercise", done)
     book_outcomes(draft, [done.outcome], world)
@@ -67,11 +73,14 @@ def expiry_policy(book: Book, world: World) -> ExpiryPolicy:
     return CLOSEOUT if book.profile in world.closeouts else SETTLE
 
 
-def judge_of(book: Book, world: World, prices: Prices) -> Judge:
-    """What an account lacks after a change: cash and free shares, or buying power in a margin account."""
+def judge_of(book: Book, world: World, prices: Prices, ending: Sequence[Holding]) -> Judge:
+    """What an account lacks after ``ending`` contracts end: cash and free shares, or a margin account's buying power.
+
+    Cash that secures other puts is not there for it.
+    """
     shares = {symbol: available_qty(book, symbol) for symbol in book.positions}
     if book.type == "cash":
-        return cash_judge(book.cash - book.reserved_money, shares, prices)
+        return cash_judge(book.cash - book.reserved_money - _securing_money(book, world, ending), shares, prices)
 
     def lacks(change: NetChange) -> int:
         power = figures(book, world).buying_power_money
@@ -80,6 +89,69 @@ def judge_of(book: Book, world: World, prices: Prices) -> Judge:
             held = max(0, shares.get(symbol, 0))
             if -qty > held and book.no_shorting:
                 missing += max(1, value_money(prices.get(symbol, 0), -qty - held))
+        return missing
+
+    return lacks
+
+
+def _without(held: Holdings, ending: Sequence[Holding], change: NetChange, world: World) -> Holdings | None:
+    """The book after contracts have ended; None where a price or a contract's terms are not known."""
+    options = [
+        option_position(holding.instrument, -(holding.qty // QTY_PER_SHARE), world.mark(holding.instrument.symbol))
+        for holding in ending
+    ]
+    underlyings = [underlying_of(symbol, world) for symbol in change.shares]
+    if None in options or None in underlyings:
+        return None
+    return apply(
+        held,
+        Change(
+            change.cash_money,
+            tuple(option for option in options if option is not None),
+            tuple(change.shares.items()),
+            tuple(underlying for underlying in underlyings if underlying is not None),
+        ),
+    )
+
+
+def _securing_money(book: Book, world: World, ending: Sequence[Holding]) -> int:
+    """Cash of a cash account that secures short puts which do not end with these (margin-and-options §1)."""
+    held = holdings_of(book, world, trade_date(world), book.cash)
+    left = _without(held, ending, NetChange(0, {}), world) if held is not None else None
+    if left is None:
+        return 0
+    return max(
+        0, book.cash - world.requirements.account(profile_of(book.margin_profile, "cash"), left).available_money
+    )
+
+
+def _early_judge(book: Book, holding: Holding, world: World, prices: Prices) -> Judge:
+    """What an account lacks after an early exercise: own money for the book that it leaves, and free shares (§5.6).
+
+    What takes nothing from what is available is never beyond the means. Shares that are not held are sold short where
+    the account may do that.
+    """
+    f, held = standing(book, world)
+    if held is None:
+        return judge_of(book, world, prices, (holding,))
+    profile = profile_of(book.margin_profile, book.type)
+    before = world.requirements.account(profile, held).available_money
+    promised = payable_money(book) + -(-book.reserved_money // f.multiplier)
+    may_sell_short = may_short(book, f.equity_money)
+
+    def lacks(change: NetChange) -> int:
+        missing = 0
+        for symbol, qty in change.shares.items():
+            free = max(0, available_qty(book, symbol))
+            if -qty > free and not may_sell_short:
+                missing += max(1, value_money(prices.get(symbol, 0), -qty - free))
+        left = _without(held, (holding,), change, world)
+        if left is None:
+            return missing + judge_of(book, world, prices, (holding,))(change)
+        after = world.requirements.account(profile, left).available_money
+        missing += max(0, min(promised - after, before - after))
+        if f.multiplier == 1:
+            missing = max(missing, -change.cash_money - f.buying_power_money)
         return missing
 
     return lacks

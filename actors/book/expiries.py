@@ -148,7 +148,9 @@ def _warn(draft: Draft, group: Group, world: World) -> None:
     book = draft.book
     prices = _marks(group, world)
     said = {kind for holding in group.holdings for kind in _state(book, holding).warned}
-    for warning in expiry_warnings(group, prices, judge_of(book, world, prices), expiry_policy(book, world)):
+    for warning in expiry_warnings(
+        group, prices, judge_of(book, world, prices, group.holdings), expiry_policy(book, world)
+    ):
         if warning.kind not in said:
             draft.emit(e.OptionWarned(group.underlying, warning.kind, warning.symbols, warning.numbers))
 
@@ -168,7 +170,9 @@ def standing_warnings(book: Book, symbols: Collection[str], world: World) -> lis
         if not members:
             continue
         prices = _marks(group, world)
-        looked = expiry_warnings(group, prices, judge_of(book, world, prices), expiry_policy(book, world))
+        looked = expiry_warnings(
+            group, prices, judge_of(book, world, prices, group.holdings), expiry_policy(book, world)
+        )
         now: dict[str, tuple[str, ...]] = {warning.kind: warning.symbols for warning in looked}
         for kind in dict.fromkeys(kind for holding in group.holdings for kind in _state(book, holding).warned):
             if kind in OF_PRICES and "awaiting_price" not in now:
@@ -203,7 +207,7 @@ def _close_out(draft: Draft, group: Group, world: World, profiles: Profiles) -> 
         slot = world.board.slots.get(symbol)
         if slot is not None and slot.quote is not None:
             quotes[symbol] = Touch(slot.quote.bid, slot.quote.ask)
-    judge = judge_of(book, world, prices)
+    judge = judge_of(book, world, prices, group.holdings)
     found = precheck(_units(book, group), prices, quotes, judge, expiry_policy(book, world))
     if not isinstance(found, Precheck):
         return
@@ -247,7 +251,7 @@ def _settle(draft: Draft, group: Group, at: int, world: World) -> None:
     kind = "open" if group.settles == "am" else "close"
     names = {name for holding in group.holdings for name in holding.instrument.priced_by}
     prices = {name: price for name in sorted(names) if (price := world.official(name, group.settles_on, kind))}
-    judge = judge_of(book, world, prices)
+    judge = judge_of(book, world, prices, group.holdings)
     found = resolve_within_means(group, prices, judge, expiry_policy(book, world), _instructions(book, group))
     if isinstance(found, Settled):
         found = _deliverable(found, world)

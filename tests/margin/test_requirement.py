@@ -173,6 +173,15 @@ LEVELS = [
 ]
 
 
+@pytest.mark.parametrize("bought", [("P", 95, NEAR), ("P", 85, NEAR), ("P", 90, FAR), ("C", 100, NEAR)])
+def test_buying_beside_a_secured_put_needs_level_two(bought: tuple[str, int, int]) -> None:
+    """Cash covers the put before and after; only what is sold against a long contract makes a spread."""
+    right, strike, expiry = bought
+    long = option(right, strike, 1, "1", expiry)
+    assert level_needed(held(option("P", 90, -1)), Change(0, (long,))) == 2
+    assert level_needed(held(long), Change(0, (option("P", 80, -1),))) == (3 if right == "P" else 1)
+
+
 @pytest.mark.parametrize(("book", "change", "level"), LEVELS)
 def test_the_level_an_order_needs(book: Holdings, change: Change, level: int) -> None:
     assert level_needed(book, change) == level

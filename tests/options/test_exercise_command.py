@@ -25,7 +25,7 @@ from mbtd.records.lines import Lines
 from tests.options.rig import CALENDAR, contract
 
 DOLLAR, SHARE = MONEY_PER_DOLLAR, QTY_PER_SHARE
-CALL, PUT = contract(100), contract(100, "put")
+CALL, PUT, IN_PUT = contract(100), contract(100, "put"), contract(110, "put")
 STOCK = instrument_of("XYZ", CALENDAR)
 NOON = parse_time("2026-12-18T17:00:00Z")
 
@@ -42,7 +42,7 @@ def opened(
     days: Days | None = None,
 ) -> Engine:
     """An engine at noon of the expiry day, the stock at 106, with one account that holds contracts."""
-    engine = Engine(b"p" * 32, instruments=[CALL, PUT, STOCK], days=days)
+    engine = Engine(b"p" * 32, instruments=[CALL, PUT, IN_PUT, STOCK], days=days)
     book = Book(1, "id", "user", b"s" * 32, type=kind, cash=cash * DOLLAR, profile=profile)
     for number, (instrument, count) in enumerate(holdings, 1):
         qty = count * SHARE
@@ -145,6 +145,36 @@ def test_what_cannot_be_is_refused_and_changes_nothing(
     assert outcome.reason == reason
     assert (engine.books[1].cash, engine.books[1].positions) == before
     assert not engine.books[1].quarantined
+
+
+def taken(engine: Engine, contract: Instrument) -> bool:
+    outcome = do(engine, ExercisePosition(symbol=contract.symbol))
+    if isinstance(outcome, Refusal):
+        assert outcome.reason == "exercise_beyond_means"
+        return False
+    assert outcome == Done()
+    return True
+
+
+@pytest.mark.parametrize(("cash", "allowed"), [(19_999, False), (20_000, True)])
+def test_cash_that_secures_a_put_pays_for_no_exercise(cash: int, allowed: bool) -> None:
+    assert taken(opened(cash, (CALL, 1), (PUT, -1), kind="cash"), CALL) == allowed
+
+
+@pytest.mark.parametrize(("cash", "allowed"), [(18_799, False), (18_800, True)])
+def test_a_margin_account_needs_half_of_what_it_gets(cash: int, allowed: bool) -> None:
+    """Four calls: 40,000 for shares worth 42,400, of which 21,200 must be its own (§5.6)."""
+    assert taken(opened(cash, (CALL, 4)), CALL) == allowed
+
+
+@pytest.mark.parametrize(("cash", "allowed"), [(1_500, False), (50_000, True)])
+def test_a_put_without_shares_needs_an_account_that_may_sell_short(cash: int, allowed: bool) -> None:
+    assert taken(opened(cash, (IN_PUT, 1)), IN_PUT) == allowed
+
+
+def test_an_exercise_that_frees_money_is_never_beyond_the_means() -> None:
+    """Shares are there for the put, so it brings cash to an account that lacks it."""
+    assert taken(opened(-8_000, (IN_PUT, 1), (STOCK, 100)), IN_PUT)
 
 
 def test_an_instruction_is_kept_replaced_and_gone_with_its_contracts() -> None:

@@ -219,6 +219,8 @@ def test_the_same_cash_does_not_secure_two_puts_of_a_margin_account() -> None:
     refused = desk.place(PUTS[90], "sell", "1.00")
     # 15,200 less the strike of 9,500 leaves 5,700 for a strike of 9,000 that brings in 100.
     assert reason(refused) == "cash_secured_put"
+    assert float(refused.numbers["buying_power"]) == pytest.approx(5_700, abs=15)
+    assert float(refused.numbers["cost_basis"]) == pytest.approx(8_900, abs=15)
     desk.do(Deposit(amount="3150"))
     assert isinstance(desk.place(PUTS[90], "sell", "1.50"), Placed)
 

@@ -15,6 +15,8 @@ from actors.commands import (
     CancelOrder,
     ClearStructureExit,
     CloseStructure,
+    OrderLeg,
+    PlaceOrder,
     RollStructure,
     SetStructureExit,
     StopLoss,
@@ -278,6 +280,18 @@ def test_a_debit_is_guarded_with_credits() -> None:
     assert held.take_profit is not None
     assert held.stop_loss is not None
     assert held.take_profit < held.stop_loss < 0
+
+
+@pytest.mark.parametrize(("percent", "reason"), [("50", "structure_exit_unreachable"), ("3", "")])
+def test_a_covered_call_brings_at_most_its_strike(percent: str, reason: str) -> None:
+    floor = Floor()
+    legs = (OrderLeg(symbol="XYZ", ratio_qty="100", side="buy"), *floor.legs("-C105"))
+    placed(floor.do(floor.no, PlaceOrder(qty="1", type="market", order_class="mleg", legs=legs)))
+    floor.wait(5)
+    assert floor.shape() == {"XYZ": 100, "C105": -1}
+    outcome = floor.command(SetStructureExit(structure_id="1", take_profit_percent=percent))
+    assert (refused(outcome) if reason else "") == reason
+    assert bool(floor.own.exits) != bool(reason)
 
 
 def test_an_account_wakes_only_for_quotes_of_its_own_legs() -> None:

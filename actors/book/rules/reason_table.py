@@ -403,8 +403,8 @@ REASONS: Final[dict[str, Reason]] = dict(
            "Name legs of the structure; structure.get lists them."),
         _r(3664, "structure_exit_required", 422, _UNPROCESSABLE, "take_profit or stop_loss is required",
            "Give a level or a percent for one of them; structure.exit_clear takes exits off."),
-        _r(3665, "structure_exits_crossed", 422, _UNPROCESSABLE, "take_profit must be < stop_loss",
-           "Nets are those of the closing order: {take_profit} to take the profit must be below {stop_loss}."),
+        _r(3665, "structure_exits_crossed", 422, _UNPROCESSABLE, "{below} must be < {above}",
+           "Nets are those of the closing order, a credit negative: {low} for {below} must be below {high}."),
         _r(3666, "structure_exit_reached", 422, _UNPROCESSABLE, "{exit} would act at once (net: {net})",
            "Closing stands at {net} now (positive is paid, negative received), beyond the level {level}; check its "
            "sign, or use structure.close."),

@@ -28,7 +28,7 @@ from actors.book.rules.unreadable import refuse_number
 from actors.book.state.book import Book, Watch
 from actors.book.state.structures import Structure
 from actors.book.structures.orders import closing_order, find, not_found
-from actors.book.structures.shape import Unit, entry_net, option_legs, unit_of
+from actors.book.structures.shape import Unit, entry_net, unit_of
 from actors.book.units import NS_PER_SECOND, BadNumber, divide_half_even, format_price, parse_price, parse_scaled
 from actors.commands import ClearStructureExit, SetStructureExit, StopLoss, TakeProfit
 from actors.market.world import World
@@ -96,14 +96,17 @@ def _levels(structure: Structure, action: SetStructureExit, at: int) -> e.Struct
     if profit is None and loss is None:
         return refuse("structure_exit_required", "take_profit")
     if profit is not None and loss is not None and profit >= loss:
-        return _crossed("take_profit", profit, loss)
+        return _crossed("take_profit", profit, "stop_loss", loss)
     if limit is not None and loss is not None and limit < loss:
-        return _crossed("stop_loss.limit_price", loss, limit)
+        return _crossed("stop_loss.limit_price", loss, "its limit_price", limit, "stop_loss.stop_price")
     return e.StructureExit(profit, loss, limit if loss is not None else None, at)
 
 
-def _crossed(field: str, profit: int, loss: int) -> Refusal:
-    return refuse("structure_exits_crossed", field, take_profit=format_price(profit), stop_loss=format_price(loss))
+def _crossed(field: str, low: int, above: str, high: int, below: str = "") -> Refusal:
+    return refuse(
+        "structure_exits_crossed", field,
+        below=below or field, above=above, low=format_price(low), high=format_price(high),
+    )  # fmt: skip
 
 
 def _level(text: str | None, field: str) -> int | Refusal | None:
@@ -151,20 +154,22 @@ def _reached(structure: Structure, levels: e.StructureExit, world: World) -> Ref
 
 
 def _unreachable(structure: Structure, levels: e.StructureExit, world: World) -> Refusal | None:
-    """Whether a level lies outside what closing a unit of one expiry can ever cost: mostly a wrong sign."""
-    unit, contracts = unit_of(structure.legs), option_legs(structure.legs, world.instruments)
-    if unit is None or contracts is None or len(contracts) != len(unit.parts):
+    """Whether a level lies outside what closing a unit of one expiry can ever cost: mostly a wrong sign.
+
+    A share counts as a call struck at zero.
+    """
+    unit, legs = unit_of(structure.legs), []
+    ends = set()
+    for part in unit.parts if unit is not None else ():
+        instrument = world.instruments.by_symbol.get(part.symbol)
+        if instrument is None or instrument.is_adjusted:
+            return None
+        if instrument.is_option:
+            ends.add((instrument.settlement_date, instrument.settles))
+        legs.append((instrument.right == "call" or not instrument.is_option, instrument.strike, part.ratio))
+    if len(ends) != 1:
         return None
-    if len({(contract.settlement_date, contract.settles) for _, contract in contracts}) != 1:
-        return None
-    if any(contract.is_adjusted for _, contract in contracts):
-        return None
-    low, high = payoff_bounds(
-        [
-            (contract.right == "call", contract.strike, part.ratio)
-            for part, (_, contract) in zip(unit.parts, contracts, strict=True)
-        ]
-    )
+    low, high = payoff_bounds(legs)
     least = -high if high is not None else None
     most = -low if low is not None else None
     for name, level, outside in (

@@ -28,6 +28,7 @@ from actors.book.rules.margin.orders import (
     needed_alone,
     reservation,
     secured_need,
+    strikes_kept,
 )
 from actors.book.rules.margin.pairing import SMALL
 from actors.book.rules.margin.profiles import profile_of
@@ -203,11 +204,15 @@ def need_money(
     free = _free_money(book, f, freed_money)
     promised = _reserved_by_options(book, but_not) if at_strikes else 0
     if needed * f.multiplier > free or at_strikes * f.multiplier > free + promised:
-        needed = max(needed, at_strikes - promised // f.multiplier)
-        secured = len(legs) == 1 and legs[0].intent == "sell_to_open" and legs[0].instrument.right == "put"
+        by_strike = at_strikes > 0 or profile.naked == "strike"
+        opens_put = legs[0].intent == "sell_to_open" and legs[0].instrument.right == "put"
+        secured = by_strike and opens_put and len(legs) == 1
+        # What secures the puts that are held is neither free nor part of what this order needs.
+        kept = strikes_kept(world.requirements, profile, book.options_level, held) if at_strikes else 0
+        needed = max(needed, at_strikes - promised // f.multiplier - kept)
         return refuse(
             "cash_secured_put" if secured else "options_buying_power", "qty",
-            buying_power=format_money(free // f.multiplier), cost_basis=format_money(needed),
+            buying_power=format_money(max(0, free // f.multiplier - kept)), cost_basis=format_money(needed),
         )  # fmt: skip
     return needed * f.multiplier
 

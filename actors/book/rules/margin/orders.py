@@ -167,6 +167,13 @@ def secured_need(
     return needed
 
 
+def strikes_kept(cache: Requirements, profile: MarginProfile, level: int, held: Holdings) -> int:
+    """What the puts held ask at their strikes beyond their legal figure: free, but promised to them (§4.7)."""
+    if level >= UNCOVERED_LEVEL or profile.naked == "strike":
+        return 0
+    return cache.account(profile, held).available_money - cache.account(secured(profile), held).available_money
+
+
 def _secures_more(base: Holdings, filled: Holdings, new: Change) -> bool:
     """Whether more puts are left to cash, or others in the place of some."""
     if cover(filled).by_cash > cover(base).by_cash:
@@ -271,13 +278,17 @@ def covers_itself(held: Holdings, change: Change, right: str = "call") -> bool:
 
 
 def level_needed(held: Holdings, change: Change) -> int:
-    """The least option level for an order, judged on the book that results (§4.7); 0 when it needs none."""
-    if not change.options and not any(qty < 0 for _, qty in change.stock):
+    """The least option level for an order, judged on the book that results (§4.7); 0 when it needs none.
+
+    Contracts that are only bought need no more than level 2: what they could cover was covered without them.
+    """
+    selling = any(option.qty < 0 for option in change.options) or any(qty < 0 for _, qty in change.stock)
+    if not change.options and not selling:
         return 0
     before, after = cover(held), cover(apply(held, change))
     if after.uncovered_calls > before.uncovered_calls:
         return UNCOVERED_LEVEL
-    if after.by_longs > before.by_longs:
+    if after.by_longs > before.by_longs and selling:
         return 3
     now = {o.symbol: o.qty for o in held.options}
     opened = [
