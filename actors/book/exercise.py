@@ -31,7 +31,7 @@ from actors.book.rules.options.outcome import Holding, NetChange, Prices
 from actors.book.rules.options.precheck import Touch
 from actors.book.rules.reasons import Refusal, refuse
 from actors.book.state.book import Book
-from actors.book.units import QTY_PER_SHARE, BadNumber, parse_qty, value_money
+from actors.book.units import QTY_PER_SHARE, BadNumber, format_money, parse_qty, value_money
 from actors.book.view import available_qty, figures, may_short, payable_money, standing, trade_date
 from actors.commands import DoNotExercisePosition, ExercisePosition
 from actors.market.world import World
@@ -53,6 +53,10 @@ def exercise_position(draft: Draft, action: ExercisePosition, world: World, prof
     if isinstance(done, Refusal):
         return _refused(draft, "position.exercise", done)
     book_outcomes(draft, [done.outcome], world)
+    if done.given_away_money:
+        # No contract is named: the warning is of what was done, and none stands for what is left.
+        numbers = {"symbol": instrument.symbol, "given_away": format_money(done.given_away_money)}
+        draft.emit(e.OptionWarned(instrument.underlying, "time_value_given_away", (), numbers))
     return Done()
 
 

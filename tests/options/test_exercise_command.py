@@ -114,6 +114,21 @@ def test_streams_and_outputs_name_the_rows_of_an_exercise() -> None:
     ]
 
 
+@pytest.mark.parametrize(("bid", "given_away"), [(58_000, None), (75_000, "300")])
+def test_time_value_that_is_given_away_is_told(bid: int, given_away: str | None) -> None:
+    """The contract is 6.00 in the money: sold at a bid of 7.50 two would have brought 300 more."""
+    engine = opened(40_000, (CALL, 3))
+    engine.tape(Quote(CALL.symbol, bid, 10, bid + 1_000, 10, NOON))
+    engine.take_steps()
+    assert do(engine, ExercisePosition(symbol=CALL.symbol, qty="2")) == Done()
+    (step,) = engine.take_steps()
+    told = [event for section in step.sections for event in section.events if isinstance(event, e.OptionWarned)]
+    assert [(w.kind, w.numbers["given_away"]) for w in told] == (
+        [("time_value_given_away", given_away)] if given_away else []
+    )
+    assert not engine.books[1].expiring
+
+
 def test_all_are_exercised_by_default() -> None:
     engine = opened(40_000, (CALL, 3))
     assert do(engine, ExercisePosition(symbol=CALL.symbol)) == Done()

@@ -385,7 +385,7 @@ REASONS: Final[dict[str, Reason]] = dict(
            "The put's strike must be there in cash: {cost_basis}; {buying_power} is free."),
         _r(3653, "covered_call_shares", 403, _FORBIDDEN,
            "insufficient underlying qty available for covered call (required: {required}, available: {available})",
-           "Hold the shares that the call delivers, or ask for a higher option level."),
+           "Hold the shares that the call delivers; only margin accounts of option level 4 may leave it uncovered."),
         _r(3654, "leg_not_cancelable", 422, _UNPROCESSABLE, "cannot cancel individual legs of a mleg order",
            "Cancel the order {order_id}, of which this is a leg."),
         _r(3655, "leg_not_replaceable", 422, _UNPROCESSABLE, "cannot replace individual legs of a mleg order",
