@@ -154,7 +154,7 @@ def _early_judge(book: Book, holding: Holding, world: World, prices: Prices) -> 
             return missing + judge_of(book, world, prices, (holding,))(change)
         after = world.requirements.account(profile, left).available_money
         missing += max(0, min(promised - after, before - after))
-        if f.multiplier == 1:
+        if f.multiplier == 1 and after < before:
             missing = max(missing, -change.cash_money - f.buying_power_money)
         return missing
 

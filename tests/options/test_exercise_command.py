@@ -187,6 +187,11 @@ def test_a_put_without_shares_needs_an_account_that_may_sell_short(cash: int, al
     assert taken(opened(cash, (IN_PUT, 1)), IN_PUT) == allowed
 
 
+def test_shares_for_a_short_position_may_be_called_in_by_a_small_account() -> None:
+    """Below 2,000 dollars nothing is lent, but this takes nothing: the requirement of the short shares goes."""
+    assert taken(opened(11_000, (CALL, 1), (STOCK, -100)), CALL)
+
+
 def test_an_exercise_that_frees_money_is_never_beyond_the_means() -> None:
     """Shares are there for the put, so it brings cash to an account that lacks it."""
     assert taken(opened(-8_000, (IN_PUT, 1), (STOCK, 100)), IN_PUT)
