@@ -35,6 +35,7 @@ from storage.memory import Fault, MemoryStore
 from tests.corporate.rig import past_of
 from tests.crash.journal import bare
 from tests.money.rig import when
+from tests.oracle.cover import trades_keep_cover
 from tests.oracle.ledger import replay_events, same_books
 from tests.oracle.rig import CUSTOM, HOUR, MS, RUN_SEED, SECOND
 from tests.simulation.clients import PROFILES, Clients
@@ -346,6 +347,7 @@ class World(Clients):
         plain = replay_events(self.steps)
         same_books({no: book for no, book in plain.items() if no not in self.gone}, self.engine.books)
         assert not any(book.quarantined for book in self.engine.books.values()), self.engine.failures
+        trades_keep_cover(self.steps)
         assert not self.gone & (set(self.engine.books) | set(self.store.disk.snapshots))
         accepted = self._count()
         for key, order_no in self.acknowledged.items():
