@@ -274,15 +274,14 @@ async def orders(request: Request) -> Any:
         status=given.status,
         symbols=words(given.symbols),
         side=given.side,
+        asset_classes=words(given.asset_class),
         after=after,
         until=until,
         direction=given.direction,
         limit=given.limit,
         nested=True if flag(given.nested) else None,
     )
-    found = await request.read(OrderPage, "order.list", **params)
-    kinds = words(given.asset_class)
-    return found.items if kinds is None else [order for order in found.items if order.asset_class in kinds]
+    return (await request.read(OrderPage, "order.list", **params)).items
 
 
 def _before(until: str | None) -> str | None:
