@@ -319,6 +319,9 @@ def covering_refusal(book: Book, symbol: str, qty: int, world: World) -> Refusal
         return None
     while free > 0 and cover(apply(held, Change(0, (), ((symbol, -free),)))).uncovered_calls > before:
         free -= min(free, 100 * QTY_PER_SHARE)
+    position = book.positions.get(symbol)
     return refuse(
-        "shares_cover_calls", "qty", symbol=symbol, requested=format_qty(qty), available=format_qty(max(0, free))
-    )
+        "shares_cover_calls", "qty", symbol=symbol, requested=format_qty(qty), available=format_qty(max(0, free)),
+        existing_qty=format_qty(position.qty if position is not None else 0),
+        held_for_orders=format_qty(book.held.get(symbol, 0)),
+    )  # fmt: skip
