@@ -125,6 +125,8 @@ def from_refusal(error: RpcError) -> ApiError:
         more = dict(data.numbers or {})
         more.pop("code", None)
         more.pop("message", None)
+        if "related_orders" in more:
+            more["related_orders"] = more["related_orders"].split(",")
         return ApiError(data.alpaca.status, data.alpaca.code, data.alpaca.message, more=more)
     status, code, message = _STATUS.get(data.reason, (500, 50010000, "internal server error occurred"))
     headers = {}

@@ -230,12 +230,13 @@ def test_what_is_reserved_is_said_with_its_numbers(own: User) -> None:
     trading = own.trading()
     own.ask("POST", "/v2/orders", json=order(MARKET, qty="3"))
     eventually(trading.get_all_positions, "the fill")
-    own.ask("POST", "/v2/orders", json=order(side="sell", qty="3", limit_price="9000"))
+    holding = own.ask("POST", "/v2/orders", json=order(side="sell", qty="3", limit_price="9000")).json()
     answer = own.ask("POST", "/v2/orders", json=order(MARKET, side="sell", qty="1"))
     said = answer.json()
     assert answer.status_code == 403
     assert said["message"] == "insufficient qty available for order (requested: 1, available: 0)"
     assert (said["existing_qty"], said["held_for_orders"]) == ("3", "3")
+    assert said["related_orders"] == [holding["id"]]
 
 
 @pytest.mark.parametrize(
