@@ -165,6 +165,24 @@ def test_an_order_of_four_legs(trading: TradingClient) -> None:
     assert trading.get_order_by_client_id(made.legs[0].client_order_id).id == made.legs[0].id
 
 
+def test_what_an_order_of_several_legs_has_none_of_is_empty(user: User, trading: TradingClient) -> None:
+    made = trading.submit_order(condor(trading))
+    parent = user.ask("GET", f"/v2/orders/{made.id}").json()
+    alone = user.ask("GET", f"/v2/orders/{parent['legs'][0]['id']}").json()
+    absent = ("asset_id", "symbol", "asset_class", "side", "position_intent")
+    assert {parent[name] for name in absent} == {""}
+    assert parent["type"] == parent["order_type"] == "limit"
+    for leg in (*parent["legs"], alone):
+        assert (leg["type"], leg["order_type"], leg["order_class"]) == ("", "", "mleg")
+        assert leg["limit_price"] is None
+        assert leg["legs"] is None
+        assert all(leg[name] for name in absent)
+    assert made.symbol is None
+    assert made.side is None
+    assert made.legs is not None
+    assert made.legs[0].type is None
+
+
 def test_a_single_option_order(trading: TradingClient, call_symbol: str) -> None:
     made = trading.submit_order(rest(symbol=call_symbol, limit_price=0.05))
     assert made.asset_class is en.AssetClass.US_OPTION
