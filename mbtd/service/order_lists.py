@@ -2,7 +2,8 @@
 
 Invariants: a page has ``limit`` items as long as there are more, whatever a filter left out or an order took in as
 its leg; every order that a flat list would have is in the nested one too, inside another or as an item of its own,
-except legs that others replaced, which no order shows. An order that is to take another's place is listed with it.
+except legs that others replaced or are about to, which no order shows. An order that is to take another's place is
+listed with it.
 """
 
 from __future__ import annotations
@@ -164,7 +165,7 @@ class PastOrders:
     async def _has_head(self, group_no: int) -> bool:
         """Whether the list has the order that a group began with, or one that took its place."""
         row = await self._history.order(self._book.account_no, group_no)
-        while row is not None:
+        while row is not None and row[0] == self._book.account_no:
             record = decode_order(row[_BODY])
             if self._wanted.takes_record(record):
                 return True
