@@ -198,9 +198,7 @@ def admit(book: Book, order: Parsed, world: World) -> tuple[Parsed, Need] | Refu
             return replace(judged, field="stop_loss.stop_price")
     need = check(book, order, world)
     if type(need) is Refusal:
-        if need.reason == "insufficient_qty":
-            return related_orders(book, need, order.instrument.symbol, order.side)
-        return need
+        return related_orders(book, need)
     if order.side == "buy" and order.qty and 0 < need.money < MONEY_PER_DOLLAR and order.fractional:
         return refuse("notional_too_small", "qty")
     if world.switches and (refusal := exposure_refusal(world, need.intent)) is not None:
@@ -214,7 +212,7 @@ def admit_unit(
     """Whether this account may have an order of several legs now."""
     need = check_unit(book, unit, world, freed_money, freed_qty, but_not)
     if type(need) is Refusal:
-        return need
+        return related_orders(book, need)
     opening = [intent for intent in need.intents if intent.endswith("_to_open")]
     if (
         world.switches

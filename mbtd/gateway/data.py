@@ -141,9 +141,13 @@ def snapshot(found: dict[str, Any]) -> dict[str, Any]:
 
 
 async def _snapshots(request: Request, symbols: list[str], *parts: str) -> dict[str, Any]:
-    found = await request.call("market.snapshots", symbols=symbols, parts=parts or None)
+    return _filled(await request.call("market.snapshots", symbols=symbols, parts=parts or None))
+
+
+def _filled(found: dict[str, Any]) -> dict[str, Any]:
+    """The items of an answer. Raises 503 when the lane fills up and has nothing of any of them."""
     items: dict[str, Any] = found["items"]
-    if found["warming"] and not any(any(item.values()) for item in items.values()) and items:
+    if found["warming"] and items and not any(any(item.values()) for item in items.values()):
         # Nothing to show yet is not the same as nothing quoted.
         wait = {"Retry-After": "30"}
         raise ApiError(503, 50310000, "delayed market data fills up after a restart, try again later", headers=wait)
@@ -248,7 +252,7 @@ async def chain(request: Request) -> Any:
         text = getattr(given, name)
         params[name] = strike_bound(text, name) if text is not None else None
     page = await request.call("option.snapshots", **{k: v for k, v in params.items() if v is not None})
-    shown = {symbol: snapshot(item) for symbol, item in page["items"].items()}
+    shown = {symbol: snapshot(item) for symbol, item in _filled(page).items()}
     return shape(s.OptionSnapshots, {"snapshots": shown, "next_page_token": page["next_page_token"]})
 
 

@@ -102,6 +102,10 @@ _STATUS: Final[dict[str, tuple[int, int, str]]] = {
 }
 
 
+_NOT_SAID: Final = ("code", "message", "most")
+"""Numbers that stay here: what the body has of its own, and how many legs the native protocol takes."""
+
+
 class _Entry(Protocol):
     status: int
     body: dict[str, Any] | None
@@ -123,8 +127,10 @@ def from_refusal(error: RpcError) -> ApiError:
     data = error.data
     if data.alpaca is not None:
         more = dict(data.numbers or {})
-        more.pop("code", None)
-        more.pop("message", None)
+        for name in _NOT_SAID:
+            more.pop(name, None)
+        if "related_orders" in more:
+            more["related_orders"] = more["related_orders"].split(",")
         return ApiError(data.alpaca.status, data.alpaca.code, data.alpaca.message, more=more)
     status, code, message = _STATUS.get(data.reason, (500, 50010000, "internal server error occurred"))
     headers = {}

@@ -24,6 +24,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 _ODD_ESCAPE: Final = re.compile(rb"%(?:2[ef]|5c|[01][0-9a-f]|7f)", re.IGNORECASE)
 _LINES: Final = {code.value: f"HTTP/1.1 {code.value} {code.phrase}\r\n".encode() for code in HTTPStatus}
+_LARGE: Final = (431, "request headers are too large")
+_MALFORMED: Final = (400, "request is malformed")
 IDLE_MAX_S: Final = 75.0
 QUEUED_MAX: Final = 16
 """Requests of one connection that wait behind the one being answered before no more is read."""
@@ -122,7 +124,7 @@ def protocol(
             if self._in_headers:
                 self._header_bytes += len(data)
                 if self._header_bytes > header_max_bytes and b"\r\n\r\n" not in data[: header_max_bytes + 4]:
-                    self._refuse(431, "request headers are too large")
+                    self._refuse(*_LARGE)
                     return
             try:
                 self.parser.feed_data(data)
@@ -133,7 +135,7 @@ def protocol(
                 return
             except httptools.HttpParserError:
                 if not self._ending:
-                    self._refuse(400, "request is malformed")
+                    self._refuse(*(_LARGE if self._named_bytes > header_max_bytes else _MALFORMED))
                 return
             self._watch()
 
@@ -156,10 +158,17 @@ def protocol(
             self._in_headers = True
             self._header_bytes = self._named_bytes = 0
 
-        def on_header(self, name: bytes, value: bytes) -> None:
-            self._named_bytes += len(name) + len(value) + 4
+        def on_url(self, url: bytes) -> None:
+            self._count(len(url))
+            super().on_url(url)
+
+        def _count(self, length: int) -> None:
+            self._named_bytes += length
             if self._named_bytes > header_max_bytes:
                 raise ValueError("too many headers")
+
+        def on_header(self, name: bytes, value: bytes) -> None:
+            self._count(len(name) + len(value) + 4)
             self.headers.append((name.lower(), value))
 
         def on_headers_complete(self) -> None:

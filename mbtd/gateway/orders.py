@@ -20,57 +20,13 @@ from actors.book.units import format_time, parse_time
 from mbtd.gateway import schemas as s
 from mbtd.gateway.endpoint import Body, Endpoint, Query, Request, read, shape
 from mbtd.gateway.errors import ApiError, from_refusal, invalid, not_found, unavailable, unknown_outcome, with_errors
+from mbtd.gateway.submission import Submission, present, submission_params
 from mbtd.gateway.values import Bool, Number, decimal_text, flag, instant, nothing, text_of, uuid_of, words
 from mbtd.rpc.wire import ConnectionLost, NoDaemon, RpcRefusal
 
 SUBMIT_MAX_S: Final = 10.0
 UNRESOLVED_MAX: Final = 10_000
 UNRESOLVED_S: Final = 120.0
-LEGS_MAX: Final = 4
-
-
-class TakeProfit(Body, frozen=True, kw_only=True):
-    """The profit side of a bracket."""
-
-    limit_price: Number = field(default_factory=nothing)
-
-
-class StopLoss(Body, frozen=True, kw_only=True):
-    """The loss side of a bracket."""
-
-    stop_price: Number = field(default_factory=nothing)
-    limit_price: Number = field(default_factory=nothing)
-
-
-class Leg(Body, frozen=True, kw_only=True):
-    """A leg of a multi-leg order."""
-
-    symbol: str | None = None
-    ratio_qty: Number = field(default_factory=nothing)
-    side: str | None = None
-    position_intent: str | None = None
-
-
-class Submission(Body, frozen=True, kw_only=True):
-    """A new order."""
-
-    symbol: str | None = None
-    qty: Number = field(default_factory=nothing)
-    notional: Number = field(default_factory=nothing)
-    side: str | None = None
-    type: str | None = None
-    time_in_force: str | None = None
-    limit_price: Number = field(default_factory=nothing)
-    stop_price: Number = field(default_factory=nothing)
-    trail_price: Number = field(default_factory=nothing)
-    trail_percent: Number = field(default_factory=nothing)
-    extended_hours: Bool = None
-    client_order_id: str | None = None
-    order_class: str | None = None
-    take_profit: TakeProfit | None = None
-    stop_loss: StopLoss | None = None
-    legs: list[Leg] | None = None
-    position_intent: str | None = None
 
 
 class Replacement(Body, frozen=True, kw_only=True):
@@ -172,52 +128,6 @@ def _draw() -> str:
     return str(UUID(bytes=os.urandom(16), version=4))
 
 
-def submission_params(given: Submission) -> dict[str, Any]:
-    """A submission as the daemon reads it."""
-    params: dict[str, Any] = {
-        name: text_of(getattr(given, name), name)
-        for name in ("qty", "notional", "limit_price", "stop_price", "trail_price", "trail_percent")
-    }
-    params |= {
-        name: getattr(given, name) or None
-        for name in ("symbol", "side", "type", "time_in_force", "order_class", "position_intent")
-    }
-    if flag(given.extended_hours):
-        params["extended_hours"] = True
-    if given.take_profit is not None:
-        price = text_of(given.take_profit.limit_price, "take_profit.limit_price")
-        params["take_profit"] = _present(limit_price=price)
-    if given.stop_loss is not None:
-        params["stop_loss"] = _present(
-            stop_price=text_of(given.stop_loss.stop_price, "stop_loss.stop_price"),
-            limit_price=text_of(given.stop_loss.limit_price, "stop_loss.limit_price"),
-        )
-    if given.legs:
-        count = ApiError(422, 42210000, "mleg orders must have at least 2 legs and at most 4 legs")
-        if len(given.legs) > LEGS_MAX:
-            raise count
-        params["legs"] = [_leg(index, leg) for index, leg in enumerate(given.legs)]
-        if len(given.legs) < 2:
-            raise count
-    return {name: value for name, value in params.items() if value is not None}
-
-
-def _leg(index: int, leg: Leg) -> dict[str, Any]:
-    ratio = text_of(leg.ratio_qty, f"legs[{index}].ratio_qty")
-    if not leg.symbol or ratio is None:
-        raise invalid(f"leg.{index} symbol and ratio_qty are required")
-    if len(leg.symbol) < 15:
-        # No contract's symbol is so short; stock legs belong to the native protocol (alpaca-api §2.13).
-        raise ApiError(422, 42210000, f"equity leg {leg.symbol} is not supported")
-    return _present(
-        symbol=leg.symbol, ratio_qty=ratio, side=leg.side or None, position_intent=leg.position_intent or None
-    )
-
-
-def _present(**values: Any) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if value is not None}
-
-
 class Placed(msgspec.Struct):
     """The daemon's answer to a submission."""
 
@@ -270,19 +180,18 @@ async def orders(request: Request) -> Any:
         until = _before((await _by_id(request, given.before_order_id))["submitted_at"])
     if given.after_order_id:
         after = (await _by_id(request, given.after_order_id))["submitted_at"]
-    params = _present(
+    params = present(
         status=given.status,
         symbols=words(given.symbols),
         side=given.side,
+        asset_classes=words(given.asset_class),
         after=after,
         until=until,
         direction=given.direction,
         limit=given.limit,
         nested=True if flag(given.nested) else None,
     )
-    found = await request.read(OrderPage, "order.list", **params)
-    kinds = words(given.asset_class)
-    return found.items if kinds is None else [order for order in found.items if order.asset_class in kinds]
+    return (await request.read(OrderPage, "order.list", **params)).items
 
 
 def _before(until: str | None) -> str | None:
@@ -314,7 +223,7 @@ async def replace(request: Request) -> Any:
     given: Replacement = request.body
     order_id = uuid_of(request.path["order_id"], f"order not found for {request.path['order_id'][:64]}")
     params = {name: text_of(getattr(given, name), name) for name in ("qty", "limit_price", "stop_price", "trail")}
-    changed = _present(
+    changed = present(
         **params, time_in_force=given.time_in_force or None, client_order_id=given.client_order_id or None
     )
     try:
@@ -368,7 +277,7 @@ async def positions(request: Request) -> Any:
     items: list[s.Position] = []
     token = None
     while True:
-        found = await request.read(PositionPage, "position.list", **_present(page_token=token))
+        found = await request.read(PositionPage, "position.list", **present(page_token=token))
         items += found.items
         token = found.next_page_token
         if token is None:
@@ -386,7 +295,7 @@ async def close_position(request: Request) -> Any:
     given: CloseQuery = request.query
     if given.qty is not None and given.percentage is not None:
         raise invalid("only one of qty or percentage is accepted")
-    params = _present(
+    params = present(
         symbol=await symbol_of(request, _NO_POSITION),
         qty=decimal_text(given.qty, "qty") if given.qty is not None else None,
         percentage=decimal_text(given.percentage, "percentage") if given.percentage is not None else None,

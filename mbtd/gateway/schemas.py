@@ -6,7 +6,7 @@ default are those that the SDK's models cannot do without.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from msgspec import UNSET, Struct, UnsetType, field
 
@@ -64,6 +64,16 @@ class Order(Shape, kw_only=True):
     """Ours: why it ended, for ends that have a reason."""
     source: str | None = None
     subtag: str | None = None
+
+    def __post_init__(self) -> None:
+        """What an order of several legs has none of, or a leg, is an empty text there (alpaca-api §2.1)."""
+        if self.order_class == "mleg":
+            for name in _EMPTY:
+                if getattr(self, name) is None:
+                    setattr(self, name, "")
+
+
+_EMPTY: Final = ("asset_id", "symbol", "asset_class", "side", "position_intent", "type", "order_type")
 
 
 class CanceledOrder(Shape, kw_only=True):

@@ -44,6 +44,8 @@ class _Order(Struct):
     ended_at: int = 0
     reason: str = ""
     replaced_by: str = ""
+    unborn: bool = False
+    """It was to take another's place and did not. Older releases made no record of such."""
 
 
 class _Told(Struct):
@@ -54,6 +56,8 @@ class _Told(Struct):
     activities: dict[int, tuple[int, e.ActivityBooked]] = field(default_factory=dict)
     lots: dict[tuple[int, int], tuple[int, int, str, e.LotUse]] = field(default_factory=dict)
     days: dict[int, tuple[int, e.DayEnded]] = field(default_factory=dict)
+    changes: dict[int, int] = field(default_factory=dict)
+    """The order on its way to take a live one's place, by the number of that one."""
 
     def take(self, n: int, seq: int, at: int, event: Any) -> None:
         """One more event."""
@@ -78,8 +82,20 @@ class _Told(Struct):
         elif isinstance(event, e.OrderAdjusted):
             if (adjusted := self.orders.get(event.order_no)) is not None:
                 adjusted.terms = msgspec.structs.replace(adjusted.terms, qty=event.qty)
+        elif isinstance(event, e.OrderReplacePending):
+            self.orders[event.terms.order_no] = _Order(event.terms, event.terms.filled_qty, event.terms.filled_money)
+            self.changes[event.order_no] = event.terms.order_no
+        elif isinstance(event, e.OrderReplaceRejected):
+            self._unborn(event, at)
         elif type(event) in _ENDS:
             self._end(event, at)
+
+    def _unborn(self, event: e.OrderReplaceRejected, at: int) -> None:
+        change = self.orders.get(self.changes.pop(event.order_no, 0))
+        if change is not None:
+            by_owner = event.reason == "cancel_requested"
+            change.status, change.reason, change.unborn = "canceled" if by_owner else "rejected", event.reason, True
+            change.ended_at = at
 
     def _fill(self, event: e.OrderFilled, at: int) -> None:
         order = self.orders.get(event.order_no)
@@ -98,6 +114,7 @@ class _Told(Struct):
             order.reason = "corporate_action" if by_action else getattr(event, "reason", "")
             order.replaced_by = event.terms.order_id if isinstance(event, e.OrderReplaced) else ""
         if isinstance(event, e.OrderReplaced):
+            self.changes.pop(event.order_no, None)
             terms = event.terms
             self.orders[terms.order_no] = _Order(terms, terms.filled_qty, terms.filled_money)
 
@@ -110,6 +127,9 @@ def check_account(
     if base is not None:
         for order_no, live in msgspec.msgpack.decode(base.body, type=Book).orders.items():
             told.orders[order_no] = _Order(live.terms, live.filled_qty, live.filled_money)
+            if (new := live.replacement) is not None:
+                told.orders[new.order_no] = _Order(new, new.filled_qty, new.filled_money)
+                told.changes[order_no] = new.order_no
     for n, seq, at, event in events:
         told.take(n, seq, at, event)
     forgotten_at = base.at if base is not None else -1
@@ -131,7 +151,8 @@ def _symbols(terms: e.OrderAccepted) -> str:
 
 
 def _orders(db: sqlite3.Connection, book: Book, told: _Told, forgotten_at: int) -> tuple[int, list[str]]:
-    wrong, missing, count = [], set(told.orders), 0
+    wrong, missing, count = [], {no for no, order in told.orders.items() if not order.unborn}, 0
+    coming = {order.replacement.order_no for order in book.orders.values() if order.replacement is not None}
     for order_no, *columns, body in db.execute(
         "SELECT order_no, order_id, client_order_id, symbol, side, status, live, updated_at, body "
         "FROM orders WHERE account_no = ?",
@@ -149,15 +170,15 @@ def _orders(db: sqlite3.Connection, book: Book, told: _Told, forgotten_at: int) 
         shown = (terms.order_id, terms.client_order_id, _symbols(terms), terms.side, record.status)
         if tuple(columns[:5]) != shown or columns[6] != record.updated_at:
             wrong.append(f"order {order_no}: the columns are not those of the record")
-        if bool(columns[5]) != (order_no in book.orders):
+        if bool(columns[5]) != (order_no in book.orders or order_no in coming):
             wrong.append(
                 f"order {order_no}: the record is {'' if columns[5] else 'not '}live, the book says otherwise"
             )
-        wrong += [f"order {order_no}: {text}" for text in _order(record, expected, book)]
+        wrong += [f"order {order_no}: {text}" for text in _order(record, expected, book, coming)]
     return count, wrong + [f"order {order_no}: its record is missing" for order_no in sorted(missing)]
 
 
-def _order(record: OrderRecord, expected: _Order, book: Book) -> Iterator[str]:
+def _order(record: OrderRecord, expected: _Order, book: Book, coming: set[int]) -> Iterator[str]:
     terms = expected.terms
     live = book.orders.get(terms.order_no)
     wanted: dict[str, Any] = {"filled_qty": expected.filled_qty, "filled_money": expected.filled_money}
@@ -165,9 +186,12 @@ def _order(record: OrderRecord, expected: _Order, book: Book) -> Iterator[str]:
         wanted |= {"status": live.status, "triggered": live.triggered, "leg_fills": live.leg_fills}
         wanted |= {"filled_qty": live.filled_qty, "filled_money": live.filled_money}
         terms = live.terms
+    elif terms.order_no in coming:
+        wanted["status"] = "held" if terms.group_no and terms.held_at_first else "accepted"
     else:
         wanted |= {"status": expected.status, "reason": expected.reason, "replaced_by": expected.replaced_by}
-        ended = next((name for status, name in _ENDS.values() if status == expected.status), "filled_at")
+        ends = {"rejected": "updated_at", **dict(_ENDS.values())}
+        ended = ends.get(expected.status, "filled_at")
         wanted[ended] = expected.ended_at
     for name, value in wanted.items():
         if getattr(record, name) != value:

@@ -142,6 +142,8 @@ def render_activity(row: tuple[Any, ...], account_id: str) -> dict[str, Any]:
     }
     if event.ca_id:
         shown["ca_id"] = event.ca_id
+    if event.price:
+        shown["price"] = format_price(event.price)
     if event.rate:
         shown["per_share_amount"] = format_scaled(event.rate, 9)
     if event.previous_no:

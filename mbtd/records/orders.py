@@ -58,6 +58,8 @@ class OrderRecord(Struct, frozen=True, array_like=True):
     """Of several legs: filled quantity of each, and the sum of price x quantity in their units."""
     ca_id: str = ""
     """The corporate action that ended it, or put another in its place."""
+    change_no: int = 0
+    """``order_no`` of the order that is to take its place, while that is on its way; 0 for none."""
 
 
 class OrderView(Struct, frozen=True, gc=False):
@@ -152,6 +154,26 @@ def accepted_record(terms: e.OrderAccepted, at: int) -> OrderRecord:
     return OrderRecord(terms, status, terms.filled_qty, terms.filled_money, at)
 
 
+def change_record(event: e.OrderReplacePending, old_id: str, at: int) -> OrderRecord:
+    """The record of an order that is to take another's place and is on its way to it."""
+    return replace(accepted_record(event.terms, at), replaces_id=old_id)
+
+
+def change_of(book: Book, order: Order) -> OrderRecord | None:
+    """The record of the order that is to take a live order's place, if one is on its way."""
+    new = order.replacement if order.status == "pending_replace" else None
+    if new is None:
+        return None
+    return replace(accepted_record(new, new.submitted_at), replaces_id=order.terms.order_id)
+
+
+def came_to_nothing(change: OrderRecord, event: e.OrderReplaceRejected, at: int) -> OrderRecord:
+    """The record of an order that did not take another's place: its owner cancelled it, or it came too late."""
+    if event.reason == "cancel_requested":
+        return replace(change, status="canceled", canceled_at=at, updated_at=at, reason=event.reason)
+    return replace(change, status="rejected", updated_at=at, reason=event.reason)
+
+
 def replacing_record(record: OrderRecord, event: e.OrderReplaced, at: int) -> OrderRecord:
     """The record of the order that took another's place."""
     terms = event.terms
@@ -179,7 +201,10 @@ def follow(record: OrderRecord, event: Any, at: int) -> OrderRecord:
         case e.OrderCancelPending():
             return replace(record, status="pending_cancel", updated_at=at)
         case e.OrderReplacePending():
-            return replace(record, status="pending_replace", updated_at=at, resume_status=record.status)
+            return replace(
+                record, status="pending_replace", updated_at=at, resume_status=record.status,
+                change_no=event.terms.order_no,
+            )  # fmt: skip
         case e.OrderCanceled():
             return replace(
                 record, status="canceled", canceled_at=at, updated_at=at, reason=event.reason, ca_id=event.ca_id
@@ -190,9 +215,10 @@ def follow(record: OrderRecord, event: Any, at: int) -> OrderRecord:
             reason = "corporate_action" if event.ca_id else record.reason
             return replace(
                 record, status="replaced", replaced_at=at, updated_at=at, replaced_by=event.terms.order_id,
-                reason=reason, ca_id=event.ca_id,
+                reason=reason, ca_id=event.ca_id, change_no=0,
             )  # fmt: skip
         case e.OrderReplaceRejected():
+            record = replace(record, change_no=0) if record.change_no else record
             if record.status != "pending_replace":
                 return record
             back = "partially_filled" if record.filled_qty else record.resume_status or "new"
@@ -250,7 +276,7 @@ def _view_leg(record: OrderRecord, parent: OrderView, leg_id: str, index: int) -
         parent.expired_at,
         parent.expires_at,
         parent.canceled_at,
-        None,
+        parent.failed_at,
         parent.replaced_at,
         parent.replaced_by,
         parent.replaces,
@@ -310,7 +336,7 @@ def view_order(record: OrderRecord, legs: list[OrderRecord] | None) -> OrderView
         format_time(record.expired_at) if record.expired_at else None,
         _end_of_day(terms.expires_at) if terms.expires_at else None,
         format_time(record.canceled_at) if record.canceled_at else None,
-        None,
+        format_time(updated_at) if record.status == "rejected" else None,
         format_time(record.replaced_at) if record.replaced_at else None,
         record.replaced_by or None,
         record.replaces_id or None,

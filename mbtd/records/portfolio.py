@@ -147,7 +147,18 @@ def _months_before(day: date, months: int) -> date:
 
 
 def points(span: Span, calendar: Calendar, created_at: int) -> list[Point]:
-    """The moments of a span, oldest first, none before the account existed."""
+    """The moments of a span, oldest first, none before the account existed.
+
+    An account too young for any of them has one: the end of the span.
+    """
+    found = _regular(span, calendar, created_at)
+    if not found and span.from_at < created_at <= span.until_at:
+        at = span.until_at
+        return [Point(at // NS_PER_SECOND, at, _trade_date(calendar, at))]
+    return found
+
+
+def _regular(span: Span, calendar: Calendar, created_at: int) -> list[Point]:
     found: list[Point] = []
     day = span.first
     if created_at > span.from_at:
@@ -192,11 +203,13 @@ def render_history(
     equities: Sequence[int],
     base: Start,
     base_date: int,
+    flows_after: int,
     starts: Mapping[int, Start],
     changes: Sequence[Change],
     flow_types: Sequence[str],
 ) -> dict[str, Any]:
-    """Alpaca's answer. ``base`` is where the span begins, ``starts`` where each trade date does."""
+    """Alpaca's answer. ``base`` is where profit is counted from, ``starts`` the same for each trade date, no earlier
+    than the account; cash flows are those after ``flows_after``, so what it was opened with is among them."""
     flows = sorted((c for c in changes if c.flow), key=lambda c: c.at)
     losses, shares = [], []
     for point, equity in zip(moments, equities, strict=True):
@@ -214,7 +227,7 @@ def render_history(
         "base_value": _dollars(base.equity),
         "base_value_asof": to_date(base_date).isoformat() if base_date else None,
         "timeframe": span.timeframe,
-        "cashflow": {kind: _flow_array(moments, flows, kind, base.at) for kind in flow_types},
+        "cashflow": {kind: _flow_array(moments, flows, kind, flows_after) for kind in flow_types},
     }
 
 

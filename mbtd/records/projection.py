@@ -17,7 +17,16 @@ from actors.book.ids import derive_fill_id
 from actors.inputs import Section, Step, decode_steps
 from mbtd.records.activities import activity_date, activity_id_of
 from mbtd.records.lots import assigned_lots, closed_lots
-from mbtd.records.orders import TERMINAL, OrderRecord, accepted_record, carries_legs, follow, replacing_record
+from mbtd.records.orders import (
+    TERMINAL,
+    OrderRecord,
+    accepted_record,
+    came_to_nothing,
+    carries_legs,
+    change_record,
+    follow,
+    replacing_record,
+)
 from storage.records import Group, Lookup, Row
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -130,6 +139,11 @@ class _Run:
         if isinstance(event, e.OrderReplaced):
             self._orders[account_no, event.terms.order_no] = replacing_record(record, event, at)
             self._join(account_no, event.terms)
+        elif isinstance(event, e.OrderReplacePending):
+            change = change_record(event, record.terms.order_id, at)
+            self._orders[account_no, event.terms.order_no] = change
+        elif isinstance(event, e.OrderReplaceRejected):
+            self._drop_change(account_no, record.change_no, event, at)
         elif isinstance(event, e.OrderLegFilled):
             self._filled = (account_no, order_no)
             self._leg(event)
@@ -145,6 +159,12 @@ class _Run:
                     (account_no, seq, fill_id, order_no, record.terms.order_id, record.terms.symbol, at, body),
                 )
             )
+
+    def _drop_change(self, account_no: int, change_no: int, event: e.OrderReplaceRejected, at: int) -> None:
+        """The order that was to take another's place will not; its id was given out and goes on saying so."""
+        change = self._order(account_no, change_no) if change_no else None
+        if change is not None:
+            self._orders[account_no, change_no] = came_to_nothing(change, event, at)
 
     def _leg(self, event: e.OrderLegFilled) -> None:
         """Add a leg to the row of its fill, which stands just before it in the same step."""

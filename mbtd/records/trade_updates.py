@@ -7,15 +7,17 @@ facts is the order of updates, so an order's updates follow its life cycle.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from hashlib import blake2b
 from typing import Any, Final
 
 from actors.book import events as e
 from actors.book.ids import derive_fill_id
 from actors.book.leg_ids import leg_id_of
-from actors.book.units import format_price, format_qty
+from actors.book.units import NS_PER_MS, format_price, format_qty
 from mbtd.records.activities import execution_id_of
 from mbtd.records.orders import OrderRecord, follow
 
+_BASE32: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _NAMES: Final[dict[type, str]] = {
     e.OrderActivated: "new",
     e.OrderCancelPending: "pending_cancel",
@@ -25,6 +27,13 @@ _NAMES: Final[dict[type, str]] = {
     e.OrderReplaced: "replaced",
     e.OrderAdjusted: "restated",
 }
+
+
+def event_id_of(account_no: int, n: int, line: int, at: int) -> str:
+    """A ULID, as Alpaca's ids of events are: by time, then by the account's ``n``, then by the line of its event."""
+    account = int.from_bytes(blake2b(b"%d" % account_no, digest_size=4, person=b"mbtd event").digest(), "big")
+    number = (at // NS_PER_MS & (1 << 48) - 1) << 80 | (n & (1 << 47) - 1) << 33 | line << 32 | account
+    return "".join(_BASE32[number >> shift & 31] for shift in range(125, -1, -5))
 
 
 def trade_update(event: Any, *, was_held: bool = False) -> str | None:

@@ -41,6 +41,7 @@ from mbtd.records.orders import (
 )
 from mbtd.rpc.errors import make_error, refuse
 from mbtd.rpc.session import RequestId, Session
+from mbtd.service.order_views import find_change
 from mbtd.service.preview import preview
 from mbtd.service.refusals import rpc_error
 from mbtd.service.structures import structure_body, structure_words
@@ -260,12 +261,18 @@ class App:
     def _refuse_gone(
         self, session: Session, request_id: RequestId, account_no: int, action: Any, refusal: RuleRefusal, seq: int
     ) -> None:
-        """A change of an order that is not live: it never was, or history says how it ended."""
+        """A change of an order that is not live: it is not yet, it never was, or history says how it ended."""
+        coming = None
+        if isinstance(action, ReplaceOrder) and account_no in self._core.engine.books:
+            book = self._core.engine.books[account_no]
+            coming = find_change(book, action.order_id, action.client_order_id)
 
         async def answer() -> None:
             record = await self._find_order(account_no, action.order_id, action.client_order_id, seq)
             final = refusal
-            if record is not None and record.status == "replaced" and isinstance(action, ReplaceOrder):
+            if coming is not None:
+                final = rule_refusal("order_not_replaceable", "order_id", status=coming.status)
+            elif record is not None and record.status == "replaced" and isinstance(action, ReplaceOrder):
                 final = rule_refusal("order_already_replaced", "order_id", replaced_by=record.replaced_by)
             elif record is not None and record.status in TERMINAL:
                 final = rule_refusal("order_not_open", "order_id", status=record.status)

@@ -61,7 +61,7 @@ class Contracts:
         lane = self._data.lane_of(session, params.account)
         found, token = self._select(params)
         items = {instrument.symbol: self._data.snapshot(lane, instrument.symbol) for instrument in found}
-        answer: dict[str, Any] = {"items": items, "next_page_token": token, "lane": lane.name}
+        answer: dict[str, Any] = {"items": items, "next_page_token": token} | self._data.lane_said(lane)
         if params.greeks:
             self._data.reply_with_model(session, request_id, lane, answer)
         else:

@@ -110,7 +110,7 @@ class MarketData:
         """The lane of whoever an answer is for."""
         return self._lanes.of(self.entitled(session, account).lane)
 
-    def _lane_said(self, lane: Lane) -> dict[str, Any]:
+    def lane_said(self, lane: Lane) -> dict[str, Any]:
         """Which lane an answer is from, and whether it does not know its whole past yet."""
         warming = lane.name == "delayed" and self._lanes.delayed.warming(self._core.now())
         return {"lane": lane.name, "warming": warming}
@@ -134,11 +134,11 @@ class MarketData:
         self.instrument(params.symbol)
         shown = lane.look(params.symbol)
         if shown is None or (shown.quote is None and shown.trade is None):
-            if self._lane_said(lane)["warming"]:
+            if self.lane_said(lane)["warming"]:
                 refuse("feed_down", "The delayed lane fills up after a start; ask again in a while", field="symbol")
             refuse("no_quote", field="symbol")
         body = render_quote(_AsSlot(params.symbol, shown))  # type: ignore[arg-type]
-        self._desk.reply(session, request_id, body | self._lane_said(lane))
+        self._desk.reply(session, request_id, body | self.lane_said(lane))
 
     def _snapshots(self, session: Session, request_id: RequestId, params: Snapshots) -> None:
         lane = self.lane_of(session, params.account)
@@ -148,7 +148,7 @@ class MarketData:
             found = self.snapshot(lane, symbol, parts)
             if found is not None:
                 items[symbol] = found
-        answer = {"items": items} | self._lane_said(lane)
+        answer = {"items": items} | self.lane_said(lane)
         if parts == params.parts:
             self._desk.reply(session, request_id, answer)
         else:

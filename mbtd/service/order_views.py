@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from msgspec.structs import replace
 
 from actors.book.leg_ids import parent_ids
-from actors.book.state.book import Book
-from mbtd.records.orders import OrderRecord, carries_legs, record_of, render_leg
+from actors.book.state.book import Book, Order
+from mbtd.records.orders import OrderRecord, carries_legs, change_of, live_legs, record_of, render_leg, render_order
 from mbtd.records.projection import decode_order
 from mbtd.rpc.errors import Refusal, RpcError
 from mbtd.service.reads import OrderGet
@@ -19,13 +17,33 @@ from storage.history import History
 _BODY = -1
 
 
-def find_live(book: Book, params: OrderGet) -> Any:
-    """The live order that a request names, if it is live. Raises for a request that names none."""
+def find_live(book: Book, params: OrderGet) -> dict[str, Any] | None:
+    """The order that a request names, if it is live or on its way to take a live one's place.
+
+    Raises for a request that names none.
+    """
+    order: Order | None
     if params.order_id is not None:
-        return next((o for o in book.orders.values() if o.terms.order_id == params.order_id), None)
-    if params.client_order_id is not None:
-        return book.orders.get(book.by_client.get(params.client_order_id, 0))
-    raise msgspec.ValidationError("Object missing required field `order_id`")
+        order = next((o for o in book.orders.values() if o.terms.order_id == params.order_id), None)
+    elif params.client_order_id is not None:
+        order = book.orders.get(book.by_client.get(params.client_order_id, 0))
+    else:
+        raise msgspec.ValidationError("Object missing required field `order_id`")
+    if order is not None:
+        return render_order(record_of(book, order), live_legs(book, order.terms))
+    change = find_change(book, params.order_id, params.client_order_id)
+    return render_order(change) if change is not None else None
+
+
+def find_change(book: Book, order_id: str | None, client_order_id: str | None) -> OrderRecord | None:
+    """The order of this id, or else client id, that is on its way to take a live one's place."""
+    for order in book.orders.values():
+        new = order.replacement if order.status == "pending_replace" else None
+        if new is not None and (
+            new.order_id == order_id or (order_id is None and new.client_order_id == client_order_id)
+        ):
+            return change_of(book, order)
+    return None
 
 
 async def find_order(
@@ -60,31 +78,3 @@ async def past_legs(history: History, account_no: int, record: OrderRecord) -> l
     rows = [await history.order(account_no, order_no) for order_no in first.leg_nos]
     legs = [decode_order(row[_BODY]) for row in rows if row is not None]
     return [leg for leg in legs if leg.status != "replaced"]
-
-
-def open_orders(
-    book: Book,
-    symbols: Sequence[str] | None,
-    side: str | None,
-    after: int | None,
-    until: int | None,
-    limit: int,
-    descending: bool,
-) -> list[OrderRecord]:
-    """An account's live orders by (``submitted_at``, ``order_no``), as history would list them."""
-    found = [
-        order
-        for order in book.orders.values()
-        if (symbols is None or order.terms.symbol in symbols)
-        and (side is None or order.terms.side == side)
-        and (after is None or order.terms.submitted_at > after)
-        and (until is None or order.terms.submitted_at <= until)
-    ]
-    found.sort(key=lambda order: (order.terms.submitted_at, order.terms.order_no), reverse=descending)
-    return [record_of(book, order) for order in found[:limit]]
-
-
-def as_of_now(book: Book, record: OrderRecord) -> OrderRecord:
-    """A live trailing stop shows the stop of the moment; nothing else moves without an event."""
-    live = book.orders.get(record.terms.order_no) if record.terms.high_water_mark else None
-    return record if live is None else replace(record, terms=record_of(book, live).terms)

@@ -21,19 +21,19 @@ from mbtd.pricing.inputs import PricingInputs
 from mbtd.records.accounts import render_account, render_position
 from mbtd.records.action_lines import position_actions
 from mbtd.records.market import render_asset, render_clock, render_quote
-from mbtd.records.orders import OrderRecord, carries_legs, live_legs, record_of, render_order
+from mbtd.records.orders import OrderRecord, record_of, render_order
 from mbtd.records.projection import decode_account, decode_fill, decode_order
 from mbtd.rpc.errors import Refusal, RpcError, make_error, refuse
 from mbtd.rpc.session import RequestId, Session
 from mbtd.service import reads as r
 from mbtd.service.options import OptionQueries
-from mbtd.service.order_views import as_of_now, find_leg, find_live, find_order, open_orders, past_legs
+from mbtd.service.order_lists import PastOrders, filter_of, open_orders
+from mbtd.service.order_views import find_change, find_leg, find_live, find_order, past_legs
 from mbtd.service.records import Present, Records, present
 from mbtd.service.refusals import rule_error, rules
 from mbtd.service.structures import StructureQueries
-from mbtd.service.times import instant
 from mbtd.service.turns import answered, queue_turn
-from mbtd.service.why import receipt, render_fill, why_ended, why_live, with_actions
+from mbtd.service.why import receipt, render_fill, why_coming, why_ended, why_live, with_actions
 from mbtd.service.why_actions import actions_of
 from storage.history import History
 
@@ -211,8 +211,7 @@ class Queries:
     def _order_get(self, session: Session, request_id: RequestId, book: Book, params: r.OrderGet) -> None:
         live = find_live(book, params)
         if live is not None:
-            legs = live_legs(book, live.terms)
-            self.answer(session, request_id, render_order(record_of(book, live), legs))
+            self.answer(session, request_id, live)
             return
 
         async def work() -> Any:
@@ -225,43 +224,15 @@ class Queries:
         self.answer_later(session, request_id, work)
 
     def _order_list(self, session: Session, request_id: RequestId, book: Book, params: r.OrderList) -> None:
-        descending = params.direction == "desc"
-        token = _number(params.page_token)
-        after, until = instant(params.after, "after"), instant(params.until, "until")
+        token, wanted = _number(params.page_token), filter_of(params)
         if params.status == "open" and params.page_token is None and not (params.nested and book.groups):
             # What bots ask for all day is in memory as it is.
-            live = open_orders(book, params.symbols, params.side, after, until, params.limit + 1, descending)
-            page, more = _page(live, params.limit)
+            page, more = _page(open_orders(book, wanted, params.limit + 1, params.direction == "desc"), params.limit)
             last = str(page[-1].terms.order_no) if more else None
             self.answer(session, request_id, {"items": [render_order(r) for r in page], "next_page_token": last})
             return
-
-        async def work() -> Any:
-            found = await self._history.orders(
-                book.account_no,
-                live={"open": True, "closed": False, "all": None}[params.status],
-                symbols=params.symbols,
-                side=params.side,
-                after_at=after,
-                until_at=until,
-                limit=params.limit + 1,
-                descending=descending,
-                before_order_no=token if descending and token else None,
-                after_order_no=token if not descending and token else None,
-            )
-            rows, more = _page(found, params.limit)
-            records = [as_of_now(book, decode_order(row[_BODY])) for row in rows]
-            if params.nested:
-                parents = [record for record in records if not record.terms.group_no or carries_legs(record.terms)]
-                items = [
-                    render_order(record, await past_legs(self._history, book.account_no, record))
-                    for record in parents
-                ]
-            else:
-                items = [render_order(record) for record in records]
-            return {"items": items, "next_page_token": str(rows[-1][1]) if more else None}
-
-        self.answer_later(session, request_id, work)
+        past = PastOrders(self._history, book, params, wanted)
+        self.answer_later(session, request_id, lambda: past.page(token))
 
     def _order_why(self, session: Session, request_id: RequestId, params: r.OrderWhy) -> None:
         async def work() -> Any:
@@ -277,7 +248,10 @@ class Queries:
             fills = [receipt(decode_fill(fill[_BODY]), engine.profiles) for fill in rows]
             past = decode_order(row[_BODY])
             told = await actions_of(self._history, engine.world.actions, account_no, past)
-            if book is None or order is None:
+            change = find_change(book, params.order_id, None) if book is not None else None
+            if change is not None:
+                found = why_coming(change)
+            elif book is None or order is None:
                 found = why_ended(past, told)
             else:
                 present = self.world_of(session, account_no) is engine.world

@@ -43,13 +43,16 @@ class OrderList(OfAccount, frozen=True, kw_only=True):
     status: Literal["open", "closed", "all"] = "open"
     symbols: tuple[str, ...] | None = None
     side: Literal["buy", "sell"] | None = None
+    asset_classes: tuple[str, ...] | None = None
+    """``us_equity``, ``us_option``: an order of several legs has the second."""
     after: str | None = None
     until: str | None = None
     direction: Literal["asc", "desc"] = "desc"
     limit: Limit = 50
     page_token: str | None = None
     nested: bool = False
-    """Show exits in the ``legs`` of the order that carries them, not as items of their own."""
+    """Show exits in the ``legs`` of the order that carries them, and as items of their own only when the list has
+    no such order."""
 
 
 class PositionList(OfAccount, frozen=True, kw_only=True):

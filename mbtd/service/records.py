@@ -230,9 +230,13 @@ class Records:
             refuse("invalid_params", str(error), field="start")
         kinds = _flow_types(params.cashflow_types)
         changes = await self._changes(now, span.from_at)
-        starts = {point.trade_date: self._day_start(span, point.trade_date) for point in moments}
-        base_at = self._calendar.trading_day(span.first).overnight_opens_at
-        base_at = max(base_at, span.from_at) if params.start is not None else base_at
+        # What an account was opened with is where it began, not what it made.
+        starts = {p.trade_date: max(self._day_start(p.trade_date), now.created_at) for p in moments}
+        begins_at = self._day_start(span.first)
+        begins_at = max(begins_at, span.from_at) if params.start is not None else begins_at
+        base_at, base_date = begins_at, self._calendar.previous_trading_day(span.first)
+        if begins_at < now.created_at <= span.until_at:
+            base_at, base_date = now.created_at, self._calendar.session_at(now.created_at).trade_date
         resets = {moment for c in changes if c.reset for moment in (c.at - 1, c.at)}
         wanted = sorted({base_at, *starts.values(), *(point.at for point in moments), *resets})
         equity = await self._value(now, wanted, changes, span.from_at)
@@ -243,13 +247,14 @@ class Records:
             moments,
             equities,
             Start(base_at, equity[base_at]),
-            self._calendar.previous_trading_day(span.first),
+            base_date,
+            begins_at,
             {day: Start(at, equity[at]) for day, at in starts.items()},
             [*changes, *taken_by_resets(changes, equity)],
             kinds,
         )
 
-    def _day_start(self, span: Span, day: int) -> int:
+    def _day_start(self, day: int) -> int:
         return self._calendar.trading_day(day).overnight_opens_at
 
     async def _ends(self, now: Present, moments: Sequence[Point]) -> dict[int, int]:

@@ -28,7 +28,7 @@ from mbtd.records.orders import (
     render_order,
     replacing_record,
 )
-from mbtd.records.trade_updates import trade_update, unit_execution, with_legs
+from mbtd.records.trade_updates import event_id_of, trade_update, unit_execution, with_legs
 from mbtd.rpc.errors import make_error, refuse
 from mbtd.rpc.session import RequestId, Session
 from mbtd.service.desk import Desk, Handler
@@ -70,19 +70,21 @@ class Records:
         if isinstance(event, e.OrderReplaced):
             # Alpaca tells of the replacing order by the name of its first status.
             shown = "held" if new.status == "held" else "new"
-            updates.append(self._update(shown, event.terms.order_no, at, section, index))
+            updates.append(self._update(shown, event.terms.order_no, at, section, index, 1))
         if after.status in TERMINAL:
             del self.records[order_no]
         return updates
 
-    def _update(self, name: str, order_no: int, at: int, section: Section, index: int) -> dict[str, Any]:
+    def _update(
+        self, name: str, order_no: int, at: int, section: Section, index: int, line: int = 0
+    ) -> dict[str, Any]:
         record = self.records[order_no]
         time = format_time(at)
         update: dict[str, Any] = {
             "event": name,
             "at": time,
             "timestamp": time,
-            "event_id": f"{section.account_no}-{section.n_first + index}",
+            "event_id": event_id_of(section.account_no, section.n_first + index, line, at),
         }
         event: Any = section.events[index]
         if isinstance(event, e.OrderFilled) and record.terms.legs:

@@ -358,6 +358,17 @@ def why_ended(record: OrderRecord, told: Sequence[Json] = ()) -> Json:
     return _told(shown, record.terms)
 
 
+def why_coming(change: OrderRecord) -> Json:
+    """An order that is on its way to take another's place."""
+    shown = {
+        "order": render_order(change),
+        "state": "waiting",
+        "reason": "pending_replace",
+        "explanation": f"It takes the place of order {change.replaces_id} as soon as that change takes effect.",
+    }
+    return _told(shown, change.terms)
+
+
 def with_actions(found: Json, told: Sequence[Json]) -> Json:
     """An explanation of a live order, and what corporate actions made of it before."""
     if not told:

@@ -64,6 +64,16 @@ def test_many_headers_end_the_connection(quick: Served) -> None:
         assert status(read_all(connection)) in (0, 400, 431)
 
 
+@pytest.mark.parametrize(("count", "expected"), [(1_000, 200), (1_001, 422), (1_300, 422), (1_500, 431)])
+def test_as_many_symbols_as_may_be_asked_for_fit_in_a_request(
+    quick: Served, victim: User, count: int, expected: int
+) -> None:
+    symbols = ",".join(f"LONGER301220C{number:08d}" for number in range(count))
+    answer = victim.ask("GET", "/v1beta1/options/quotes/latest", params={"symbols": symbols})
+    assert answer.status_code == expected
+    assert victim.ask("GET", "/v2/account").status_code == 200
+
+
 def test_one_header_without_end(quick: Served) -> None:
     with wire(quick) as connection:
         connection.sendall(b"GET /v2/account HTTP/1.1\r\nX-Long: ")

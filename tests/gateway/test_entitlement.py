@@ -82,6 +82,8 @@ def test_a_fill_is_shown_at_once_whatever_the_tier(late: Served) -> None:
         "/v2/stocks/quotes/latest?symbols=AAPL,SPY",
         "/v2/stocks/snapshots?symbols=AAPL",
         "/v2/stocks/AAPL/snapshot",
+        "/v1beta1/options/snapshots/AAPL",
+        "/v1beta1/options/snapshots/AAPL?limit=1",
     ],
 )
 def test_a_lane_that_fills_up_says_so(late: Served, path: str) -> None:

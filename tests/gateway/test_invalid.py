@@ -52,7 +52,8 @@ ORDERS: list[tuple[str, Any, int, int, str]] = [
     ("sell stop above the market", order(MARKET, side="sell", type="stop", stop_price="9000"), 422, 42210000,
      "stop price must be less than current price"),
     ("unknown symbol", order(symbol="NOPE"), 422, 42210000, 'asset "NOPE" not found'),
-    ("empty symbol", order(symbol=""), 422, 0, ""),
+    ("empty symbol", order(symbol=""), 422, 40010001, "symbol is required"),
+    ("no symbol", order(without="symbol"), 422, 40010001, "symbol is required"),
     ("symbol is a number", order(symbol=5), 422, 40010001, ""),
     ("symbol is an injection", order(symbol="AAPL'; --"), 422, 42210000, ""),
     ("too expensive", order(qty="9000000"), 403, 40310000, "insufficient buying power"),
@@ -68,7 +69,11 @@ ORDERS: list[tuple[str, Any, int, int, str]] = [
      "extended hours order must be DAY or GTC limit orders"),
     ("wrong intent", order(position_intent="buy_to_close"), 422, 42210000,
      "position intent mismatch, inferred: buy_to_open, specified: buy_to_close"),
-    ("unknown intent", order(position_intent="hope"), 422, 0, ""),
+    ("unknown intent", order(position_intent="hope"), 422, 40010001, "invalid position_intent specified"),
+    ("unknown intent of a leg", {"qty": 1, "type": "market", "time_in_force": "day", "order_class": "mleg",
+                                 "legs": [{"symbol": "AAPL301220C00100000", "ratio_qty": 1, "side": "buy",
+                                           "position_intent": "hope"}] * 2}, 422, 40010001,
+     "invalid position_intent specified"),
     ("five legs", {"qty": 1, "type": "market", "time_in_force": "day", "order_class": "mleg",
                    "legs": [{"symbol": "X", "ratio_qty": 1}] * 5}, 422, 42210000,
      "mleg orders must have at least 2 legs and at most 4 legs"),
@@ -200,6 +205,15 @@ def test_an_invalid_request(
     assert answer.headers["x-request-id"]
 
 
+def test_what_is_wrong_with_legs_says_nothing_of_what_else_is_served(user: User) -> None:
+    found = user.ask("GET", "/v2/options/contracts?underlying_symbols=SPY&limit=1").json()
+    leg = {"symbol": found["option_contracts"][0]["symbol"], "ratio_qty": 2, "side": "buy"}
+    body = {"qty": 1, "type": "market", "time_in_force": "day", "order_class": "mleg", "legs": [leg, leg]}
+    said = user.ask("POST", "/v2/orders", json=body).json()
+    assert said["message"] == f"duplicate leg: {leg['symbol']}"
+    assert "most" not in said
+
+
 def test_an_order_that_has_ended_is_not_changed_any_more(user: User) -> None:
     made = user.ask("POST", "/v2/orders", json=LIMIT).json()
     path = f"/v2/orders/{made['id']}"
@@ -230,12 +244,13 @@ def test_what_is_reserved_is_said_with_its_numbers(own: User) -> None:
     trading = own.trading()
     own.ask("POST", "/v2/orders", json=order(MARKET, qty="3"))
     eventually(trading.get_all_positions, "the fill")
-    own.ask("POST", "/v2/orders", json=order(side="sell", qty="3", limit_price="9000"))
+    holding = own.ask("POST", "/v2/orders", json=order(side="sell", qty="3", limit_price="9000")).json()
     answer = own.ask("POST", "/v2/orders", json=order(MARKET, side="sell", qty="1"))
     said = answer.json()
     assert answer.status_code == 403
     assert said["message"] == "insufficient qty available for order (requested: 1, available: 0)"
     assert (said["existing_qty"], said["held_for_orders"]) == ("3", "3")
+    assert said["related_orders"] == [holding["id"]]
 
 
 @pytest.mark.parametrize(

@@ -165,6 +165,24 @@ def test_an_order_of_four_legs(trading: TradingClient) -> None:
     assert trading.get_order_by_client_id(made.legs[0].client_order_id).id == made.legs[0].id
 
 
+def test_what_an_order_of_several_legs_has_none_of_is_empty(user: User, trading: TradingClient) -> None:
+    made = trading.submit_order(condor(trading))
+    parent = user.ask("GET", f"/v2/orders/{made.id}").json()
+    alone = user.ask("GET", f"/v2/orders/{parent['legs'][0]['id']}").json()
+    absent = ("asset_id", "symbol", "asset_class", "side", "position_intent")
+    assert {parent[name] for name in absent} == {""}
+    assert parent["type"] == parent["order_type"] == "limit"
+    for leg in (*parent["legs"], alone):
+        assert (leg["type"], leg["order_type"], leg["order_class"]) == ("", "", "mleg")
+        assert leg["limit_price"] is None
+        assert leg["legs"] is None
+        assert all(leg[name] for name in absent)
+    assert made.symbol is None
+    assert made.side is None
+    assert made.legs is not None
+    assert made.legs[0].type is None
+
+
 def test_a_single_option_order(trading: TradingClient, call_symbol: str) -> None:
     made = trading.submit_order(rest(symbol=call_symbol, limit_price=0.05))
     assert made.asset_class is en.AssetClass.US_OPTION
@@ -242,6 +260,44 @@ def test_a_replacement_is_a_new_order_and_the_old_one_says_so(trading: TradingCl
     assert new.qty == "4"
     assert status_of(trading, old, "replaced").replaced_by == new.id
     assert trading.get_order_by_client_id("to-replace").id == old.id
+
+
+def test_a_replacement_is_found_as_soon_as_it_is_answered(served: Served) -> None:
+    user = served.open("impatient", profile="conservative")
+    trading = user.trading()
+    old = status_of(trading, trading.submit_order(rest()), "new")
+    new = trading.replace_order_by_id(old.id, rq.ReplaceOrderRequest(limit_price=1.25))
+    assert trading.get_order_by_id(new.id).replaces == old.id
+    assert trading.get_order_by_client_id(new.client_order_id).id == new.id
+    assert new.id in [order.id for order in trading.get_orders()]
+    again = user.ask("PATCH", f"/v2/orders/{new.id}", json={"limit_price": "1.30"})
+    assert again.status_code in (200, 422)
+    assert (
+        again.json().get("message", "cannot replace order in accepted status").startswith("cannot replace order in")
+    )
+
+
+def test_pages_of_nested_orders_go_on_to_the_end(own: User) -> None:
+    trading = own.trading()
+    bracket = {"order_class": "bracket", "take_profit": {"limit_price": 900}, "stop_loss": {"stop_price": 1}}
+    made = [trading.submit_order(rest(**bracket)).id for _ in range(3)]
+    found, until = [], None
+    while page := trading.get_orders(rq.GetOrdersRequest(nested=True, limit=1, until=until)):
+        found += page
+        until = page[-1].submitted_at
+    assert [order.id for order in found] == made[::-1]
+    assert all(len(order.legs or ()) == 2 for order in found)
+
+
+def test_orders_of_options_are_found_behind_those_of_stocks(own: User, call_symbol: str) -> None:
+    trading = own.trading()
+    options = [
+        trading.submit_order(rest(symbol=call_symbol, limit_price=0.05)),
+        trading.submit_order(condor(trading)),
+    ]
+    trading.submit_order(rest())
+    found = trading.get("/orders", {"asset_class": "us_option", "limit": 2, "status": "all"})
+    assert [row["id"] for row in found] == [str(order.id) for order in options[::-1]]
 
 
 def test_one_order_is_cancelled(trading: TradingClient) -> None:

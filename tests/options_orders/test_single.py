@@ -65,7 +65,10 @@ def test_a_covered_call_locks_its_shares() -> None:
     assert isinstance(desk.place(CALLS[105], "sell", "2.00"), Placed)
     desk.wait()
     assert desk.held(CALLS[105]) == -1
-    assert reason(desk.place(STOCK, "sell", "100.00", qty="51")) == "shares_cover_calls"
+    refused = desk.place(STOCK, "sell", "100.00", qty="51")
+    assert reason(refused) == "shares_cover_calls"
+    numbers = {"requested": "51", "available": "50", "existing_qty": "150", "held_for_orders": "0"}
+    assert {name: refused.numbers[name] for name in numbers} == numbers
     assert isinstance(desk.place(STOCK, "sell", "100.00", qty="50"), Placed)
 
 

@@ -148,11 +148,14 @@ def test_contracts_on_their_way_out_are_held() -> None:
     desk = quoted()
     desk.unit(CONDOR, "-1.60")
     desk.wait()
-    desk.unit("-P90 +P95 +C105 -C110", "1.60")
+    first = desk.unit("-P90 +P95 +C105 -C110", "1.60")
+    assert isinstance(first, Placed)
+    assert first.terms is not None
     assert desk.book.held[PUTS[90].symbol] == 10**9
-    outcome = desk.unit("-P90 +P95 +C105 -C110", "1.60")
-    assert isinstance(outcome, Refusal)
-    assert outcome.reason == "insufficient_qty"
+    for outcome in (desk.unit("-P90 +P95 +C105 -C110", "1.60"), desk.place(CALLS[110], "sell", "9.00")):
+        assert isinstance(outcome, Refusal)
+        assert outcome.reason == "insufficient_qty"
+        assert outcome.numbers["related_orders"] == first.terms.order_id
     desk.do(CancelAll())
     desk.wait()
     assert (desk.book.held, desk.book.orders) == ({}, {})

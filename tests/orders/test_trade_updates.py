@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from hypothesis import given
@@ -25,6 +26,7 @@ NEXT = {
     "pending_replace": {"pending_replace", "held", "new", "partially_filled", "filled", "replaced", "canceled",
                         "expired"},
 }  # fmt: skip
+ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}\Z")
 TOO_LATE = {"order_cancel_rejected", "order_replace_rejected"}
 
 
@@ -32,11 +34,15 @@ def lives(steps: Any, account_no: int) -> dict[str, list[tuple[str, str]]]:
     """What a listener from the first step on hears of each order, and the status that it says."""
     records = Records({})
     told: dict[str, list[tuple[str, str]]] = {}
+    ids: list[str] = []
     for step in steps:
         for section in step.sections:
             for index in range(len(section.events) if section.account_no == account_no else 0):
                 for update in records.take("", section, index, step.at):
+                    ids.append(update["event_id"])
                     told.setdefault(update["order"]["id"], []).append((update["event"], update["order"]["status"]))
+    assert ids == sorted(set(ids))
+    assert all(ULID.match(name) for name in ids)
     return told
 
 

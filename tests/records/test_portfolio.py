@@ -163,3 +163,37 @@ def test_accrued_fees_and_interest_are_shown_apart_and_equity_counts_each_once()
     }
     owed = parts["accrued_fees"] + parts["accrued_interest"]
     assert Decimal(shown["equity"]) == parts["cash"] + parts["position_market_value"] - owed
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("reset", ["per_day", "no_reset"])
+@pytest.mark.parametrize(
+    ("period", "timeframe"), [("1W", "1D"), ("1W", "15Min"), ("1W", "1H"), ("1D", "1Min"), ("1M", None)]
+)
+async def test_profit_of_a_young_account_is_relative_to_what_it_was_opened_with(
+    tmp_path: Path, period: str, timeframe: Any, reset: Any
+) -> None:
+    bench = Bench("2026-08-03 15:20")
+    bench.quote("AAA", 100)
+    account = bench.account()
+    bench.order(account, "buy", "100")
+    bench.go("2026-08-03 15:40")
+    bench.quote("AAA", 110)
+    store = SqliteStore.open(tmp_path, ballast_bytes=0)
+    store.append(GroupCutter(bench.engine, store.head()).cut())
+    store.project(project, 10)
+    store.close()
+    async with History.open(tmp_path) as history:
+        records = Records(history, bench.engine.world, CALENDAR, Bars())
+        got = await records.portfolio(
+            now_of(bench),
+            r.PortfolioHistory(
+                account="n1", period=period, timeframe=timeframe, pnl_reset=reset, cashflow_types="ALL"
+            ),
+        )
+    assert (got["base_value"], got["base_value_asof"]) == (100_000, "2026-08-03")
+    assert got["equity"][-1] == pytest.approx(101_000, abs=1)
+    assert got["profit_loss"][-1] == pytest.approx(1_000, abs=1)
+    for profit, share in zip(got["profit_loss"], got["profit_loss_pct"], strict=True):
+        assert share == pytest.approx(profit / got["base_value"], abs=1e-6)
+    assert sum(sum(flows) for flows in got["cashflow"].values()) == 100_000

@@ -12,6 +12,7 @@ from actors.book.rules.matrix import CLASSES
 from actors.book.rules.reasons import Refusal, refuse
 from actors.book.rules.trailing import trails
 from actors.book.state.book import Book, Order
+from actors.book.state.fold_orders import closes
 from actors.book.units import NS_PER_SECOND, PRICE_PER_DOLLAR, format_price
 from actors.market.messages import Session
 from actors.market.world import World
@@ -148,14 +149,15 @@ def named(reason: str, terms: OrderAccepted, **more: str) -> Refusal:
     return refuse(reason, "side", existing_order_id=terms.order_id, **more)
 
 
-def related_orders(book: Book, refusal: Refusal, symbol: str, side: str) -> Refusal:
-    """An ``insufficient_qty`` refusal that names the orders which hold the shares, comma-separated."""
+def related_orders(book: Book, refusal: Refusal) -> Refusal:
+    """A refusal that, for want of quantity, names the orders which hold it, comma-separated."""
+    if refusal.reason != "insufficient_qty":
+        return refusal
+    symbol = refusal.numbers["symbol"]
     names = [
-        book.orders[order_no].terms.order_id
-        for order_no in sorted(book.orders)
-        if book.orders[order_no].reserved_qty
-        and book.orders[order_no].terms.symbol == symbol
-        and book.orders[order_no].terms.side == side
+        order.terms.order_id
+        for _, order in sorted(book.orders.items())
+        if order.reserved_qty and any(held == symbol for held, _ in closes(order.terms))
     ]
     if not names:
         return refusal
