@@ -18,7 +18,7 @@ from actors.book.draft import Draft
 from actors.book.ids import client_key, derive_order_ids
 from actors.book.latency import latency_ns
 from actors.book.rules.admission.check import buy_stop_collar
-from actors.book.rules.admission.options import uncovering
+from actors.book.rules.admission.closing import uncovering
 from actors.book.rules.admission.parse import Parsed
 from actors.book.rules.matching.profiles import Profile, Profiles
 from actors.book.state.book import Book, Group, Order

@@ -10,7 +10,7 @@ from typing import Any
 
 from actors.book.day_calls import power_of
 from actors.book.osi import is_option_symbol
-from actors.book.rules.admission.options import free_of_cover_qty
+from actors.book.rules.admission.closing import free_of_cover_qty
 from actors.book.rules.margin.holdings import holds_options
 from actors.book.rules.money import day_trade_calls, day_trades
 from actors.book.rules.money.fees import accrued_money

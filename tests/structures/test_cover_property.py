@@ -17,7 +17,7 @@ UNITS = ("-C105 +C110", "+C95 -2C100 +C105", "-C100 +C100'", "+C100 -C105'")
 STEP = st.one_of(
     st.tuples(st.just("trade"), NAMES, st.sampled_from(("buy", "buy", "sell"))),
     st.tuples(st.just("trade"), st.sampled_from(CALLS), st.just("sell")),
-    st.tuples(st.just("rest"), NAMES, st.sampled_from(("buy", "sell"))),
+    st.tuples(st.just("rest"), NAMES, st.tuples(st.sampled_from(("buy", "sell")), st.booleans())),
     st.tuples(st.just("close"), NAMES, st.booleans()),
     st.tuples(st.just("close_all"), st.just(""), st.booleans()),
     st.tuples(st.just("unit"), st.sampled_from(UNITS), st.sampled_from((None, "0.05"))),
@@ -30,10 +30,16 @@ STEP = st.one_of(
 
 def act(floor: Floor, step: tuple[str, Any, Any]) -> None:
     kind, what, more = step
-    if kind in ("trade", "rest"):
-        qty = "1" if what != "XYZ" else "100"
-        away = {"buy": "0.05", "sell": "40.00"} if what != "XYZ" else {"buy": "60.00", "sell": "140.00"}
-        floor.single(what, more, qty, limit=away[more] if kind == "rest" else None)
+    if kind == "trade":
+        floor.single(what, more, "1" if what != "XYZ" else "100")
+    elif kind == "rest":
+        side, near = more
+        away = (0.05, 40.0) if what != "XYZ" else (60.0, 140.0)
+        slot = floor.engine.world.board.slots[BY_WORD[what].symbol if what != "XYZ" else what]
+        assert slot.quote is not None
+        middle = (slot.quote.bid + slot.quote.ask) / 20_000
+        price = away[side == "sell"] if not near else max(0.05, middle + (0.5 if side == "sell" else -0.5))
+        floor.single(what, side, "1" if what != "XYZ" else "100", limit=f"{price:.2f}")
     elif kind == "close":
         floor.command(ClosePosition(symbol=BY_WORD[what].symbol if what != "XYZ" else what, cancel_orders=more))
     elif kind == "close_all":

@@ -10,11 +10,10 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from actors.book.rules.admission.closing import closing_refusal, covering_refusal
 from actors.book.rules.admission.money import affordable, borrow_refusal, fees_money, leverage_weight, restriction
 from actors.book.rules.admission.options import (
     OptionLeg,
-    closing_refusal,
-    covering_refusal,
     date_refusal,
     free_contracts,
     intent_of,
@@ -22,7 +21,6 @@ from actors.book.rules.admission.options import (
 )
 from actors.book.rules.admission.options import fees_money as options_fees_money
 from actors.book.rules.admission.parse import Parsed
-from actors.book.rules.margin.orders import UNCOVERED_LEVEL
 from actors.book.rules.margin.pairing import BOUNDS
 from actors.book.rules.reasons import Refusal, refuse
 from actors.book.rules.unreadable import refuse_number
@@ -90,7 +88,7 @@ def check(
         return _check_option(book, order, world, freed_money, freed_qty, but_not)
     if order.side == "buy":
         return _check_buy(book, order, world, freed_money, freed_qty)
-    return _check_sell(book, order, world, freed_money, freed_qty)
+    return _check_sell(book, order, world, freed_money, freed_qty, but_not)
 
 
 def _check_option(
@@ -114,7 +112,7 @@ def _check_option(
         free = free_contracts(book, leg) + freed_qty
         if order.qty > free:
             return _insufficient_qty(book, order, order.qty, free)
-        if (refused := closing_refusal(book, leg, world)) is not None:
+        if (refused := closing_refusal(book, leg, world, but_not)) is not None:
             return refused
         return _closing_need(book, leg, world, freed_money)
     value = value_money(price, order.qty, instrument.multiplier)
@@ -228,7 +226,9 @@ def _notional_qty(order: Parsed, price: int) -> int:
     return order.notional * PRICE_PER_DOLLAR * QTY_PER_SHARE * 11 // (price * 1_000_000 * 10)
 
 
-def _check_sell(book: Book, order: Parsed, world: World, freed_money: int, freed_qty: int) -> Need | Refusal:
+def _check_sell(
+    book: Book, order: Parsed, world: World, freed_money: int, freed_qty: int, but_not: int
+) -> Need | Refusal:
     symbol = order.instrument.symbol
     position = book.positions.get(symbol)
     holding = position is not None and position.qty > 0
@@ -244,9 +244,7 @@ def _check_sell(book: Book, order: Parsed, world: World, freed_money: int, freed
     qty = order.qty or min(_notional_qty(order, price), free)
     if qty > free or qty <= 0:
         return _insufficient_qty(book, order, qty, free)
-    if (book.options_level < UNCOVERED_LEVEL or book.type == "cash") and (
-        refused := covering_refusal(book, symbol, qty, world)
-    ) is not None:
+    if (refused := covering_refusal(book, symbol, qty, world, but_not)) is not None:
         return refused
     if order.notional and value_money(price, free) < order.notional:
         return _insufficient_qty(book, order, _notional_qty(order, price) * 10 // 11, free)

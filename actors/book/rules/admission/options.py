@@ -8,7 +8,6 @@ margin-and-options §4, §5.4, alpaca-api §2.13.
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
@@ -22,13 +21,13 @@ from actors.book.rules.margin.orders import (
     UNCOVERED_LEVEL,
     Change,
     apply,
-    cover,
     covers_itself,
     level_needed,
     needed_alone,
     reservation,
     secured_need,
     strikes_kept,
+    uncovers,
 )
 from actors.book.rules.margin.pairing import SMALL
 from actors.book.rules.margin.profiles import profile_of
@@ -43,7 +42,6 @@ from actors.market.world import World
 CUTOFF_NS = 30 * 60 * NS_PER_SECOND
 """So long before the close of its last day a contract can no longer be opened under ``closeout`` (§5.4)."""
 _SPREAD_LEVEL = 3
-_LOT_QTY = CONTRACT_SHARES * QTY_PER_SHARE
 
 
 class OptionLeg(Struct, frozen=True, gc=False):
@@ -155,14 +153,30 @@ def open_changes(book: Book, world: World, but_not: int = 0) -> list[Change]:
     return changes
 
 
+def needs_cover(book: Book) -> bool:
+    """Whether the account's short calls must be covered."""
+    return book.options_level < UNCOVERED_LEVEL or book.type == "cash"
+
+
+def open_risks(book: Book, world: World, but_not: int = 0) -> list[Change]:
+    """Every open order that may take cover away or need some: in contracts, and sales of stock."""
+    replaced = book.orders.get(but_not)
+    changes = open_changes(book, world, but_not)
+    for symbol, qty in sorted(book.held.items()):
+        if not is_option_symbol(symbol):
+            own = replaced.reserved_qty if replaced is not None and replaced.terms.symbol == symbol else 0
+            changes.append(Change(0, (), ((symbol, own - qty),)))
+    return changes
+
+
 def cash_of(terms: OrderAccepted, leaves_qty: int, legs: Sequence[OptionLeg]) -> int:
     """Cash that so much of an order moves at its check price."""
     if terms.legs:
         return -value_money(terms.check_price, leaves_qty, CONTRACT_SHARES)
-    return sum(_value(leg) for leg in legs)
+    return sum(leg_value(leg) for leg in legs)
 
 
-def _value(leg: OptionLeg) -> int:
+def leg_value(leg: OptionLeg) -> int:
     value = value_money(leg.price, leg.qty, leg.instrument.multiplier)
     return -value if leg.buying else value
 
@@ -188,7 +202,8 @@ def need_money(
     with_others = held
     for other in others:
         with_others = apply(with_others, Change(0, other.options, other.stock, other.underlyings))
-    if (refused := _level_refusal(book, held, with_others, change, legs)) is not None:
+    risks = open_risks(book, world, but_not) if needs_cover(book) else []
+    if (refused := _level_refusal(book, held, with_others, risks, change, legs)) is not None:
         return refused
     profile = profile_of(book.margin_profile, book.type)
     at_strikes = secured_need(world.requirements, profile, book.options_level, held, others, change)
@@ -197,12 +212,12 @@ def need_money(
         opened = change_of([leg for leg in legs if leg.intent.endswith("_to_open")], cash_money, world)
         assert isinstance(opened, Change)
         needed = needed_alone(world.requirements, profile, book.options_level, held.as_of_date, opened)
-        if needed * f.multiplier <= _free_money(book, f, freed_money):
+        if needed * f.multiplier <= free_money(book, f, freed_money):
             return needed * f.multiplier
     f = f if f.exact else figures(book, world)
     needed = reservation(world.requirements, profile, book.options_level, held, others, change)
-    free = _free_money(book, f, freed_money)
-    promised = _reserved_by_options(book, but_not) if at_strikes else 0
+    free = free_money(book, f, freed_money)
+    promised = reserved_by_options(book, but_not) if at_strikes else 0
     if needed * f.multiplier > free or at_strikes * f.multiplier > free + promised:
         by_strike = at_strikes > 0 or profile.naked == "strike"
         opens_put = legs[0].intent == "sell_to_open" and legs[0].instrument.right == "put"
@@ -217,14 +232,14 @@ def need_money(
     return needed * f.multiplier
 
 
-def _free_money(book: Book, f: Figures, freed_money: int) -> int:
+def free_money(book: Book, f: Figures, freed_money: int) -> int:
     """Buying power that an option order may use: the account's own free money, times its multiplier."""
     margin = book.type == "margin"
     own = f.available_money - payable_money(book) if margin else f.buying_power_money + book.reserved_money
     return max(0, min(f.buying_power_money + freed_money, own * f.multiplier - book.reserved_money + freed_money))
 
 
-def _reserved_by_options(book: Book, but_not: int) -> int:
+def reserved_by_options(book: Book, but_not: int) -> int:
     """Buying power that open option orders hold."""
     return sum(
         order.reserved_money
@@ -238,9 +253,17 @@ def _underlying(legs: Sequence[OptionLeg]) -> str:
 
 
 def _level_refusal(
-    book: Book, held: Holdings, with_others: Holdings, change: Change, legs: Sequence[OptionLeg]
+    book: Book,
+    held: Holdings,
+    with_others: Holdings,
+    risks: Sequence[Change],
+    change: Change,
+    legs: Sequence[OptionLeg],
 ) -> Refusal | None:
-    """Why the option level does not allow an order; judged beside the account's open orders (§4.7)."""
+    """Why the option level does not allow an order; judged beside the account's open orders (§4.7).
+
+    Whichever of those fill: what is only on order covers nothing yet.
+    """
     if (
         book.options_level >= _SPREAD_LEVEL
         and covers_itself(held, change)
@@ -250,6 +273,8 @@ def _level_refusal(
     needed = level_needed(held, change)
     if with_others is not held:
         needed = max(needed, level_needed(with_others, change))
+    if risks and needed < UNCOVERED_LEVEL and uncovers(held, risks, change):
+        needed = UNCOVERED_LEVEL
     if needed and not book.options_level:
         return refuse("options_not_authorized")
     covered_only = book.type == "cash" or book.options_level < _SPREAD_LEVEL
@@ -269,89 +294,3 @@ def _level_refusal(
     if needed <= book.options_level:
         return None
     return refuse("option_level", "", needed=str(needed), level=str(book.options_level))
-
-
-def uncovering(book: Book, symbol: str, buying: bool, qty: int, world: World, but_not: int = 0) -> Refusal | None:
-    """Why so much of a position cannot be closed: it would uncover something short. ``but_not`` is its order."""
-    instrument = world.instruments.by_symbol[symbol]
-    if instrument.is_option:
-        return closing_refusal(book, OptionLeg(instrument, buying, qty, world.mark(symbol), ""), world, but_not)
-    return None if buying else covering_refusal(book, symbol, qty, world)
-
-
-def closing_refusal(book: Book, leg: OptionLeg, world: World, but_not: int = 0) -> Refusal | None:
-    """Why a long contract cannot be sold: a short one beside it would be left uncovered (alpaca-api §2.13).
-
-    What other open orders already promise to sell covers nothing any more; ``but_not`` is none of them.
-    """
-    held = None if leg.buying else holdings_of(book, world, trade_date(world), book.cash)
-    change = change_of([leg], 0, world)
-    if held is None or isinstance(change, Refusal):
-        return None
-    for other in open_changes(book, world, but_not):
-        sold = tuple(option for option in other.options if option.qty < 0)
-        held = apply(held, Change(0, sold, (), other.underlyings))
-    needed = level_needed(held, change)
-    if needed == UNCOVERED_LEVEL and (book.options_level < needed or book.type == "cash"):
-        return refuse("uncovered_short", "position_intent")
-    bare_puts = cover(apply(held, change)).by_cash > cover(held).by_cash
-    if bare_puts and book.options_level < UNCOVERED_LEVEL and not _secures(book, leg, world, but_not):
-        return refuse("uncovered_short", "position_intent")
-    return None
-
-
-def _secures(book: Book, leg: OptionLeg, world: World, but_not: int) -> bool:
-    """Whether the account's free money secures the puts that a long one leaves behind (§4.7)."""
-    f = figures(book, world)
-    held = holdings_of(book, world, trade_date(world), book.cash - f.accrued_money)
-    change = change_of([leg], _value(leg), world)
-    if held is None or isinstance(change, Refusal):
-        return False
-    profile = profile_of(book.margin_profile, book.type)
-    others, free = open_changes(book, world, but_not), _free_money(book, f, 0)
-    needed = reservation(world.requirements, profile, book.options_level, held, others, change)
-    at_strikes = secured_need(world.requirements, profile, book.options_level, held, others, change)
-    promised = _reserved_by_options(book, but_not) if at_strikes else 0
-    return needed * f.multiplier <= free and at_strikes * f.multiplier <= free + promised
-
-
-def covering_refusal(book: Book, symbol: str, qty: int, world: World) -> Refusal | None:
-    """Why shares cannot be sold: they cover short calls, held or on order (alpaca-api §2.13)."""
-    free = free_of_cover_qty(book, symbol, world)
-    if free is None or qty <= free:
-        return None
-    position = book.positions.get(symbol)
-    return refuse(
-        "shares_cover_calls", "qty", symbol=symbol, requested=format_qty(qty), available=format_qty(max(0, free)),
-        existing_qty=format_qty(position.qty if position is not None else 0),
-        held_for_orders=format_qty(book.held.get(symbol, 0)),
-    )  # fmt: skip
-
-
-def free_of_cover_qty(book: Book, symbol: str, world: World) -> int | None:
-    """How many shares can be sold beside open orders without uncovering a call; None when calls do not limit it."""
-    if book.options_level >= UNCOVERED_LEVEL and book.type == "margin":
-        return None
-    orders = any(is_option_symbol(key[1:]) for key in book.open_sides)
-    if not orders and not any(is_option_symbol(held) for held in book.positions):
-        return None
-    held = holdings_of(book, world, trade_date(world), book.cash)
-    if held is None:
-        return None
-    for other in open_changes(book, world):
-        held = apply(held, Change(0, other.options, other.stock, other.underlyings))
-    kept = book.held.get(symbol, 0)
-    shares = held.stock.get(symbol, 0)
-    before = cover(held).uncovered_calls
-    if shares <= 0 or cover(_without(held, symbol, shares)).uncovered_calls <= before:
-        return None
-
-    def is_enough(lots: int) -> bool:
-        return cover(_without(held, symbol, shares - lots * _LOT_QTY)).uncovered_calls <= before
-
-    needed = bisect_left(range(shares // _LOT_QTY), True, key=is_enough)
-    return max(0, shares - needed * _LOT_QTY - kept)
-
-
-def _without(held: Holdings, symbol: str, qty: int) -> Holdings:
-    return apply(held, Change(0, (), ((symbol, -qty),)))

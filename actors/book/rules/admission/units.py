@@ -20,11 +20,13 @@ from actors.book.rules.admission.options import (
     free_contracts,
     intent_of,
     need_money,
+    needs_cover,
+    open_risks,
 )
 from actors.book.rules.admission.unit_conflicts import short_stock_refusal, unit_conflict, unit_restriction
 from actors.book.rules.admission.unit_form import ParsedLeg, ParsedUnit
 from actors.book.rules.margin.holdings import holdings_of
-from actors.book.rules.margin.orders import UNCOVERED_LEVEL, level_needed
+from actors.book.rules.margin.orders import uncovers
 from actors.book.rules.matching.multileg import LegQuote, sign_suspect, unit_quote
 from actors.book.rules.reasons import Refusal, refuse
 from actors.book.state.book import Book
@@ -75,7 +77,7 @@ def check_unit(
     if refused is not None:
         return refused
     if closing == len(legs):
-        money = _closing_money(book, legs, cash, world, freed_money)
+        money = _closing_money(book, legs, cash, world, freed_money, but_not)
     else:
         money = need_money(book, legs, cash, world, freed_money, but_not)
     if type(money) is Refusal:
@@ -133,15 +135,15 @@ def _check_leg(
 
 
 def _closing_money(
-    book: Book, legs: list[OptionLeg], cash_money: int, world: World, freed_money: int
+    book: Book, legs: list[OptionLeg], cash_money: int, world: World, freed_money: int, but_not: int
 ) -> int | Refusal:
     """What closes needs no margin, but leaves nothing uncovered, and a cash account pays for it."""
     change = change_of(legs, cash_money, world)
     held = holdings_of(book, world, trade_date(world), book.cash)
-    if held is not None and not isinstance(change, Refusal):
-        needed = level_needed(held, change)
-        if needed == UNCOVERED_LEVEL and (book.options_level < needed or book.type == "cash"):
-            return refuse("uncovered_short", "legs")
+    if held is None or isinstance(change, Refusal) or not needs_cover(book):
+        pass
+    elif uncovers(held, open_risks(book, world, but_not), change):
+        return refuse("uncovered_short", "legs")
     if (
         book.type == "cash"
         and -cash_money > max(book.cash - book.reserved_money, buying_power(book, world)) + freed_money

@@ -234,6 +234,52 @@ def cover(held: Holdings) -> Cover:
     return Cover(by_stock, by_longs, by_cash, uncovered)
 
 
+def uncovers(held: Holdings, others: Sequence[Change], change: Change) -> bool:
+    """Whether a change could leave more short calls uncovered, whichever of the ``others`` happen."""
+    return calls_at_risk(held, (*others, change)) > calls_at_risk(held, others)
+
+
+def calls_at_risk(held: Holdings, changes: Sequence[Change]) -> int:
+    """Short calls that nothing covers in the worst case: each change happens or not, as a whole or in part.
+
+    Of the short calls that end on a date or later as many are without a contract as there are more of them than of
+    long calls that end so late; the worst case of that difference takes every change that adds to it and no other.
+    Shares cover the rest. A change's own sale of shares counts with its contracts, one of shares alone for itself.
+    """
+    shares = dict(held.stock)
+    of_contracts = [change for change in changes if change.options]
+    for change in changes:
+        for symbol, qty in change.stock if not change.options else ():
+            shares[symbol] = shares.get(symbol, 0) + min(0, qty)
+    calls: dict[tuple[str, int, str, str, str], list[tuple[int, int, int]]] = {}
+    for number, options in enumerate((held.options, *(change.options for change in of_contracts))):
+        for o in options:
+            if o.right == "call":
+                key = o.underlying, o.multiplier, o.style, o.settlement, o.deliverable
+                calls.setdefault(key, []).append((number, expiry_order(o), o.qty))
+    total = 0
+    for kind, legs in sorted(calls.items()):
+        symbol, multiplier, _, settlement, deliverable = kind
+        lot = multiplier * QTY_PER_SHARE
+        plain = settlement == "physical" and not deliverable
+        sold = [0, *(_lots_sold(change, symbol, lot) if plain else 0 for change in of_contracts)]
+        worst = 0
+        for date in {expiry for _, expiry, _ in legs}:
+            need = sold.copy()
+            for number, expiry, qty in legs:
+                need[number] -= qty if expiry >= date else 0
+            worst = max(worst, need[0] + sum(max(0, more) for more in need[1:]))
+        covered = min(worst, max(0, shares.get(symbol, 0)) // lot) if plain else 0
+        if covered:
+            shares[symbol] -= covered * lot
+        total += worst - covered
+    return total
+
+
+def _lots_sold(change: Change, symbol: str, lot: int) -> int:
+    return sum([-(qty // lot) for name, qty in change.stock if name == symbol and qty < 0])
+
+
 def _unmatched(legs: list[OptionPosition]) -> tuple[int, int, int]:
     """Short contracts, those no long covers, and those one does; the last to expire choose first."""
     longs = sorted([(expiry_order(o), o.qty) for o in legs if o.qty > 0], reverse=True)
