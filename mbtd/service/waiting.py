@@ -7,14 +7,14 @@ from typing import Any
 from actors.book.state.book import Order
 from actors.book.units import (
     NS_PER_SECOND,
-    average_price,
+    QTY_PER_SHARE,
     format_money,
     format_price,
     format_qty,
     format_scaled,
     format_time,
 )
-from mbtd.records.orders import OrderRecord
+from mbtd.records.orders import OrderRecord, average_of
 
 Json = dict[str, Any]
 
@@ -153,6 +153,12 @@ def _history(order: Order, found: Json) -> list[str]:
     return parts
 
 
+def net_words(net: int) -> str:
+    """A net of several legs a share, positive when it is paid, as a debit or a credit."""
+    kind = "debit" if net > 0 else "credit" if net < 0 else "net"
+    return f"a {kind} of {format_price(abs(net))}"
+
+
 def _s(count: int) -> str:
     return "" if count == 1 else "s"
 
@@ -164,10 +170,14 @@ def end_numbers(record: OrderRecord) -> str:
     if terms.notional:
         done = f"{format_money(record.filled_money)} of {format_money(terms.notional)} dollars were filled"
     else:
-        done = f"{format_qty(record.filled_qty)} of {format_qty(terms.qty)} were filled"
-    if record.filled_qty and not terms.legs:
-        done += f" at {format_price(average_price(record.filled_money, record.filled_qty))} on average"
-    price = f", with a limit of {format_price(terms.limit_price)}" if terms.limit_price and not terms.legs else ""
+        were = "was" if record.filled_qty == QTY_PER_SHARE else "were"
+        done = f"{format_qty(record.filled_qty)} of {format_qty(terms.qty)} {were} filled"
+    if record.filled_qty:
+        average = average_of(record)
+        done += f" at {net_words(average) if terms.legs else format_price(average)} on average"
+    limit = net_words(terms.limit_price) if terms.legs else format_price(terms.limit_price)
+    limited = terms.limit_price or (terms.legs and terms.type == "limit")
+    price = f", with a limit of {limit}" if limited else ""
     if terms.stop_price:
         stop = "that was elected" if record.triggered else "that was not reached"
         price += f", with a stop of {format_price(terms.stop_price)} {stop}"

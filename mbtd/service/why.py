@@ -30,7 +30,7 @@ from actors.book.units import (
 from actors.market.world import Trace, World
 from mbtd.records.orders import OrderRecord, render_order
 from mbtd.records.projection import FillRecord
-from mbtd.service.waiting import end_numbers, wait_numbers
+from mbtd.service.waiting import end_numbers, net_words, wait_numbers
 
 Json = dict[str, Any]
 _OF_THE_MARKET: Final = frozenset(
@@ -154,9 +154,8 @@ def _fill_numbers(record: FillRecord) -> str:
 def _unit_fill_numbers(record: FillRecord) -> str:
     """The fill of an order of several legs: its net, where their quotes stood together, and each leg."""
     fill, v = record.fill, record.fill.evidence
-    kind = "debit" if fill.price > 0 else "credit" if fill.price < 0 else "net"
     count = "1 unit" if fill.qty == QTY_PER_SHARE else f"{format_qty(fill.qty)} units"
-    done = f"{count} at a {kind} of {format_price(abs(fill.price))}"
+    done = f"{count} at {net_words(fill.price)}"
     where = f"the legs together stood at a net of {format_price(v.bid)} to {format_price(v.ask)}"
     waited = ""
     if fill.reason in ("far_through", "inside"):

@@ -19,7 +19,7 @@ def waiting(bench: Bench, no: int) -> str:
     return str(why_live(book, order, record, bench.engine.world, bench.engine.profiles)["explanation"])
 
 
-def last_record(bench: Bench) -> OrderRecord:
+def last_record(bench: Bench | Floor) -> OrderRecord:
     """The record of the order that was accepted last."""
     record = None
     for step in bench.engine.steps:
@@ -92,6 +92,17 @@ def test_an_ended_order_says_what_it_did_and_when() -> None:
     record = last_record(bench)
     text = why_ended(record)["explanation"]
     assert "0 of 10 were filled, with a limit of 99; it ended at 2026-08-03T14:00:00" in text
+
+
+def test_what_an_ended_order_of_contracts_got_is_told_a_share() -> None:
+    floor = Floor()
+    floor.mid("C105", 2.60)
+    floor.mid("C110", 1.00)
+    floor.single("C105", "buy", "2", limit="2.61")
+    assert "2 of 2 were filled at 2.61 on average, with a limit of 2.61;" in why_ended(last_record(floor))["explanation"]
+    floor.unit("-C105 +C110", "-1.50")
+    said = why_ended(last_record(floor))["explanation"]
+    assert "1 of 1 was filled at a credit of 1.58 on average, with a limit of a credit of 1.5;" in said
 
 
 @pytest.mark.parametrize(
