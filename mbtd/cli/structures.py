@@ -131,12 +131,7 @@ def card(item: Mapping[str, Any]) -> str:
         f"  P/L       {_net_words(item)}; before fees {output.money(item['unrealized_pl'])} open, "
         f"{output.money(item['realized_pl'])} realised"
     )
-    if item.get("bounded") is not None:
-        between = ", ".join(item["breakevens"]) or "none"
-        lines.append(
-            f"  at expiry max profit {output.money(item['max_profit'])}, max loss {output.money(item['max_loss'])}, "
-            f"breakeven {between}"
-        )
+    lines += _limits(item)
     if item.get("cover"):
         lines.append(f"  covered   by {item['cover']['qty']} {item['cover']['symbol']}, counted in the figures above")
     lines.append(
@@ -155,6 +150,25 @@ def card(item: Mapping[str, Any]) -> str:
     lines += _story(item)
     lines.append(f"  id        {item['id']}")
     return "\n".join(lines)
+
+
+def _limits(item: Mapping[str, Any]) -> list[str]:
+    """Best and worst end and what lies between; of legs that end on different days what is sure."""
+    bounds = {"max profit": item["max_profit"], "max loss": item["max_loss"]}
+    known = ", ".join(f"{name} {output.money(value)}" for name, value in bounds.items() if value is not None)
+    unknown = " and ".join(name for name, value in bounds.items() if value is None)
+    if item["bounds_at"] == "expiry":
+        return [f"  at expiry {known}, breakeven {', '.join(item['breakevens']) or 'none'}"]
+    if item["bounds_at"] is None:
+        return [
+            "  limits    none known: what an adjusted or unknown contract ends at does not follow from its strike"
+        ]
+    lines = [f"  limits    until the first expiry {known}"] if known else []
+    if unknown:
+        hang = "hang" if " and " in unknown else "hangs"
+        head = " " * 12 if known else "  limits    "
+        lines.append(f"{head}{unknown} {hang} on what the later legs are worth then: structure payoff")
+    return lines
 
 
 _HAPPENED: Final = {

@@ -3,13 +3,16 @@
 Invariants: money is exact; ``gross_pl`` (``realized_pl``, ``unrealized_pl``, ``total_pl``) is without fees,
 ``net_pl`` is what is left after those that all fills accrued, while the account is charged each kind rounded up to
 the cent once a day. Value is at the marks by which positions are valued, so that structures and what is loose add
-up to the account; bounds and breakevens are those at expiry of what is open, at its own cost, and null where legs
-end on different days. Nets are a share of one unit as in the order that closes it: positive is paid, negative is
-received.
+up to the account; bounds and breakevens are those at expiry of what is open, at its own cost. Where legs end on
+different days only what holds without a model is told, up to the first of them (``bounds_at``): an American contract
+is never worth less than its exercise pays, so later legs that were bought bound the loss and later legs that were
+sold bound the profit; the rest is null. Nets are a share of one unit as in the order that closes it: positive is
+paid, negative is received.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from actors.book import events as e
@@ -202,14 +205,11 @@ def payoff_legs(book: Book, structure: Structure, world: World) -> tuple[list[tu
 
 
 def _bounds(book: Book, structure: Structure, world: World) -> dict[str, Any]:
-    nothing: dict[str, Any] = {"max_profit": None, "max_loss": None, "breakevens": [], "bounded": None}
+    """The best and worst end, breakevens, and up to which expiry that holds; null for what cannot be told."""
     found = payoff_legs(book, structure, world)
     if found is None:
-        return nothing
+        return {"max_profit": None, "max_loss": None, "breakevens": [], "bounded": None, "bounds_at": None}
     held, cost = found
-    ends = {(contract.settlement_date, contract.settles) for contract, _ in held if contract.is_option}
-    if len(ends) != 1:
-        return nothing
     legs = [
         Leg(contract.symbol, count * contract.multiplier, contract.strike, contract.right == "call")
         if contract.is_option
@@ -218,12 +218,30 @@ def _bounds(book: Book, structure: Structure, world: World) -> dict[str, Any]:
     ]
     corners, slope = corner_points(legs, cost), last_slope(legs)
     gain, loss = extremes(corners, slope)
+    later = _later(held)
+    told_gain = gain is None or all(american and count < 0 for american, count in later)
+    told_loss = loss is None or all(american and count > 0 for american, count in later)
     return {
-        "max_profit": format_money(gain) if gain is not None else "unlimited",
-        "max_loss": format_money(loss) if loss is not None else "unlimited",
-        "breakevens": price_texts(roots(corners, slope)),
-        "bounded": loss is not None,
+        "max_profit": _bound(gain) if told_gain else None,
+        "max_loss": _bound(loss) if told_loss else None,
+        "breakevens": price_texts(roots(corners, slope)) if not later else [],
+        "bounded": loss is not None if told_loss else None,
+        "bounds_at": "first_expiry" if later else "expiry",
     }
+
+
+def _later(held: Sequence[tuple[Instrument, int]]) -> list[tuple[bool, int]]:
+    """Of the contracts that outlive the first expiry: whether they are American, and their signed counts."""
+    ends = [(contract.settlement_date, contract.settles != "am") for contract, _ in held if contract.is_option]
+    return [
+        (contract.style == "american", count)
+        for contract, count in held
+        if contract.is_option and (contract.settlement_date, contract.settles != "am") > min(ends)
+    ]
+
+
+def _bound(money: int | None) -> str:
+    return format_money(money) if money is not None else "unlimited"
 
 
 def render_warning(name: str, symbol: str, qty: int, structure_id: str, exits: bool) -> dict[str, Any]:

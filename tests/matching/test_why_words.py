@@ -99,7 +99,9 @@ def test_what_an_ended_order_of_contracts_got_is_told_a_share() -> None:
     floor.mid("C105", 2.60)
     floor.mid("C110", 1.00)
     floor.single("C105", "buy", "2", limit="2.61")
-    assert "2 of 2 were filled at 2.61 on average, with a limit of 2.61;" in why_ended(last_record(floor))["explanation"]
+    assert (
+        "2 of 2 were filled at 2.61 on average, with a limit of 2.61;" in why_ended(last_record(floor))["explanation"]
+    )
     floor.unit("-C105 +C110", "-1.50")
     said = why_ended(last_record(floor))["explanation"]
     assert "1 of 1 was filled at a credit of 1.58 on average, with a limit of a credit of 1.5;" in said

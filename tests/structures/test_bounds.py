@@ -1,0 +1,87 @@
+"""What a structure can lose and gain, where that can be told without a model."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from msgspec import structs
+
+from actors.book.rules.reasons import Refusal
+from mbtd.cli.structures import card
+from mbtd.records.structures import render_structure
+from tests.structures.rig import BY_WORD, Floor
+
+
+def shown(floor: Floor) -> dict[str, Any]:
+    return render_structure(floor.own, floor.only, floor.engine.world, floor.now)
+
+
+def opened(words: str, level: int = 3) -> tuple[Floor, dict[str, Any]]:
+    floor = Floor(level=level)
+    outcome = floor.unit(words)
+    assert not isinstance(outcome, Refusal), outcome
+    return floor, shown(floor)
+
+
+@pytest.mark.parametrize(
+    ("words", "beyond"),
+    [
+        ("-C100 +C100'", 0),
+        ("-P100 +P100'", 0),
+        ("-C105 +C100'", 0),
+        ("-C100 +C105'", 500),
+        ("-P95 +P90'", 500),
+        ("-C105 -P95 +C110' +P90'", 500),
+    ],
+)
+def test_later_legs_that_were_bought_bound_the_loss_by_cost_and_strikes(words: str, beyond: int) -> None:
+    _, item = opened(words)
+    assert Decimal(item["max_loss"]) == Decimal(item["cost_basis"]) + beyond
+    assert (item["bounds_at"], item["bounded"]) == ("first_expiry", True)
+    assert item["max_profit"] is None
+    assert item["breakevens"] == []
+    text = card(item | {"greeks": None})
+    assert "until the first expiry max loss" in text
+    assert "max profit hangs on what the later legs are worth then" in text
+
+
+def test_later_legs_that_were_sold_bound_the_profit_alone() -> None:
+    _, item = opened("+P100 -P100'", level=4)
+    assert Decimal(item["max_profit"]) == -Decimal(item["cost_basis"])
+    assert (item["max_loss"], item["bounded"]) == (None, None)
+    assert "max loss hangs on" in card(item)
+
+
+def test_more_calls_sold_than_bought_have_no_end_whenever_they_end() -> None:
+    _, item = opened("-2C100 +C100'", level=4)
+    assert (item["max_loss"], item["bounded"], item["max_profit"]) == ("unlimited", False, None)
+    _, item = opened("-C100 +2C100'", level=4)
+    assert item["max_profit"] == "unlimited"
+    assert Decimal(item["max_loss"]) == Decimal(item["cost_basis"])
+
+
+def test_a_later_european_put_may_be_worth_less_than_its_exercise_and_bounds_nothing() -> None:
+    floor, _ = opened("-P100 +P100'")
+    symbol = BY_WORD["P100'"].symbol
+    table = floor.engine.world.instruments.by_symbol
+    table[symbol] = structs.replace(table[symbol], style="european")
+    assert shown(floor)["max_loss"] is None
+    assert "max profit and max loss hang on" in card(shown(floor))
+
+
+def test_legs_of_one_day_are_told_exactly() -> None:
+    _, item = opened("+P90 -P95 -C105 +C110")
+    assert item["bounds_at"] == "expiry"
+    assert Decimal(item["max_loss"]) == 500 + Decimal(item["cost_basis"])
+    assert Decimal(item["max_profit"]) == -Decimal(item["cost_basis"])
+    assert len(item["breakevens"]) == 2
+
+
+def test_a_morning_contract_ends_before_one_of_the_same_days_close() -> None:
+    floor, _ = opened("-C105 +C110")
+    table = floor.engine.world.instruments.by_symbol
+    symbol = BY_WORD["C105"].symbol
+    table[symbol] = structs.replace(table[symbol], settles="am")
+    assert shown(floor)["bounds_at"] == "first_expiry"
