@@ -16,6 +16,8 @@ from mbtd.rpc.wire import encode_json
 
 _CODES: Final = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33"}
 _RIGHT: Final = frozenset(("qty", "filled", "price", "cash", "equity", "value", "power", "net", "P/L"))
+_OPTIONAL: Final = frozenset(("note",))
+"""Columns that are left out where no row has anything in them."""
 _STATUS_COLOURS: Final = {
     "filled": "green",
     "ok": "green",
@@ -69,6 +71,10 @@ def pick(row: Mapping[str, Any], keys: str) -> object:
 
 def table(rows: Iterable[Mapping[str, Any]], columns: Sequence[Column]) -> str:
     """Rows under headings; numbers to the right."""
+    rows = list(rows)
+    columns = [
+        (name, keys) for name, keys in columns if name not in _OPTIONAL or any(pick(row, keys) for row in rows)
+    ]
     cells = [[plain(pick(row, keys)) for _, keys in columns] for row in rows]
     headings = [heading for heading, _ in columns]
     widths = [max(map(len, column)) for column in zip(headings, *cells, strict=True)]

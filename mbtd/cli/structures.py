@@ -12,6 +12,7 @@ from mbtd.cli import exits, output
 from mbtd.cli.base import UsageError, add_account, add_shared, connect, flags, take_words
 from mbtd.cli.chains import add_payoff_flags, parse_leg, show_payoff
 from mbtd.cli.orders import describe, warn
+from mbtd.cli.positions import lapse_note
 from mbtd.cli.previews import net_words, structure_lines, title
 from mbtd.rpc.client import new_client_order_id
 
@@ -38,6 +39,7 @@ _LEGS: Final = [
     ("value", "market_value"),
     ("P/L", "unrealized_pl"),
     ("delta", "delta"),
+    ("note", "note"),
 ]
 
 
@@ -122,6 +124,7 @@ def card(item: Mapping[str, Any]) -> str:
         lines.append(f"  warning   {told}: {', '.join(warning['symbols'])}")
     for leg in item["legs"]:
         leg["delta"] = (leg.get("greeks") or {}).get("delta")
+        leg["note"] = lapse_note(leg.get("do_not_exercise_qty"))
     table = output.table(item["legs"], _LEGS)
     lines += [f"  {line}" for line in table.splitlines()]
     lines.append(
@@ -157,9 +160,10 @@ def _limits(item: Mapping[str, Any]) -> list[str]:
     bounds = {"max profit": item["max_profit"], "max loss": item["max_loss"]}
     known = ", ".join(f"{name} {output.money(value)}" for name, value in bounds.items() if value is not None)
     unknown = " and ".join(name for name, value in bounds.items() if value is None)
-    if item["bounds_at"] == "expiry":
+    bounds_at = item.get("bounds_at", "expiry" if item["bounded"] is not None else None)
+    if bounds_at == "expiry":
         return [f"  at expiry {known}, breakeven {', '.join(item['breakevens']) or 'none'}"]
-    if item["bounds_at"] is None:
+    if bounds_at is None:
         return [
             "  limits    none known: what an adjusted or unknown contract ends at does not follow from its strike"
         ]

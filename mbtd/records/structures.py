@@ -47,7 +47,7 @@ def days_in_trade(opened_at: int, now: int) -> int:
 def render_structure(book: Book, structure: Structure, world: World, now: int) -> dict[str, Any]:
     """An open structure at present marks."""
     unit = unit_of(structure.legs)
-    legs = [_leg(leg, world) for leg in structure.legs]
+    legs = [_leg(leg, book, world) for leg in structure.legs]
     cost = sum(leg.basis_money for leg in structure.legs)
     worth = sum(_worth(leg, world) for leg in structure.legs)
     middle = middle_doubled(unit, world) if unit is not None else None
@@ -141,11 +141,12 @@ def _multiplier(leg: e.HeldLeg, world: World) -> int:
     return instrument.multiplier if instrument is not None else 1
 
 
-def _leg(leg: e.HeldLeg, world: World) -> dict[str, Any]:
+def _leg(leg: e.HeldLeg, book: Book, world: World) -> dict[str, Any]:
     contract = world.instruments.by_symbol.get(leg.symbol)
     option = contract if contract is not None and contract.is_option else None
     mark, worth = world.mark(leg.symbol), _worth(leg, world)
     size = abs(leg.qty) * _multiplier(leg, world)
+    lapsing = _lapsing_qty(leg.symbol, book)
     return {
         "symbol": leg.symbol,
         "side": "long" if leg.qty > 0 else "short",
@@ -158,7 +159,16 @@ def _leg(leg: e.HeldLeg, world: World) -> dict[str, Any]:
         "cost_basis": format_money(leg.basis_money),
         "market_value": format_money(worth),
         "unrealized_pl": format_money(worth - leg.basis_money),
+        "do_not_exercise_qty": format_qty(lapsing) if lapsing else None,
     }
+
+
+def _lapsing_qty(symbol: str, book: Book) -> int:
+    """Contracts that the holder wants to lapse, in whatever structures; at most what is held."""
+    told, position = book.instructions.get(symbol), book.positions.get(symbol)
+    if told is None or told.kind != "do_not_exercise" or position is None:
+        return 0
+    return min(told.qty, position.qty)
 
 
 def _exit(book: Book, structure: Structure) -> dict[str, Any] | None:

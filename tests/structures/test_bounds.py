@@ -1,4 +1,4 @@
-"""What a structure can lose and gain, where that can be told without a model."""
+"""What a structure can lose and gain where that can be told without a model, and what its card says of legs."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 from msgspec import structs
 
 from actors.book.rules.reasons import Refusal
+from actors.commands import DoNotExercisePosition
 from mbtd.cli.structures import card
 from mbtd.records.structures import render_structure
 from tests.structures.rig import BY_WORD, Floor
@@ -85,3 +86,15 @@ def test_a_morning_contract_ends_before_one_of_the_same_days_close() -> None:
     symbol = BY_WORD["C105"].symbol
     table[symbol] = structs.replace(table[symbol], settles="am")
     assert shown(floor)["bounds_at"] == "first_expiry"
+
+
+def test_a_leg_says_how_many_of_it_are_to_lapse() -> None:
+    floor = Floor("2026-12-18 10:00")
+    floor.unit("+C95 -C105", qty="3")
+    symbol = BY_WORD["C95"].symbol
+    floor.command(DoNotExercisePosition(symbol=symbol, qty="2"))
+    told = {leg["symbol"]: leg["do_not_exercise_qty"] for leg in shown(floor)["legs"]}
+    assert told == {symbol: "2", BY_WORD["C105"].symbol: None}
+    assert "2 not to be exercised" in card(shown(floor))
+    floor.unit("-C95 +C105", qty="2")
+    assert shown(floor)["legs"][0]["do_not_exercise_qty"] == "1"
