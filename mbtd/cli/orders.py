@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import Any, Final
 
 from mbtd.cli import exits, output
@@ -22,14 +21,15 @@ from mbtd.cli.base import (
     show_one,
     take_words,
 )
+from mbtd.cli.order_words import describe, in_words, unit_words, warn
 from mbtd.cli.previews import order_lines
 from mbtd.rpc.client import Client, RpcRefusal, StreamMessage, new_client_order_id
 
 _TERMINAL: Final = frozenset({"filled", "canceled", "expired", "rejected", "replaced", "done_for_day"})
 _ORDERS: Final = [
     ("submitted", "submitted_at|created_at"),
-    ("symbol", "symbol"),
-    ("side", "side"),
+    ("symbol", "symbol|what"),
+    ("side", "side|order_class"),
     ("qty", "qty|notional"),
     ("filled", "filled_qty"),
     ("type", "type"),
@@ -160,54 +160,6 @@ def _ends(message: StreamMessage, order_id: str) -> bool:
     return found == order_id and about.get("status") in _TERMINAL
 
 
-def warn(answer: dict[str, Any]) -> None:
-    """Say what an order does to structures that it is no part of."""
-    for warning in answer.get("warnings") or ():
-        output.say(f"{output.paint('warning', 'yellow', sys.stderr)}: {output.plain(warning['message'])}")
-
-
-def describe(order: dict[str, Any], *, duplicate: bool = False) -> str:
-    """An order as a sentence and its ids."""
-    amount = order.get("qty") or f"${order.get('notional')}"
-    prices = " ".join(
-        f"{name} {order[key]}" for name, key in (("limit", "limit_price"), ("stop", "stop_price")) if order.get(key)
-    )
-    head = " ".join(
-        part
-        for part in (
-            output.plain(order.get("side") or order.get("order_class")),
-            output.plain(amount),
-            output.plain(order.get("symbol")),
-            output.plain(order.get("type")),
-            prices,
-            output.plain(order.get("time_in_force")),
-        )
-        if part not in ("", "-")
-    )
-    lines = [f"{head}: {output.plain(order.get('status'))}" + (" (the same order as before)" if duplicate else "")]
-    if order.get("filled_avg_price"):
-        lines.append(f"  filled           {order.get('filled_qty')} at {order['filled_avg_price']}")
-    trail = f"{order['trail_percent']} %" if order.get("trail_percent") else order.get("trail_price")
-    if trail:
-        lines.append(f"  trail            {output.plain(trail)} from {output.plain(order.get('hwm'))}")
-    for leg in order.get("legs") or ():
-        prices = " ".join(
-            f"{name} {leg[key]}" for name, key in (("limit", "limit_price"), ("stop", "stop_price")) if leg.get(key)
-        )
-        words = " ".join(output.plain(leg.get(key)) for key in ("side", "qty", "type"))
-        label, about = ("leg ", leg.get("symbol")) if order.get("order_class") == "mleg" else ("exit", prices)
-        lines.append(
-            f"  {label}             {words} {about}: {output.plain(leg.get('status'))}  {output.plain(leg.get('id'))}"
-        )
-    if order.get("reason"):
-        lines.append(f"  reason           {output.plain(order['reason'])}")
-    if order.get("structure_id"):
-        lines.append(f"  structure        {output.plain(order['structure_id'])}")
-    lines.append(f"  order_id         {output.plain(order.get('id'))}")
-    lines.append(f"  client_order_id  {output.plain(order.get('client_order_id'))}")
-    return "\n".join(lines)
-
-
 def _preview(args: argparse.Namespace) -> int:
     fields = order_fields(args)
     with connect(args) as client:
@@ -275,7 +227,12 @@ def _list(args: argparse.Namespace) -> int:
     params |= flags(args, "status", "after", "until", "direction", "side")
     if args.symbol:
         params["symbols"] = args.symbol
-    return show_list(args, "order.list", params, _ORDERS, "no orders")
+    return show_list(args, "order.list", params, _ORDERS, "no orders", _with_legs)
+
+
+def _with_legs(client: Client, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """An order of several legs has no symbol of its own: its legs in short stand for it."""
+    return [row | {"what": unit_words(row)} if row.get("order_class") == "mleg" else row for row in rows]
 
 
 def _show(args: argparse.Namespace) -> int:
@@ -300,26 +257,6 @@ def _why(args: argparse.Namespace) -> int:
         output.put(in_words(answer))
         output.put(output.block(answer))
     return exits.DONE
-
-
-def in_words(answer: dict[str, Any]) -> str:
-    """The answer for somebody who asked a question: sentences first, every number below them."""
-    lines = []
-    if order := answer.get("order"):
-        words = ("side", "qty", "symbol", "type", "time_in_force")
-        lines.append(
-            " ".join(output.plain(order[word]) for word in words if order.get(word)) + f": {order['status']}"
-        )
-    lines.append(output.plain(answer.get("explanation")))
-    for fill in answer.get("fills", ()):
-        lines.append(f"* {_to_the_millisecond(fill['transaction_time'])} {output.plain(fill['explanation'])}")
-    return "\n".join([*lines, ""])
-
-
-def _to_the_millisecond(time: str) -> str:
-    """A time as the protocol writes it (up to nine decimals, none if they are zero), cut for reading."""
-    second, _, rest = output.plain(time).removesuffix("Z").partition(".")
-    return f"{second}.{rest[:3]}Z" if rest else f"{second}Z"
 
 
 def _add_order_flags(parser: argparse.ArgumentParser) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Final
 from mbtd.cli import exits, output
 from mbtd.cli.base import UsageError, add_account, add_shared, connect, flags, take_words
 from mbtd.cli.chains import add_payoff_flags, parse_leg, show_payoff
-from mbtd.cli.orders import describe, warn
+from mbtd.cli.order_words import describe, warn
 from mbtd.cli.positions import lapse_note
 from mbtd.cli.previews import net_words, structure_lines, title
 from mbtd.rpc.client import new_client_order_id

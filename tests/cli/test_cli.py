@@ -15,7 +15,7 @@ import pytest
 
 from mbtd.cli import main
 from mbtd.cli.options import CheckConfigOptions, ReplayOptions, ServeOptions
-from mbtd.cli.orders import in_words
+from mbtd.cli.order_words import in_words
 from tests.rpc.fake_broker import Running, running_broker
 
 
@@ -260,6 +260,11 @@ def test_orders(running: Running, shell: Shell) -> None:
         "limit": 100,
     }
     assert "SPY" in shell.out
+    unit = {"qty": "1", "order_class": "mleg", "legs": [{"symbol": "SPY261218C00450000", "side": "buy"}]}
+    running.broker.orders["unit"] = {**unit, "id": "ord-u", "type": "market"}
+    assert shell("order list alice") == 0
+    assert "SPY 2026-12-18 +450C" in shell.out
+    del running.broker.orders["unit"]
     assert shell("order show alice ord-0") == 0
     assert shell("order cancel alice ord-0") == 0
     assert shell("order cancel --account alice --client-order-id c") == 0
