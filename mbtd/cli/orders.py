@@ -56,6 +56,9 @@ _PLAIN_FIELDS: Final = (
 )
 
 
+_ANY_SIGN: Final = "the limit of several legs is meant, also where the market makes a debit a credit"
+
+
 def order_fields(args: argparse.Namespace) -> dict[str, Any]:
     """The parameters of an order: flags, with ``ACCOUNT`` or ``ACCOUNT SIDE QTY SYMBOL`` as words."""
     fields = flags(args, "account", *_PLAIN_FIELDS)
@@ -77,6 +80,8 @@ def order_fields(args: argparse.Namespace) -> dict[str, Any]:
         raise UsageError("which account? Use --account, or ACCOUNT SIDE QTY SYMBOL")
     if args.extended_hours:
         fields["extended_hours"] = True
+    if args.any_sign:
+        fields["any_sign"] = True
     if args.take_profit is not None:
         fields["take_profit"] = {"limit_price": args.take_profit}
     if args.stop_loss is not None or args.stop_loss_limit is not None:
@@ -179,6 +184,8 @@ def _replace(args: argparse.Namespace) -> int:
     changes = flags(args, "qty", "limit_price", "stop_price", "trail", "time_in_force")
     if not changes:
         raise UsageError("give at least one change; see mbtd order replace --help")
+    if args.any_sign:
+        changes["any_sign"] = True
     with connect(args) as client:
         answer = client.call("order.replace", **_which(args), **changes)
     _put_order(args, answer)
@@ -278,6 +285,7 @@ def _add_order_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--stop-loss", metavar="PRICE")
     parser.add_argument("--stop-loss-limit", metavar="PRICE")
     parser.add_argument("--leg", action="append", metavar="SYMBOL:RATIO:INTENT", help="repeatable")
+    parser.add_argument("--any-sign", action="store_true", help=_ANY_SIGN)
     parser.add_argument("--position-intent")
     parser.add_argument(
         "--lot-method", metavar="METHOD", help="tax lots to close: fifo, lifo, highest_cost or lowest_cost"
@@ -304,6 +312,7 @@ def add_order_commands(commands: Any) -> None:
     replace.add_argument("--stop-price", "--stop", metavar="PRICE")
     replace.add_argument("--trail", metavar="AMOUNT")
     replace.add_argument("--time-in-force", "--tif")
+    replace.add_argument("--any-sign", action="store_true", help=_ANY_SIGN)
     replace.set_defaults(run=_replace)
     cancel = verbs.add_parser("cancel", help="ask for an order to be cancelled")
     cancel.set_defaults(run=_cancel)

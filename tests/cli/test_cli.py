@@ -111,6 +111,22 @@ def test_order_flags_become_alpacas_fields(
     assert expected.items() <= sent(running, "order.place").items()
 
 
+@pytest.mark.parametrize("verb", ["place", "preview"])
+def test_a_limit_of_either_sign_may_be_meant(running: Running, shell: Shell, verb: str) -> None:
+    line = f"order {verb} alice --qty 1 --limit 1 --leg A:1:buy_to_open --leg B:1:sell_to_open"
+    shell(line)
+    assert "any_sign" not in sent(running, f"order.{verb}")
+    shell(f"{line} --any-sign")
+    assert sent(running, f"order.{verb}")["any_sign"] is True
+    shell("order replace alice o --limit 1 --any-sign")
+    assert sent(running, "order.replace") == {
+        "account": "alice",
+        "order_id": "o",
+        "limit_price": "1",
+        "any_sign": True,
+    }
+
+
 def test_a_refusal_says_why_with_numbers_and_what_to_do(running: Running, shell: Shell) -> None:
     assert shell("order place alice buy 1000 SPY") == 1
     assert shell.out == ""
