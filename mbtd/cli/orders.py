@@ -151,8 +151,19 @@ def _place_and_wait(
     status = answer["order"].get("status")
     if status not in _TERMINAL:
         output.say(f"not finished within {wait_s:g} s; the order stays {output.plain(status)}")
+        _say_why(client, fields["account"], order_id)
         return answer, exits.TRY_AGAIN
     return answer, exits.DONE if status == "filled" else exits.REFUSED
+
+
+def _say_why(client: Client, account: str, order_id: str) -> None:
+    """Why an order waits; nothing where it has ended meanwhile or nobody can tell."""
+    try:
+        told = client.call("order.why", account=account, order_id=order_id)
+    except RpcRefusal:
+        return
+    if told.get("explanation"):
+        output.say(output.plain(told["explanation"]))
 
 
 def _ends(message: StreamMessage, order_id: str) -> bool:

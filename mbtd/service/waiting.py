@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
+from actors.book.rules.matching.profiles import Profiles
 from actors.book.state.book import Order
 from actors.book.units import (
     NS_PER_SECOND,
     QTY_PER_SHARE,
+    divide_half_even,
     format_money,
     format_price,
     format_qty,
@@ -17,10 +19,12 @@ from actors.book.units import (
 from mbtd.records.orders import OrderRecord, average_of
 
 Json = dict[str, Any]
+_TWICE_PPM: Final = 2_000_000
+"""The middle is half of what both sides make together."""
 
 
-def wait_numbers(order: Order, found: Json, now: int) -> str:
-    """The wait in a few sentences of numbers."""
+def wait_numbers(order: Order, found: Json, now: int, profiles: Profiles) -> str:
+    """The wait in a few sentences of numbers, and what can be done about one that may last."""
     buying, terms = order.terms.side == "buy", order.terms
     side, other = ("ask", "bid") if buying else ("bid", "ask")
     # A quote that is not of this moment is no present fact.
@@ -51,6 +55,8 @@ def wait_numbers(order: Order, found: Json, now: int) -> str:
         parts.append(f"{the} {side} {be} {format_price(found['far'])} x {found['far_size']}.")
     if "leg_bid" in found:
         parts.append(f"It is quoted {format_price(found['leg_bid'])} to {format_price(found['leg_ask'])}.")
+    if found["reason"].rpartition(":")[2] == "wide":
+        parts += _wide(order, found, profiles)
     if "net_far" in found:
         parts.append(_net(found))
     if "stop" not in found:
@@ -71,6 +77,27 @@ def wait_numbers(order: Order, found: Json, now: int) -> str:
 
 
 _NOT_LIVE = frozenset(("feed_dead", "market_data_disabled", "no_live_quote", "stale"))
+
+
+def _wide(order: Order, found: Json, profiles: Profiles) -> list[str]:
+    """How wide the quote is that holds an order back, what its profile takes, and what one can do."""
+    profile = profiles.get(order.terms.profile)
+    if profile is None or not profile.wide_ppm:
+        return []
+    near, far = ("leg_bid", "leg_ask") if order.terms.legs else ("near", "far")
+    low, high = sorted((found.get(near, 0), found.get(far, 0)))
+    parts = [f"Profile {profile.name} takes no quote wider than {_percent(profile.wide_ppm)} of its middle"]
+    if (high - low) * _TWICE_PPM > profile.wide_ppm * (high + low):
+        parts.append(f", and this one is {_percent((high - low) * _TWICE_PPM // (high + low))} wide")
+    if not order.terms.legs:
+        return [f"{''.join(parts)}. A limit order is not held back by that."]
+    any_width = [name for name in profiles.names() if (p := profiles.get(name)) is not None and not p.wide_ppm]
+    other = f", or trade in an account with profile {' or '.join(any_width)}" if any_width else ""
+    return [f"{''.join(parts)}. It waits until the quote is narrower; you can cancel it, take other strikes{other}."]
+
+
+def _percent(ppm: int) -> str:
+    return f"{format_scaled(divide_half_even(ppm, 1_000), 1)} %"
 
 
 def _net(found: Json) -> str:

@@ -46,6 +46,8 @@ _OF_THE_MARKET: Final = frozenset(
         "queue_ahead",
         "net_near",
         "net_far",
+        "leg_bid",
+        "leg_ask",
     }
 )
 """What of an explanation tells where the market stands."""
@@ -286,7 +288,8 @@ def why_live(
         "order": render_order(record),
         "state": "waiting",
         "reason": reason,
-        "explanation": f"{sentence(reason) or reason} {wait_numbers(order, found, world.now)}".strip() + note,
+        "explanation": f"{sentence(reason) or reason} {wait_numbers(order, found, world.now, profiles)}".strip()
+        + note,
         "quote_class": found.get("quote_class"),
         "numbers": numbers,
         "stands": found.get("level"),

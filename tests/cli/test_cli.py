@@ -217,11 +217,14 @@ def test_waiting_for_a_fill(running: Running, shell: Shell) -> None:
     assert "the same order as before" in shell.out
 
 
-def test_waiting_in_vain_says_so(running: Running, shell: Shell) -> None:
+def test_waiting_in_vain_says_so_and_why(running: Running, shell: Shell) -> None:
+    told = {"explanation": "The leg A holds the whole unit back."}
+    running.broker.order_why = lambda session, values: told  # type: ignore[method-assign]
     begun = time.monotonic()
     assert shell("order place alice buy 10 SPY --limit 1 --wait 0.05") == 75
     assert time.monotonic() - begun < 3
     assert "stays accepted" in shell.err
+    assert shell.err.endswith("The leg A holds the whole unit back.\n")
     assert "order_id" in shell.out
 
 

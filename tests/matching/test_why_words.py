@@ -180,7 +180,35 @@ def test_a_leg_that_holds_a_unit_back_is_named_in_a_sentence() -> None:
     text = unit_waiting(floor, "-C105 +C110")
     assert text.startswith(
         f"The leg {BY_WORD['C110'].symbol} holds the whole unit back. Its quote is so wide that no price of several legs is "
-        "taken from it. It is quoted 0 to 0.03."
+        "taken from it. It is quoted 0 to 0.03. Profile quick takes no quote wider than 50 % of its middle, and this "
+        "one is 200 % wide. It waits until the quote is narrower; you can cancel it, take other strikes, or trade in an "
+        "account with profile alpaca-parity."
+    )
+
+
+def test_who_sees_the_market_late_learns_no_leg_s_quote() -> None:
+    floor = Floor()
+    symbol = BY_WORD["C110"].symbol
+    floor.quote(symbol, 0, 0.03)
+    floor.unit("-C105 +C110")
+    (order,) = floor.own.orders.values()
+    record = accepted_record(order.terms, floor.now)
+    late = why_live(floor.own, order, record, floor.engine.world, floor.engine.profiles, present=False)
+    assert "0.03" not in str(late)
+    assert "200 %" not in str(late)
+    assert f"The leg {symbol} holds" in late["explanation"]
+    assert "no quote wider than 50 % of its middle. It waits" in late["explanation"]
+
+
+def test_a_market_order_at_a_wide_quote_names_the_width_and_the_way_out() -> None:
+    floor = Floor()
+    floor.quote(BY_WORD["C110"].symbol, 0.01, 0.03)
+    floor.single("C110", "buy")
+    (order,) = floor.own.orders.values()
+    record = accepted_record(order.terms, floor.now)
+    said = why_live(floor.own, order, record, floor.engine.world, floor.engine.profiles)["explanation"]
+    assert (
+        "wider than 50 % of its middle, and this one is 100 % wide. A limit order is not held back by that." in said
     )
 
 
