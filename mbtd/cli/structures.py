@@ -144,11 +144,11 @@ def card(item: Mapping[str, Any]) -> str:
     if item.get("greeks"):
         greeks = item["greeks"]
         lines.append(
-            f"  Greeks    delta {greeks['delta']} shares, gamma {greeks['gamma']}, theta {greeks['theta']} $ a day, "
-            f"vega {greeks['vega']} $ a point"
+            f"  Greeks    delta {greeks['delta']} shares, gamma {greeks['gamma']}, "
+            f"theta {greeks['theta']} $ in a day, vega {greeks['vega']} $ a point"
         )
         if greeks["unpriced"]:
-            lines.append(f"            without {', '.join(greeks['unpriced'])}: no price")
+            lines.append(f"            without {', '.join(greeks['unpriced'])}: no price, or it has ended")
     lines += exit_lines(item.get("exit"))
     lines += _story(item)
     lines.append(f"  id        {item['id']}")
