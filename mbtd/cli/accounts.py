@@ -65,7 +65,13 @@ def _with_figures(client: Client, rows: list[dict[str, Any]]) -> list[dict[str, 
 
 
 def _show(args: argparse.Namespace) -> int:
-    return show_one(args, "account.get", take_words(args, "account"))
+    return show_one(args, "account.get", take_words(args, "account"), _with_units)
+
+
+def _with_units(answer: dict[str, Any]) -> dict[str, Any]:
+    """What orders hold is buying power, which in a margin account is not cash."""
+    held = answer.get("reserved_for_orders")
+    return answer if held is None else answer | {"reserved_for_orders": f"{held} of buying power"}
 
 
 def _configure(args: argparse.Namespace) -> int:

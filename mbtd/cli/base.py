@@ -132,14 +132,19 @@ def show_list(
     return 0
 
 
-def show_one(args: argparse.Namespace, method: str, params: Mapping[str, Any]) -> int:
-    """Run a method that answers one object and print it."""
+def show_one(
+    args: argparse.Namespace,
+    method: str,
+    params: Mapping[str, Any],
+    worded: Callable[[dict[str, Any]], dict[str, Any]] = dict,
+) -> int:
+    """Run a method that answers one object and print it; ``worded`` puts values into words for people."""
     with connect(args) as client:
         answer = client.call(method, **params)
     if args.json:
         output.put_json(answer)
     else:
-        output.put(output.block(answer) if isinstance(answer, dict) else output.plain(answer))
+        output.put(output.block(worded(answer)) if isinstance(answer, dict) else output.plain(answer))
     return 0
 
 

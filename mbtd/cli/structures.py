@@ -22,7 +22,7 @@ _STRUCTURES: Final = [
     ("structure", "title"),
     ("qty", "qty"),
     ("expires", "expires"),
-    ("days", "days_in_trade"),
+    ("held", "held"),
     ("opened for", "entry"),
     ("closes for", "close"),
     ("P/L", "net_pl"),
@@ -68,6 +68,7 @@ def _row(item: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **item,
         "title": title(item["name"]),
+        "held": _count(item["days_in_trade"], "day"),
         "expires": " ".join(item.get("expiration_dates") or ()),
         "entry": net_words(item.get("entry_net")),
         "close": net_words(item.get("close_net")),

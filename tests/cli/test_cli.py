@@ -244,6 +244,11 @@ def test_accounts(running: Running, shell: Shell) -> None:
     assert shell.json["error"]["data"]["reason"] == "name_taken"
     assert shell("account show bob --json") == 0
     assert shell.json["id"] == "acc-bob"
+    running.broker.accounts["bob"]["reserved_for_orders"] = "100"
+    assert shell("account show bob") == 0
+    assert "100 of buying power" in shell.out
+    assert shell("account show bob --json") == 0
+    assert shell.json["reserved_for_orders"] == "100"
     assert shell("account deposit bob 12.50") == 0
     assert sent(running, "account.deposit") == {"account": "bob", "amount": "12.50"}
     assert shell("account configure --account bob --no-shorting true") == 0
