@@ -2,12 +2,13 @@
 
 Invariants: money is exact; ``gross_pl`` (``realized_pl``, ``unrealized_pl``, ``total_pl``) is without fees,
 ``net_pl`` is what is left after those that all fills accrued, while the account is charged each kind rounded up to
-the cent once a day. Value is at the marks by which positions are valued, so that structures and what is loose add
-up to the account; bounds and breakevens are those at expiry of what is open, at its own cost. Where legs end on
+the cent once a day. Value is at the marks by which positions are valued, so that structures and what is loose add up
+to the account; bounds and breakevens are those at expiry of what is open, at its own cost. Where legs end on
 different days only what holds without a model is told, up to the first of them (``bounds_at``): an American contract
 is never worth less than its exercise pays, so later legs that were bought bound the loss and later legs that were
-sold bound the profit; the rest is null. Nets are a share of one unit as in the order that closes it: positive is
-paid, negative is received.
+sold bound the profit; the rest is null. Shares held beside a covered call count in its bounds and payoff alone: they
+are no leg, so its profit, nets and Greeks are the call's (``cover`` has theirs). Nets are a share of one unit as in
+the order that closes it: positive is paid, negative is received.
 """
 
 from __future__ import annotations
@@ -74,9 +75,7 @@ def render_structure(book: Book, structure: Structure, world: World, now: int) -
             "net_cash": format_money(structure.net_money),
             "rolls": structure.rolls,
         },
-        "cover": {"symbol": structure.underlying, "qty": format_qty(structure.cover_qty)}
-        if structure.cover_qty
-        else None,
+        "cover": _cover(book, structure, world),
         "exit": _exit(book, structure),
         "warnings": _warnings(book, structure, world),
     }
@@ -192,6 +191,32 @@ def _exit(book: Book, structure: Structure) -> dict[str, Any] | None:
 # ── at expiry ───────────────────────────────────────────────────────────────────────────────────────────
 
 
+def _cover(book: Book, structure: Structure, world: World) -> dict[str, Any] | None:
+    """Shares held beside a short call that stand behind it, with their own figures: they are no leg."""
+    if not structure.cover_qty:
+        return None
+    symbol = structure.underlying
+    qty, cost = _covering(book, structure)
+    mark = world.mark(symbol)
+    worth = value_money(mark, qty, 1) if mark else cost
+    return {
+        "symbol": symbol,
+        "qty": format_qty(structure.cover_qty),
+        "cost_basis": format_money(cost),
+        "market_value": format_money(worth),
+        "unrealized_pl": format_money(worth - cost),
+    }
+
+
+def _covering(book: Book, structure: Structure) -> tuple[int, int]:
+    """Shares that are there to cover, and their part of what the position cost."""
+    position = book.positions.get(structure.underlying)
+    if position is None or not position.qty:
+        return 0, 0
+    qty = min(structure.cover_qty, position.qty)
+    return qty, divide_half_even(position.basis_money * qty, position.qty)
+
+
 def payoff_legs(book: Book, structure: Structure, world: World) -> tuple[list[tuple[Instrument, int]], int] | None:
     """Instruments with signed contracts or shares, and what all of it cost (money units), covering shares included.
 
@@ -205,12 +230,11 @@ def payoff_legs(book: Book, structure: Structure, world: World) -> tuple[list[tu
             return None
         found.append((instrument, leg.qty // QTY_PER_SHARE))
         cost += leg.basis_money
-    position = book.positions.get(structure.underlying)
     stock = world.instruments.by_symbol.get(structure.underlying)
-    if structure.cover_qty and position is not None and position.qty and stock is not None:
-        covering = min(structure.cover_qty, position.qty)
+    covering, paid = _covering(book, structure)
+    if covering and stock is not None:
         found.append((stock, covering // QTY_PER_SHARE))
-        cost += divide_half_even(position.basis_money * covering, position.qty)
+        cost += paid
     return found, cost
 
 

@@ -10,7 +10,7 @@ from msgspec import structs
 
 from actors.book.rules.reasons import Refusal
 from actors.commands import DoNotExercisePosition
-from mbtd.cli.structures import card
+from mbtd.cli.structure_words import card
 from mbtd.records.structures import render_structure
 from tests.structures.rig import BY_WORD, Floor
 
@@ -98,3 +98,21 @@ def test_a_leg_says_how_many_of_it_are_to_lapse() -> None:
     assert "2 not to be exercised" in card(shown(floor))
     floor.unit("-C95 +C105", qty="2")
     assert shown(floor)["legs"][0]["do_not_exercise_qty"] == "1"
+
+
+def test_shares_beside_a_call_count_in_its_bounds_and_are_told_apart_from_it() -> None:
+    floor = Floor()
+    floor.single("XYZ", "buy", "100")
+    floor.single("C105", "sell")
+    floor.price(103.0)
+    item = shown(floor)
+    bought, call = floor.own.positions["XYZ"].basis_money, floor.only.legs[0].basis_money
+    assert Decimal(item["max_loss"]) == Decimal(bought + call) / 10**6
+    assert Decimal(item["cover"]["cost_basis"]) == Decimal(bought) / 10**6
+    assert Decimal(item["cover"]["unrealized_pl"]) == 10_300 - Decimal(bought) / 10**6
+    assert Decimal(item["unrealized_pl"]) == Decimal(item["legs"][0]["unrealized_pl"])
+    text = card(item | {"greeks": {"delta": "-30.5", "gamma": "0", "theta": "0", "vega": "0", "unpriced": []}})
+    assert "by 100 XYZ held beside it" in text
+    both = Decimal(item["net_pl"]) + Decimal(item["cover"]["unrealized_pl"])
+    assert f"with them P/L {both.normalize():f}" in text.replace(",", "")
+    assert "delta 69.5 shares" in text
