@@ -34,6 +34,9 @@ _ACCOUNTS: Final = [
 ]
 
 
+_PROFILES: Final = "how orders fill: realistic (if not given), conservative, alpaca-parity, or a configured one"
+
+
 def _create(args: argparse.Namespace) -> int:
     params = flags(args, "type", "tier", "cash", "options_level", "profile", "margin_profile")
     name = args.name or (args.words[0] if len(args.words) == 1 else None)
@@ -192,8 +195,8 @@ def add_account_commands(commands: Any) -> None:
     locate.set_defaults(run=_locate)
     for parser in (create, configure):
         parser.add_argument("--options-level", type=int, choices=range(5))
-        parser.add_argument("--profile")
-        parser.add_argument("--margin-profile")
+        parser.add_argument("--profile", metavar="NAME", help=_PROFILES)
+        parser.add_argument("--margin-profile", choices=["house", "finra", "alpaca"], help="house if not given")
     for verb, rest, run, text in (
         ("show", "", _show, "one account"),
         ("deposit", "AMOUNT", _move_cash("account.deposit"), "add cash"),

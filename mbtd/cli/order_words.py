@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from mbtd.cli import output
+from mbtd.cli.remedies import in_commands
 
 _OSI: Final = re.compile(r"([A-Z][A-Z0-9]*?)([0-9]{2})([0-9]{2})([0-9]{2})([CP])([0-9]{5})([0-9]{3})\Z")
 
@@ -62,7 +63,8 @@ def _terms(order: Mapping[str, Any]) -> str:
 def warn(answer: dict[str, Any]) -> None:
     """Say what an order does to structures that it is no part of."""
     for warning in answer.get("warnings") or ():
-        output.say(f"{output.paint('warning', 'yellow', sys.stderr)}: {output.plain(warning['message'])}")
+        text = in_commands(output.plain(warning["message"]))
+        output.say(f"{output.paint('warning', 'yellow', sys.stderr)}: {text}")
 
 
 def describe(order: dict[str, Any], *, duplicate: bool = False) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from typing import Any, Final
 
 from mbtd.cli import exits, output
@@ -56,6 +57,7 @@ _PLAIN_FIELDS: Final = (
 )
 
 
+_LEG: Final = "of an order of several legs; INTENT is buy, sell or buy_to_open, …; repeatable"
 _ANY_SIGN: Final = "the limit of several legs is meant, also where the market makes a debit a credit"
 
 
@@ -78,6 +80,7 @@ def order_fields(args: argparse.Namespace) -> dict[str, Any]:
         fields |= short
     if "account" not in fields:
         raise UsageError("which account? Use --account, or ACCOUNT SIDE QTY SYMBOL")
+    _complete(args, fields)
     if args.extended_hours:
         fields["extended_hours"] = True
     if args.any_sign:
@@ -97,6 +100,18 @@ def order_fields(args: argparse.Namespace) -> dict[str, Any]:
     return fields
 
 
+def _complete(args: argparse.Namespace, fields: Mapping[str, Any]) -> None:
+    """Say what an order cannot do without, rather than have an empty symbol looked for."""
+    if args.leg:
+        missing = [] if "qty" in fields else ["--qty"]
+    else:
+        missing = [f"--{name}" for name in ("side", "symbol") if name not in fields]
+        if "qty" not in fields and "notional" not in fields:
+            missing.append("--qty")
+    if missing:
+        raise UsageError(f"an order needs {', '.join(missing)}; or use ACCOUNT SIDE QTY SYMBOL, or --leg with --qty")
+
+
 def _type_for(fields: dict[str, Any]) -> str:
     if "trail_price" in fields or "trail_percent" in fields:
         return "trailing_stop"
@@ -110,12 +125,8 @@ def _leg(text: str) -> dict[str, str]:
     if len(parts) != 3:
         raise UsageError("a leg is SYMBOL:RATIO:INTENT, such as SPY261218C00450000:1:buy_to_open")
     symbol, ratio, intent = parts
-    return {
-        "symbol": symbol,
-        "ratio_qty": ratio,
-        "side": intent.partition("_")[0],
-        "position_intent": intent,
-    }
+    side, _, opening = intent.partition("_")
+    return {"symbol": symbol, "ratio_qty": ratio, "side": side, **({"position_intent": intent} if opening else {})}
 
 
 def _place(args: argparse.Namespace) -> int:
@@ -253,6 +264,10 @@ def _with_legs(client: Client, rows: list[dict[str, Any]]) -> list[dict[str, Any
     return [row | {"what": unit_words(row)} if row.get("order_class") == "mleg" else row for row in rows]
 
 
+def _rules(args: argparse.Namespace) -> int:
+    return show_one(args, "order.rules", {})
+
+
 def _show(args: argparse.Namespace) -> int:
     return show_one(args, "order.get", _which(args))
 
@@ -295,7 +310,7 @@ def _add_order_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--take-profit", metavar="PRICE")
     parser.add_argument("--stop-loss", metavar="PRICE")
     parser.add_argument("--stop-loss-limit", metavar="PRICE")
-    parser.add_argument("--leg", action="append", metavar="SYMBOL:RATIO:INTENT", help="repeatable")
+    parser.add_argument("--leg", action="append", metavar="SYMBOL:RATIO:INTENT", help=_LEG)
     parser.add_argument("--any-sign", action="store_true", help=_ANY_SIGN)
     parser.add_argument("--position-intent")
     parser.add_argument(
@@ -332,6 +347,8 @@ def add_order_commands(commands: Any) -> None:
     for parser in (replace, cancel, show):
         add_account(parser, "ORDER_ID")
         parser.add_argument("--client-order-id", metavar="ID", help="name the order by it")
+    rules = verbs.add_parser("rules", help="what may be ordered, and every reason for which it is refused")
+    rules.set_defaults(run=_rules)
     cancel_all = verbs.add_parser("cancel-all", help="ask for all live orders to be cancelled")
     add_account(cancel_all)
     cancel_all.set_defaults(run=_cancel_all)
@@ -349,5 +366,5 @@ def add_order_commands(commands: Any) -> None:
     why.add_argument("--account", "-a", metavar="ACCOUNT", help="id or name")
     add_words(why, "ID")
     why.set_defaults(run=_why)
-    for parser in (place, preview, replace, cancel, show, cancel_all, listing, why):
+    for parser in (place, preview, replace, cancel, show, rules, cancel_all, listing, why):
         add_shared(parser)

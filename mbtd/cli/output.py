@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, TextIO
 
+from mbtd.cli.remedies import in_commands
 from mbtd.rpc.errors import RpcError
 from mbtd.rpc.wire import encode_json
 
@@ -139,11 +140,12 @@ def refusal_lines(error: RpcError) -> list[str]:
     lines = [f"{plain(error.message)} [{plain(data.reason)}, {error.code}]"]
     if data.field:
         lines.append(f"  field      {plain(data.field)}")
-    lines += [f"  {plain(name):<10} {money(number)}" for name, number in (data.numbers or {}).items()]
+    numbers = {name: number for name, number in (data.numbers or {}).items() if number not in ("", None, [])}
+    lines += [f"  {plain(name):<10} {money(number)}" for name, number in numbers.items()]
     if data.alpaca is not None:
         lines.append(f"  at Alpaca  {data.alpaca.status} {data.alpaca.code} {plain(data.alpaca.message)}")
     if data.remedy:
-        lines.append(f"  what to do {plain(data.remedy)}")
+        lines.append(f"  what to do {in_commands(plain(data.remedy))}")
     elif data.retryable:
         wait = f" in {data.retry_after_ms / 1000:g} s" if data.retry_after_ms else ""
         lines.append(f"  what to do try again{wait}")

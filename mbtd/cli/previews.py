@@ -13,6 +13,7 @@ import msgspec
 
 from mbtd.cli import output
 from mbtd.cli.output import money
+from mbtd.cli.remedies import in_commands
 from mbtd.rpc.errors import RpcError
 
 _WARNINGS: Final = {
@@ -113,5 +114,6 @@ def _warned(answer: Mapping[str, Any]) -> list[str]:
     effect = answer["effect"]
     said, is_ = ("debit", "credit") if Decimal(effect["check_price"]) >= 0 else ("credit", "debit")
     told = [_WARNINGS.get(kind, title(kind)).format(said=said, is_=is_) for kind in effect.get("warnings") or ()]
-    told += [output.plain(warning["message"]) for warning in (answer.get("structures") or {}).get("warnings") or ()]
+    of_structures = (answer.get("structures") or {}).get("warnings") or ()
+    told += [in_commands(output.plain(warning["message"])) for warning in of_structures]
     return [f"  warning   {text}" for text in told]

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import re
 from base64 import b64decode
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from mbtd.cli import exits, output
-from mbtd.cli.base import UsageError, add_account, add_shared, connect, flags, take_words
+from mbtd.cli.base import UsageError, add_account, add_shared, connect, flags, positive, take_words
 from mbtd.cli.chains import add_payoff_flags, parse_leg, show_payoff
 from mbtd.cli.order_words import describe, warn
 from mbtd.cli.previews import net_words, structure_lines, title
 from mbtd.cli.structure_words import card, count, exit_lines
 from mbtd.rpc.client import new_client_order_id
 
+_LEVEL: Final = re.compile(r"[+-]?[0-9]*\.?[0-9]+%?\Z")
 _STRUCTURES: Final = [
     ("no", "number"),
     ("underlying", "underlying"),
@@ -156,6 +158,11 @@ def _levels(given: Mapping[str, str]) -> dict[str, Any]:
         text = given.get(name)
         if text is None:
             continue
+        if not _LEVEL.match(text):
+            raise UsageError(
+                f"--{name.replace('_', '-')} {text[:24]!r} is no level: give what closing costs a share, such as "
+                "1.20 (-0.60: what it brings), or a percent such as 50%"
+            )
         if text.endswith("%"):
             out[f"{name}_percent"] = text.removesuffix("%")
         else:
@@ -190,7 +197,7 @@ def add_structure_commands(commands: Any) -> None:
     add_account(listing)
     listing.add_argument("--status", choices=["open", "closed", "all"])
     listing.add_argument("--underlying", metavar="SYMBOL")
-    listing.add_argument("--limit", type=int, metavar="N", help="at most so many ended ones")
+    listing.add_argument("--limit", type=positive, metavar="N", help="at most so many ended ones")
     listing.set_defaults(run=_list)
     show = verbs.add_parser("show", help="one structure: legs, profit and loss, limits, Greeks, exits")
     show.add_argument("--story", action="store_true", help="also what happened to it")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -93,6 +94,15 @@ def test_both_forms_of_an_order_say_the_same(running: Running, shell: Shell) -> 
             {"take_profit": {"limit_price": "470"}, "stop_loss": {"stop_price": "430", "limit_price": "429"}},
         ),
         (
+            "-a alice --qty 1 --leg A:1:buy --leg B:1:sell",
+            {
+                "legs": [
+                    {"symbol": "A", "ratio_qty": "1", "side": "buy"},
+                    {"symbol": "B", "ratio_qty": "1", "side": "sell"},
+                ],
+            },
+        ),
+        (
             "-a alice --qty 1 --limit 1.05 --leg A:1:buy_to_open --leg B:2:sell_to_open",
             {
                 "order_class": "mleg",
@@ -180,13 +190,19 @@ def test_exit_statuses_of_connections(running: Running, shell: Shell, tmp_path: 
         "order place alice buy 10 SPY --qty 10",
         "order place alice buy 10 SPY --nonsense",
         "order place -a alice --qty 1 --leg A:1",
+        "order place -a alice --qty 1 --side buy",
+        "order place -a alice --symbol SPY --side buy",
+        "order place -a alice --qty 1 --symbol SPY",
+        "order place alice buy 1 SPY --wait soon",
         "order replace alice o",
+        "structure exit alice 1 --take-profit cheap",
         "order cancel alice",
         "account create",
         "account configure alice",
         "account show alice bob",
         "account configure alice --suspend-trade perhaps",
         "position list alice --limit 0",
+        "position list alice --limit many",
         "stream",
         "stream a b --from-n 1",
         "status now",
@@ -203,6 +219,7 @@ def test_what_makes_no_sense_is_a_usage_error(running: Running, shell: Shell, li
     assert shell(line) == 2
     assert shell.out == ""
     assert shell.err
+    assert not re.search(r"invalid (_\w+|seconds|positive) value", shell.err)
     assert running.broker.asked == []
 
 
