@@ -9,14 +9,19 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 from typing import Any, Final, TextIO
 
 from mbtd.cli.remedies import in_commands
 from mbtd.rpc.errors import RpcError
 from mbtd.rpc.wire import encode_json
 
+_CENT: Final = Decimal("0.01")
+_CENT_DIGITS: Final = 2
 _CODES: Final = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33"}
-_RIGHT: Final = frozenset(("qty", "filled", "price", "cash", "equity", "value", "power", "net", "P/L"))
+_MONEY: Final = frozenset(("P/L", "value", "net", "cash", "equity", "power", "cost", "proceeds", "max loss"))
+"""Columns of dollars: to the cent."""
+_RIGHT: Final = frozenset(("qty", "filled", "price")) | _MONEY
 _OPTIONAL: Final = frozenset(("note",))
 """Columns that are left out where no row has anything in them."""
 _STATUS_COLOURS: Final = {
@@ -62,6 +67,21 @@ def money(value: object) -> str:
     return f"{sign}{int(whole):,}{point}{rest}"
 
 
+def cents(value: object) -> str:
+    """Dollars for reading: finer than a cent is rounded to it; thousands separated."""
+    text = plain(value)
+    _, _, rest = text.partition(".")
+    return money(_to_the_cent(text) if len(rest) > _CENT_DIGITS else text)
+
+
+def _to_the_cent(text: str) -> str:
+    """With two decimals; what is no number stays."""
+    try:
+        return f"{Decimal(text).quantize(_CENT, ROUND_HALF_EVEN) + 0:f}"  # + 0: no -0.00
+    except InvalidOperation:
+        return text
+
+
 def pick(row: Mapping[str, Any], keys: str) -> object:
     """The first of the keys (``a|b|c``) that has a value in the row."""
     for key in keys.split("|"):
@@ -76,7 +96,7 @@ def table(rows: Iterable[Mapping[str, Any]], columns: Sequence[Column]) -> str:
     columns = [
         (name, keys) for name, keys in columns if name not in _OPTIONAL or any(pick(row, keys) for row in rows)
     ]
-    cells = [[plain(pick(row, keys)) for _, keys in columns] for row in rows]
+    cells = [[_cell(name, pick(row, keys)) for name, keys in columns] for row in rows]
     headings = [heading for heading, _ in columns]
     widths = [max(map(len, column)) for column in zip(headings, *cells, strict=True)]
 
@@ -93,6 +113,11 @@ def table(rows: Iterable[Mapping[str, Any]], columns: Sequence[Column]) -> str:
         colour = next((_STATUS_COLOURS[text] for text in texts if text in _STATUS_COLOURS), None)
         lines.append(paint(shown, colour, sys.stdout))
     return "\n".join(lines)
+
+
+def _cell(heading: str, value: object) -> str:
+    text = plain(value)
+    return _to_the_cent(text) if heading in _MONEY else text
 
 
 def block(values: Mapping[str, Any], indent: int = 0) -> str:

@@ -42,8 +42,8 @@ def count(number: int, noun: str) -> str:
 
 def _net_words(item: Mapping[str, Any]) -> str:
     """Profit with its fees: ``$58.21 = $60.00 - $1.79 fees``."""
-    gross, fees = output.money(item["gross_pl"]), output.money(item["fees"])
-    return f"{output.money(item['net_pl'])} = {gross} - {fees} fees"
+    gross, fees = output.cents(item["gross_pl"]), output.cents(item["fees"])
+    return f"{output.cents(item['net_pl'])} = {gross} - {fees} fees"
 
 
 def card(item: Mapping[str, Any]) -> str:
@@ -70,14 +70,14 @@ def card(item: Mapping[str, Any]) -> str:
         f"  opened    for {net_words(item['entry_net'])} a share; closing stands at {net_words(item['close_net'])}"
     )
     lines.append(
-        f"  P/L       {_net_words(item)}; before fees {output.money(item['unrealized_pl'])} open, "
-        f"{output.money(item['realized_pl'])} realised"
+        f"  P/L       {_net_words(item)}; before fees {output.cents(item['unrealized_pl'])} open, "
+        f"{output.cents(item['realized_pl'])} realised"
     )
     lines += _limits(item)
     lines += _cover(item)
     lines.append(
         f"  campaign  {count(item['days_in_trade'], 'day')}, {rolls}, premium "
-        f"{output.money(item['campaign']['net_premium'])} in all"
+        f"{output.cents(item['campaign']['net_premium'])} in all"
     )
     if item.get("greeks"):
         greeks = item["greeks"]
@@ -104,7 +104,7 @@ def _cover(item: Mapping[str, Any]) -> list[str]:
     ]
     if cover.get("unrealized_pl") is not None:
         profit = Decimal(item["net_pl"]) + Decimal(cover["unrealized_pl"])
-        told = f"P/L {output.money(f'{profit:f}')}"
+        told = f"P/L {output.cents(f'{profit:f}')}"
         if item.get("greeks"):
             told += f", delta {Decimal(item['greeks']['delta']) + Decimal(cover['qty']):f} shares"
         lines.append(f"            with them {told}")
@@ -114,7 +114,7 @@ def _cover(item: Mapping[str, Any]) -> list[str]:
 def _limits(item: Mapping[str, Any]) -> list[str]:
     """Best and worst end and what lies between; of legs that end on different days what is sure."""
     bounds = {"max profit": item["max_profit"], "max loss": item["max_loss"]}
-    known = ", ".join(f"{name} {output.money(value)}" for name, value in bounds.items() if value is not None)
+    known = ", ".join(f"{name} {output.cents(value)}" for name, value in bounds.items() if value is not None)
     unknown = " and ".join(name for name, value in bounds.items() if value is None)
     bounds_at = item.get("bounds_at", "expiry" if item["bounded"] is not None else None)
     if bounds_at == "expiry":
@@ -152,7 +152,7 @@ def _story(item: Mapping[str, Any]) -> list[str]:
             case "structure.changed":
                 told = "closed" if fact["status"] == "closed" and fact["reason"] == "reduced" else ""
                 told = told or _HAPPENED[fact["reason"]]
-                told += f", cash {output.money(fact['net_amount'])}, realised {output.money(fact['realized_pl'])}"
+                told += f", cash {output.cents(fact['net_amount'])}, realised {output.cents(fact['realized_pl'])}"
             case "structure.exit_set":
                 levels = [f"{title(n)} {net_words(fact[n])}" for n in ("take_profit", "stop_loss") if fact[n]]
                 told = f"exits set: {', '.join(levels)}"
