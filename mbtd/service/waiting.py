@@ -55,8 +55,10 @@ def wait_numbers(order: Order, found: Json, now: int, profiles: Profiles) -> str
         parts.append(f"{the} {side} {be} {format_price(found['far'])} x {found['far_size']}.")
     if "leg_bid" in found:
         parts.append(f"It is quoted {format_price(found['leg_bid'])} to {format_price(found['leg_ask'])}.")
-    if found["reason"].rpartition(":")[2] == "wide":
+    if found["reason"].endswith("wide"):
         parts += _wide(order, found, profiles)
+    elif order.terms.legs and found["reason"].endswith("no_far_side"):
+        parts.append("It waits until somebody quotes it; you can cancel it or take other strikes.")
     if "net_far" in found:
         parts.append(_net(found))
     if "stop" not in found:

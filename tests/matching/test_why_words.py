@@ -186,6 +186,15 @@ def test_a_leg_that_holds_a_unit_back_is_named_in_a_sentence() -> None:
     )
 
 
+def test_a_leg_that_nobody_buys_says_what_one_can_do() -> None:
+    floor = Floor()
+    floor.quote(BY_WORD["C110"].symbol, 0, 0.03)
+    text = unit_waiting(floor, "+C105 -C110")
+    assert (
+        "It is quoted 0 to 0.03. It waits until somebody quotes it; you can cancel it or take other strikes." in text
+    )
+
+
 def test_who_sees_the_market_late_learns_no_leg_s_quote() -> None:
     floor = Floor()
     symbol = BY_WORD["C110"].symbol
