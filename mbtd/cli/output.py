@@ -19,9 +19,9 @@ from mbtd.rpc.wire import encode_json
 _CENT: Final = Decimal("0.01")
 _CENT_DIGITS: Final = 2
 _CODES: Final = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33"}
-_MONEY: Final = frozenset(("P/L", "value", "net", "cash", "equity", "power", "cost", "proceeds", "max loss"))
-"""Columns of dollars: to the cent."""
-_RIGHT: Final = frozenset(("qty", "filled", "price")) | _MONEY
+_MONEY: Final = frozenset(("P/L", "value", "net", "cost", "proceeds", "max loss"))
+"""Columns of dollars that are shown to the cent; balances are shown as they are."""
+_RIGHT: Final = frozenset(("qty", "filled", "price", "cash", "equity", "power")) | _MONEY
 _OPTIONAL: Final = frozenset(("note",))
 """Columns that are left out where no row has anything in them."""
 _STATUS_COLOURS: Final = {
