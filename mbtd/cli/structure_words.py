@@ -105,7 +105,7 @@ def _cover(item: Mapping[str, Any]) -> list[str]:
     if cover.get("unrealized_pl") is not None:
         profit = Decimal(item["net_pl"]) + Decimal(cover["unrealized_pl"])
         told = f"P/L {output.cents(f'{profit:f}')}"
-        if item.get("greeks"):
+        if item.get("greeks") and not item["greeks"]["unpriced"]:
             told += f", delta {Decimal(item['greeks']['delta']) + Decimal(cover['qty']):f} shares"
         lines.append(f"            with them {told}")
     return lines
@@ -125,9 +125,9 @@ def _limits(item: Mapping[str, Any]) -> list[str]:
         ]
     lines = [f"  limits    until the first expiry {known}"] if known else []
     if unknown:
-        hang = "hang" if " and " in unknown else "hangs"
+        verb = "depend" if " and " in unknown else "depends"
         head = " " * 12 if known else "  limits    "
-        lines.append(f"{head}{unknown} {hang} on what the later legs are worth then: structure payoff")
+        lines.append(f"{head}{unknown} {verb} on what the later legs are worth then: mbtd structure payoff")
     return lines
 
 

@@ -51,7 +51,7 @@ class Leg(Struct, frozen=True):
     expires_at: int = 0
     """Nanoseconds UTC; 0 for stock."""
     volatility: float | None = None
-    """Annual; curves before the end leave out nothing and need it of every option."""
+    """Annual; without it curves before the end have what exercise pays, and :class:`Payoff` says so."""
 
 
 class Curve(Struct, frozen=True):
@@ -77,6 +77,8 @@ class Payoff(Struct, frozen=True):
     max_loss_money: int | None
     """Not negative; ``None``: unlimited."""
     curves: tuple[Curve, ...]
+    unpriced: tuple[str, ...] = ()
+    """Legs without a volatility: theoretical curves have them at what exercise pays."""
 
 
 def payoff(
@@ -112,7 +114,9 @@ def payoff(
     curves.append(at_end)
     for label, moment in dates:
         curves.append(_Worth(legs, cost_money, underlying, inputs, moment, model).curve(label, prices))
-    return Payoff(cost_money, corners, breakevens, gain, loss, tuple(curves))
+    theoretical = any(curve.theoretical for curve in curves)
+    unpriced = tuple(leg.symbol for leg in legs if leg.strike and leg.volatility is None and leg.expires_at > at)
+    return Payoff(cost_money, corners, breakevens, gain, loss, tuple(curves), unpriced if theoretical else ())
 
 
 def corner_points(legs: Sequence[Leg], cost_money: int) -> tuple[tuple[int, int], ...]:

@@ -157,6 +157,17 @@ def test_a_european_put_of_the_later_end_is_worth_less_than_its_strike_at_a_pric
     assert got.max_loss_money == pytest.approx((300 + interest) * MONEY_PER_DOLLAR, abs=MONEY_PER_DOLLAR // 100)
 
 
+def test_a_leg_without_a_volatility_is_named() -> None:
+    later = structs.replace(option(100, 100, end=LATER), volatility=None)
+    got = payoff([option(100, -100), later], 120 * MONEY_PER_DOLLAR, "X", 100.0, INPUTS, AT, model=MODEL)
+    assert got.unpriced == (later.symbol,)
+    shown = render_payoff(got, "X", 100.0)
+    assert shown["unpriced"] == [later.symbol]
+    assert f"volatility of {later.symbol}: shown at what exercise pays" in draw_text(shown)
+    alone = payoff([structs.replace(later, expires_at=END)], 0, "X", 100.0, INPUTS, AT, model=MODEL)
+    assert alone.unpriced == ()
+
+
 def test_pictures_show_breakevens_and_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     shown = render_payoff(found(CONDOR, -150, dates=[("now", AT)]), "X", 100.0)  # type: ignore[arg-type]
     text = draw_text(shown, width=80, height=12)

@@ -45,14 +45,14 @@ def test_later_legs_that_were_bought_bound_the_loss_by_cost_and_strikes(words: s
     assert item["breakevens"] == []
     text = card(item | {"greeks": None})
     assert "until the first expiry max loss" in text
-    assert "max profit hangs on what the later legs are worth then" in text
+    assert "max profit depends on what the later legs are worth then" in text
 
 
 def test_later_legs_that_were_sold_bound_the_profit_alone() -> None:
     _, item = opened("+P100 -P100'", level=4)
     assert Decimal(item["max_profit"]) == -Decimal(item["cost_basis"])
     assert (item["max_loss"], item["bounded"]) == (None, None)
-    assert "max loss hangs on" in card(item)
+    assert "max loss depends on" in card(item)
 
 
 def test_more_calls_sold_than_bought_have_no_end_whenever_they_end() -> None:
@@ -69,7 +69,7 @@ def test_a_later_european_put_may_be_worth_less_than_its_exercise_and_bounds_not
     table = floor.engine.world.instruments.by_symbol
     table[symbol] = structs.replace(table[symbol], style="european")
     assert shown(floor)["max_loss"] is None
-    assert "max profit and max loss hang on" in card(shown(floor))
+    assert "max profit and max loss depend on" in card(shown(floor))
 
 
 def test_legs_of_one_day_are_told_exactly() -> None:
