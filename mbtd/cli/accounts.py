@@ -1,11 +1,11 @@
-"""``mbtd account …``, ``mbtd position …``, ``mbtd activity …``."""
+"""``mbtd account …``."""
 
 from __future__ import annotations
 
 import argparse
 from typing import Any, Final
 
-from mbtd.cli import exits, output
+from mbtd.cli import output
 from mbtd.cli.base import (
     Run,
     UsageError,
@@ -32,26 +32,9 @@ _ACCOUNTS: Final = [
     ("power", "buying_power"),
     ("id", "id|account_id"),
 ]
-_POSITIONS: Final = [
-    ("symbol", "symbol"),
-    ("side", "side"),
-    ("qty", "qty"),
-    ("entry", "avg_entry_price"),
-    ("now", "current_price"),
-    ("value", "market_value"),
-    ("P/L", "unrealized_pl"),
-]
-_ACTIVITIES: Final = [
-    ("time", "transaction_time|date|created_at"),
-    ("type", "activity_type"),
-    ("symbol", "symbol"),
-    ("side", "side"),
-    ("qty", "qty"),
-    ("price", "price"),
-    ("net", "net_amount"),
-    ("status", "status|order_status"),
-    ("id", "id"),
-]
+
+
+_PROFILES: Final = "how orders fill: realistic (if not given), conservative, alpaca-parity, or a configured one"
 
 
 def _create(args: argparse.Namespace) -> int:
@@ -85,7 +68,13 @@ def _with_figures(client: Client, rows: list[dict[str, Any]]) -> list[dict[str, 
 
 
 def _show(args: argparse.Namespace) -> int:
-    return show_one(args, "account.get", take_words(args, "account"))
+    return show_one(args, "account.get", take_words(args, "account"), _with_units)
+
+
+def _with_units(answer: dict[str, Any]) -> dict[str, Any]:
+    """What orders hold is buying power, which in a margin account is not cash."""
+    held = answer.get("reserved_for_orders")
+    return answer if held is None else answer | {"reserved_for_orders": f"{held} of buying power"}
 
 
 def _configure(args: argparse.Namespace) -> int:
@@ -141,47 +130,6 @@ def _close(args: argparse.Namespace) -> int:
 
 def _clear_flag(args: argparse.Namespace) -> int:
     return show_one(args, "account.clear_pattern_day_trader", take_words(args, "account"))
-
-
-def _positions(args: argparse.Namespace) -> int:
-    return show_list(args, "position.list", take_words(args, "account"), _POSITIONS, "no positions")
-
-
-def _position(args: argparse.Namespace) -> int:
-    return show_one(args, "position.get", take_words(args, "account", "symbol"))
-
-
-def _close_all(args: argparse.Namespace) -> int:
-    with connect(args) as client:
-        answer = client.call("position.close_all", **take_words(args, "account"), cancel_orders=args.cancel_orders)
-    if args.json:
-        output.put_json(answer)
-        return exits.DONE
-    for item in answer:
-        body = item["body"]
-        said = body["status"] if item["status"] == 200 else body["message"]
-        output.put(f"{output.plain(item['symbol'])}: {output.plain(said)}")
-    if not answer:
-        output.say("no positions")
-    return exits.DONE if all(item["status"] == 200 for item in answer) else exits.REFUSED
-
-
-def _close_position(args: argparse.Namespace) -> int:
-    if args.all:
-        return _close_all(args)
-    words = take_words(args, "account", "symbol")
-    params: dict[str, Any] = {**words, **flags(args, "qty", "percentage", "client_order_id")}
-    if args.cancel_orders:
-        params["cancel_orders"] = True
-    return show_one(args, "position.close", params)
-
-
-def _activities(args: argparse.Namespace) -> int:
-    params: dict[str, Any] = take_words(args, "account")
-    if args.type:
-        params["activity_types"] = args.type
-    params |= flags(args, "after", "until", "direction")
-    return show_list(args, "activity.list", params, _ACTIVITIES, "no activities")
 
 
 def _yes_no(text: str) -> bool:
@@ -247,8 +195,8 @@ def add_account_commands(commands: Any) -> None:
     locate.set_defaults(run=_locate)
     for parser in (create, configure):
         parser.add_argument("--options-level", type=int, choices=range(5))
-        parser.add_argument("--profile")
-        parser.add_argument("--margin-profile")
+        parser.add_argument("--profile", metavar="NAME", help=_PROFILES)
+        parser.add_argument("--margin-profile", choices=["house", "finra", "alpaca"], help="house if not given")
     for verb, rest, run, text in (
         ("show", "", _show, "one account"),
         ("deposit", "AMOUNT", _move_cash("account.deposit"), "add cash"),
@@ -261,38 +209,3 @@ def add_account_commands(commands: Any) -> None:
         add_account(parser, rest)
         add_shared(parser)
         parser.set_defaults(run=run)
-
-
-def add_position_commands(commands: Any) -> None:
-    """Declare ``mbtd position`` and ``mbtd activity``."""
-    verbs = commands.add_parser("position", help="look at and close positions").add_subparsers(
-        dest="verb", required=True, metavar="VERB"
-    )
-    listing = verbs.add_parser("list", help="positions of an account")
-    add_account(listing)
-    add_limit(listing)
-    listing.set_defaults(run=_positions)
-    show = verbs.add_parser("show", help="one position")
-    add_account(show, "SYMBOL")
-    show.set_defaults(run=_position)
-    close = verbs.add_parser("close", help="close a position, or part of it, with a market order")
-    add_account(close, "SYMBOL")
-    close.add_argument("--qty")
-    close.add_argument("--percentage")
-    close.add_argument("--client-order-id")
-    close.add_argument("--cancel-orders", action="store_true", help="cancel what holds the shares first")
-    close.add_argument("--all", action="store_true", help="every position of the account")
-    close.set_defaults(run=_close_position)
-    activity = commands.add_parser("activity", help="what was booked").add_subparsers(
-        dest="verb", required=True, metavar="VERB"
-    )
-    booked = activity.add_parser("list", help="activities of an account, newest first")
-    add_account(booked)
-    add_limit(booked)
-    booked.add_argument("--type", action="append", metavar="TYPE", help="FILL, DIV, FEE, …; repeatable")
-    booked.add_argument("--after", metavar="TIME")
-    booked.add_argument("--until", metavar="TIME")
-    booked.add_argument("--direction", choices=["asc", "desc"])
-    booked.set_defaults(run=_activities)
-    for parser in (listing, show, close, booked):
-        add_shared(parser)

@@ -49,7 +49,10 @@ def add_shared(parser: argparse.ArgumentParser) -> None:
 
 def seconds(text: str) -> float:
     """A time to wait: up to a day."""
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
     if not 0 < value <= _WAIT_MAX_S:
         raise argparse.ArgumentTypeError(f"must be a number of seconds above 0 and up to {_WAIT_MAX_S}")
     return value
@@ -132,29 +135,34 @@ def show_list(
     return 0
 
 
-def show_one(args: argparse.Namespace, method: str, params: Mapping[str, Any]) -> int:
-    """Run a method that answers one object and print it."""
+def show_one(
+    args: argparse.Namespace,
+    method: str,
+    params: Mapping[str, Any],
+    worded: Callable[[dict[str, Any]], dict[str, Any]] = dict,
+) -> int:
+    """Run a method that answers one object and print it; ``worded`` puts values into words for people."""
     with connect(args) as client:
         answer = client.call(method, **params)
     if args.json:
         output.put_json(answer)
     else:
-        output.put(output.block(answer) if isinstance(answer, dict) else output.plain(answer))
+        output.put(output.block(worded(answer)) if isinstance(answer, dict) else output.plain(answer))
     return 0
 
 
 def add_limit(parser: argparse.ArgumentParser) -> None:
     """Paging flag of list commands."""
     parser.add_argument(
-        "--limit", type=_positive, default=PAGE_DEFAULT_ITEMS, metavar="N", help="at most so many items"
+        "--limit", type=positive, default=PAGE_DEFAULT_ITEMS, metavar="N", help="at most so many items"
     )
 
 
-def _positive(text: str) -> int:
-    value = int(text)
-    if value <= 0:
-        raise argparse.ArgumentTypeError("must be positive")
-    return value
+def positive(text: str) -> int:
+    """A number of things, at least one."""
+    if not (text.isascii() and text.isdigit() and int(text[:18])):
+        raise argparse.ArgumentTypeError("must be a whole number above 0")
+    return int(text)
 
 
 def lot_pick(text: str) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import sys
+from collections.abc import Mapping
 from typing import Any, Final
 
 from mbtd.cli import exits, output
@@ -22,14 +22,15 @@ from mbtd.cli.base import (
     show_one,
     take_words,
 )
+from mbtd.cli.order_words import describe, in_words, unit_words, warn
 from mbtd.cli.previews import order_lines
 from mbtd.rpc.client import Client, RpcRefusal, StreamMessage, new_client_order_id
 
 _TERMINAL: Final = frozenset({"filled", "canceled", "expired", "rejected", "replaced", "done_for_day"})
 _ORDERS: Final = [
     ("submitted", "submitted_at|created_at"),
-    ("symbol", "symbol"),
-    ("side", "side"),
+    ("symbol", "symbol|what"),
+    ("side", "side|order_class"),
     ("qty", "qty|notional"),
     ("filled", "filled_qty"),
     ("type", "type"),
@@ -56,6 +57,10 @@ _PLAIN_FIELDS: Final = (
 )
 
 
+_LEG: Final = "of an order of several legs; INTENT is buy, sell or buy_to_open, …; repeatable"
+_ANY_SIGN: Final = "the limit of several legs is meant, also where the market makes a debit a credit"
+
+
 def order_fields(args: argparse.Namespace) -> dict[str, Any]:
     """The parameters of an order: flags, with ``ACCOUNT`` or ``ACCOUNT SIDE QTY SYMBOL`` as words."""
     fields = flags(args, "account", *_PLAIN_FIELDS)
@@ -75,8 +80,11 @@ def order_fields(args: argparse.Namespace) -> dict[str, Any]:
         fields |= short
     if "account" not in fields:
         raise UsageError("which account? Use --account, or ACCOUNT SIDE QTY SYMBOL")
+    _complete(args, fields)
     if args.extended_hours:
         fields["extended_hours"] = True
+    if args.any_sign:
+        fields["any_sign"] = True
     if args.take_profit is not None:
         fields["take_profit"] = {"limit_price": args.take_profit}
     if args.stop_loss is not None or args.stop_loss_limit is not None:
@@ -92,6 +100,18 @@ def order_fields(args: argparse.Namespace) -> dict[str, Any]:
     return fields
 
 
+def _complete(args: argparse.Namespace, fields: Mapping[str, Any]) -> None:
+    """Say what an order cannot do without, rather than have an empty symbol looked for."""
+    if args.leg:
+        missing = [] if "qty" in fields else ["--qty"]
+    else:
+        missing = [f"--{name}" for name in ("side", "symbol") if name not in fields]
+        if "qty" not in fields and "notional" not in fields:
+            missing.append("--qty")
+    if missing:
+        raise UsageError(f"an order needs {', '.join(missing)}; or use ACCOUNT SIDE QTY SYMBOL, or --leg with --qty")
+
+
 def _type_for(fields: dict[str, Any]) -> str:
     if "trail_price" in fields or "trail_percent" in fields:
         return "trailing_stop"
@@ -105,12 +125,8 @@ def _leg(text: str) -> dict[str, str]:
     if len(parts) != 3:
         raise UsageError("a leg is SYMBOL:RATIO:INTENT, such as SPY261218C00450000:1:buy_to_open")
     symbol, ratio, intent = parts
-    return {
-        "symbol": symbol,
-        "ratio_qty": ratio,
-        "side": intent.partition("_")[0],
-        "position_intent": intent,
-    }
+    side, _, opening = intent.partition("_")
+    return {"symbol": symbol, "ratio_qty": ratio, "side": side, **({"position_intent": intent} if opening else {})}
 
 
 def _place(args: argparse.Namespace) -> int:
@@ -146,8 +162,19 @@ def _place_and_wait(
     status = answer["order"].get("status")
     if status not in _TERMINAL:
         output.say(f"not finished within {wait_s:g} s; the order stays {output.plain(status)}")
+        _say_why(client, fields["account"], order_id)
         return answer, exits.TRY_AGAIN
     return answer, exits.DONE if status == "filled" else exits.REFUSED
+
+
+def _say_why(client: Client, account: str, order_id: str) -> None:
+    """Why an order waits; nothing where it has ended meanwhile or nobody can tell."""
+    try:
+        told = client.call("order.why", account=account, order_id=order_id)
+    except RpcRefusal:
+        return
+    if told.get("explanation"):
+        output.say(output.plain(told["explanation"]))
 
 
 def _ends(message: StreamMessage, order_id: str) -> bool:
@@ -158,54 +185,6 @@ def _ends(message: StreamMessage, order_id: str) -> bool:
     about = order if isinstance(order, dict) else message.data
     found = about.get("id") if about is order else about.get("order_id")
     return found == order_id and about.get("status") in _TERMINAL
-
-
-def warn(answer: dict[str, Any]) -> None:
-    """Say what an order does to structures that it is no part of."""
-    for warning in answer.get("warnings") or ():
-        output.say(f"{output.paint('warning', 'yellow', sys.stderr)}: {output.plain(warning['message'])}")
-
-
-def describe(order: dict[str, Any], *, duplicate: bool = False) -> str:
-    """An order as a sentence and its ids."""
-    amount = order.get("qty") or f"${order.get('notional')}"
-    prices = " ".join(
-        f"{name} {order[key]}" for name, key in (("limit", "limit_price"), ("stop", "stop_price")) if order.get(key)
-    )
-    head = " ".join(
-        part
-        for part in (
-            output.plain(order.get("side") or order.get("order_class")),
-            output.plain(amount),
-            output.plain(order.get("symbol")),
-            output.plain(order.get("type")),
-            prices,
-            output.plain(order.get("time_in_force")),
-        )
-        if part not in ("", "-")
-    )
-    lines = [f"{head}: {output.plain(order.get('status'))}" + (" (the same order as before)" if duplicate else "")]
-    if order.get("filled_avg_price"):
-        lines.append(f"  filled           {order.get('filled_qty')} at {order['filled_avg_price']}")
-    trail = f"{order['trail_percent']} %" if order.get("trail_percent") else order.get("trail_price")
-    if trail:
-        lines.append(f"  trail            {output.plain(trail)} from {output.plain(order.get('hwm'))}")
-    for leg in order.get("legs") or ():
-        prices = " ".join(
-            f"{name} {leg[key]}" for name, key in (("limit", "limit_price"), ("stop", "stop_price")) if leg.get(key)
-        )
-        words = " ".join(output.plain(leg.get(key)) for key in ("side", "qty", "type"))
-        label, about = ("leg ", leg.get("symbol")) if order.get("order_class") == "mleg" else ("exit", prices)
-        lines.append(
-            f"  {label}             {words} {about}: {output.plain(leg.get('status'))}  {output.plain(leg.get('id'))}"
-        )
-    if order.get("reason"):
-        lines.append(f"  reason           {output.plain(order['reason'])}")
-    if order.get("structure_id"):
-        lines.append(f"  structure        {output.plain(order['structure_id'])}")
-    lines.append(f"  order_id         {output.plain(order.get('id'))}")
-    lines.append(f"  client_order_id  {output.plain(order.get('client_order_id'))}")
-    return "\n".join(lines)
 
 
 def _preview(args: argparse.Namespace) -> int:
@@ -227,6 +206,8 @@ def _replace(args: argparse.Namespace) -> int:
     changes = flags(args, "qty", "limit_price", "stop_price", "trail", "time_in_force")
     if not changes:
         raise UsageError("give at least one change; see mbtd order replace --help")
+    if args.any_sign:
+        changes["any_sign"] = True
     with connect(args) as client:
         answer = client.call("order.replace", **_which(args), **changes)
     _put_order(args, answer)
@@ -275,7 +256,16 @@ def _list(args: argparse.Namespace) -> int:
     params |= flags(args, "status", "after", "until", "direction", "side")
     if args.symbol:
         params["symbols"] = args.symbol
-    return show_list(args, "order.list", params, _ORDERS, "no orders")
+    return show_list(args, "order.list", params, _ORDERS, "no orders", _with_legs)
+
+
+def _with_legs(client: Client, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """An order of several legs has no symbol of its own: its legs in short stand for it."""
+    return [row | {"what": unit_words(row)} if row.get("order_class") == "mleg" else row for row in rows]
+
+
+def _rules(args: argparse.Namespace) -> int:
+    return show_one(args, "order.rules", {})
 
 
 def _show(args: argparse.Namespace) -> int:
@@ -302,26 +292,6 @@ def _why(args: argparse.Namespace) -> int:
     return exits.DONE
 
 
-def in_words(answer: dict[str, Any]) -> str:
-    """The answer for somebody who asked a question: sentences first, every number below them."""
-    lines = []
-    if order := answer.get("order"):
-        words = ("side", "qty", "symbol", "type", "time_in_force")
-        lines.append(
-            " ".join(output.plain(order[word]) for word in words if order.get(word)) + f": {order['status']}"
-        )
-    lines.append(output.plain(answer.get("explanation")))
-    for fill in answer.get("fills", ()):
-        lines.append(f"* {_to_the_millisecond(fill['transaction_time'])} {output.plain(fill['explanation'])}")
-    return "\n".join([*lines, ""])
-
-
-def _to_the_millisecond(time: str) -> str:
-    """A time as the protocol writes it (up to nine decimals, none if they are zero), cut for reading."""
-    second, _, rest = output.plain(time).removesuffix("Z").partition(".")
-    return f"{second}.{rest[:3]}Z" if rest else f"{second}Z"
-
-
 def _add_order_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--account", "-a", metavar="ACCOUNT", help="id or name")
     parser.add_argument("--symbol")
@@ -340,7 +310,8 @@ def _add_order_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--take-profit", metavar="PRICE")
     parser.add_argument("--stop-loss", metavar="PRICE")
     parser.add_argument("--stop-loss-limit", metavar="PRICE")
-    parser.add_argument("--leg", action="append", metavar="SYMBOL:RATIO:INTENT", help="repeatable")
+    parser.add_argument("--leg", action="append", metavar="SYMBOL:RATIO:INTENT", help=_LEG)
+    parser.add_argument("--any-sign", action="store_true", help=_ANY_SIGN)
     parser.add_argument("--position-intent")
     parser.add_argument(
         "--lot-method", metavar="METHOD", help="tax lots to close: fifo, lifo, highest_cost or lowest_cost"
@@ -367,6 +338,7 @@ def add_order_commands(commands: Any) -> None:
     replace.add_argument("--stop-price", "--stop", metavar="PRICE")
     replace.add_argument("--trail", metavar="AMOUNT")
     replace.add_argument("--time-in-force", "--tif")
+    replace.add_argument("--any-sign", action="store_true", help=_ANY_SIGN)
     replace.set_defaults(run=_replace)
     cancel = verbs.add_parser("cancel", help="ask for an order to be cancelled")
     cancel.set_defaults(run=_cancel)
@@ -375,6 +347,8 @@ def add_order_commands(commands: Any) -> None:
     for parser in (replace, cancel, show):
         add_account(parser, "ORDER_ID")
         parser.add_argument("--client-order-id", metavar="ID", help="name the order by it")
+    rules = verbs.add_parser("rules", help="what may be ordered, and every reason for which it is refused")
+    rules.set_defaults(run=_rules)
     cancel_all = verbs.add_parser("cancel-all", help="ask for all live orders to be cancelled")
     add_account(cancel_all)
     cancel_all.set_defaults(run=_cancel_all)
@@ -392,5 +366,5 @@ def add_order_commands(commands: Any) -> None:
     why.add_argument("--account", "-a", metavar="ACCOUNT", help="id or name")
     add_words(why, "ID")
     why.set_defaults(run=_why)
-    for parser in (place, preview, replace, cancel, show, cancel_all, listing, why):
+    for parser in (place, preview, replace, cancel, show, rules, cancel_all, listing, why):
         add_shared(parser)

@@ -9,13 +9,21 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 from typing import Any, Final, TextIO
 
+from mbtd.cli.remedies import in_commands
 from mbtd.rpc.errors import RpcError
 from mbtd.rpc.wire import encode_json
 
+_CENT: Final = Decimal("0.01")
+_CENT_DIGITS: Final = 2
 _CODES: Final = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33"}
-_RIGHT: Final = frozenset(("qty", "filled", "price", "cash", "equity", "value", "power", "net", "P/L"))
+_MONEY: Final = frozenset(("P/L", "value", "net", "cost", "proceeds", "max loss"))
+"""Columns of dollars that are shown to the cent; balances are shown as they are."""
+_RIGHT: Final = frozenset(("qty", "filled", "price", "cash", "equity", "power")) | _MONEY
+_OPTIONAL: Final = frozenset(("note",))
+"""Columns that are left out where no row has anything in them."""
 _STATUS_COLOURS: Final = {
     "filled": "green",
     "ok": "green",
@@ -59,6 +67,21 @@ def money(value: object) -> str:
     return f"{sign}{int(whole):,}{point}{rest}"
 
 
+def cents(value: object) -> str:
+    """Dollars for reading: finer than a cent is rounded to it; thousands separated."""
+    text = plain(value)
+    _, _, rest = text.partition(".")
+    return money(_to_the_cent(text) if len(rest) > _CENT_DIGITS else text)
+
+
+def _to_the_cent(text: str) -> str:
+    """With two decimals; what is no number stays."""
+    try:
+        return f"{Decimal(text).quantize(_CENT, ROUND_HALF_EVEN) + 0:f}"  # + 0: no -0.00
+    except InvalidOperation:
+        return text
+
+
 def pick(row: Mapping[str, Any], keys: str) -> object:
     """The first of the keys (``a|b|c``) that has a value in the row."""
     for key in keys.split("|"):
@@ -69,7 +92,11 @@ def pick(row: Mapping[str, Any], keys: str) -> object:
 
 def table(rows: Iterable[Mapping[str, Any]], columns: Sequence[Column]) -> str:
     """Rows under headings; numbers to the right."""
-    cells = [[plain(pick(row, keys)) for _, keys in columns] for row in rows]
+    rows = list(rows)
+    columns = [
+        (name, keys) for name, keys in columns if name not in _OPTIONAL or any(pick(row, keys) for row in rows)
+    ]
+    cells = [[_cell(name, pick(row, keys)) for name, keys in columns] for row in rows]
     headings = [heading for heading, _ in columns]
     widths = [max(map(len, column)) for column in zip(headings, *cells, strict=True)]
 
@@ -86,6 +113,11 @@ def table(rows: Iterable[Mapping[str, Any]], columns: Sequence[Column]) -> str:
         colour = next((_STATUS_COLOURS[text] for text in texts if text in _STATUS_COLOURS), None)
         lines.append(paint(shown, colour, sys.stdout))
     return "\n".join(lines)
+
+
+def _cell(heading: str, value: object) -> str:
+    text = plain(value)
+    return _to_the_cent(text) if heading in _MONEY else text
 
 
 def block(values: Mapping[str, Any], indent: int = 0) -> str:
@@ -133,11 +165,12 @@ def refusal_lines(error: RpcError) -> list[str]:
     lines = [f"{plain(error.message)} [{plain(data.reason)}, {error.code}]"]
     if data.field:
         lines.append(f"  field      {plain(data.field)}")
-    lines += [f"  {plain(name):<10} {money(number)}" for name, number in (data.numbers or {}).items()]
+    numbers = {name: number for name, number in (data.numbers or {}).items() if number not in ("", None, [])}
+    lines += [f"  {plain(name):<10} {money(number)}" for name, number in numbers.items()]
     if data.alpaca is not None:
         lines.append(f"  at Alpaca  {data.alpaca.status} {data.alpaca.code} {plain(data.alpaca.message)}")
     if data.remedy:
-        lines.append(f"  what to do {plain(data.remedy)}")
+        lines.append(f"  what to do {in_commands(plain(data.remedy))}")
     elif data.retryable:
         wait = f" in {data.retry_after_ms / 1000:g} s" if data.retry_after_ms else ""
         lines.append(f"  what to do try again{wait}")

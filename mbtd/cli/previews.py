@@ -12,7 +12,8 @@ from typing import Any, Final
 import msgspec
 
 from mbtd.cli import output
-from mbtd.cli.output import money
+from mbtd.cli.output import cents, money
+from mbtd.cli.remedies import in_commands
 from mbtd.rpc.errors import RpcError
 
 _WARNINGS: Final = {
@@ -47,9 +48,9 @@ def order_lines(answer: Mapping[str, Any], fields: Mapping[str, Any]) -> list[st
     lines += _cash(effect)
     lines += _margin(effect)
     held, before = effect["buying_power"].removeprefix("-"), effect["buying_power_before"]
-    lines.append(f"  power     holds {money(held)} of {money(before)} buying power until it ends")
+    lines.append(f"  power     holds {cents(held)} of {cents(before)} buying power until it ends")
     if effect.get("options_buying_power") is not None:
-        lines.append(f"            filled it changes options buying power by {money(effect['options_buying_power'])}")
+        lines.append(f"            filled it changes options buying power by {cents(effect['options_buying_power'])}")
     if Decimal(effect.get("reserved_qty") or 0):
         lines.append(f"  shares    holds {effect['reserved_qty']} of the position until it ends")
     if effect.get("max_loss") is not None or effect.get("max_profit") is not None:
@@ -67,11 +68,11 @@ def structure_lines(answer: Mapping[str, Any]) -> list[str]:
         lines.append(f"  {leg['side']:<9} {leg['qty']} {leg['symbol']} ({title(leg['position_intent'])})")
     lines += _cash(effect)
     if "realized_pl" in effect:
-        net = money(effect["realized_net_pl"])
-        lines.append(f"  realises  {money(effect['realized_pl'])}, {net} after these fees")
+        net = cents(effect["realized_net_pl"])
+        lines.append(f"  realises  {cents(effect['realized_pl'])}, {net} after these fees")
     lines += _margin(effect)
     if effect.get("options_buying_power") is not None:
-        lines.append(f"  power     changes options buying power by {money(effect['options_buying_power'])}")
+        lines.append(f"  power     changes options buying power by {cents(effect['options_buying_power'])}")
     return lines + _warned(answer)
 
 
@@ -79,8 +80,8 @@ def limits(effect: Mapping[str, Any]) -> str:
     """Best and worst end, and the prices between them, in words."""
     profit, loss = (effect[key] for key in ("max_profit", "max_loss"))
     words = [
-        f"max profit {money(profit) if profit is not None else 'without limit or not known'}",
-        f"max loss {money(loss) if loss is not None else 'without limit or not known'}",
+        f"max profit {cents(profit) if profit is not None else 'without limit or not known'}",
+        f"max loss {cents(loss) if loss is not None else 'without limit or not known'}",
     ]
     if effect.get("breakevens"):
         words.append(f"breakeven {', '.join(effect['breakevens'])}")
@@ -93,18 +94,18 @@ def _refused(answer: Mapping[str, Any]) -> list[str]:
 
 
 def _cash(effect: Mapping[str, Any]) -> list[str]:
-    fees = f"fees {money(effect['fees'])}" if effect.get("fees") is not None else "no fees known"
+    fees = f"fees {cents(effect['fees'])}" if effect.get("fees") is not None else "no fees known"
     settles = f", settles {effect['settles_on']}" if effect.get("settles_on") else ""
     if effect.get("cost") is None:
         return [f"  cash      {fees}{settles}"]
     cost = Decimal(effect["cost"])
-    return [f"  cash      {'pays' if cost >= 0 else 'brings'} {money(str(abs(cost)))}, {fees}{settles}"]
+    return [f"  cash      {'pays' if cost >= 0 else 'brings'} {cents(str(abs(cost)))}, {fees}{settles}"]
 
 
 def _margin(effect: Mapping[str, Any]) -> list[str]:
     if effect.get("initial_margin") is None:
         return ["  margin    not known: a price is missing"]
-    initial, maintenance = money(effect["initial_margin"]), money(effect["maintenance_margin"])
+    initial, maintenance = cents(effect["initial_margin"]), cents(effect["maintenance_margin"])
     return [f"  margin    changes the initial requirement by {initial}, maintenance by {maintenance}"]
 
 
@@ -113,5 +114,6 @@ def _warned(answer: Mapping[str, Any]) -> list[str]:
     effect = answer["effect"]
     said, is_ = ("debit", "credit") if Decimal(effect["check_price"]) >= 0 else ("credit", "debit")
     told = [_WARNINGS.get(kind, title(kind)).format(said=said, is_=is_) for kind in effect.get("warnings") or ()]
-    told += [output.plain(warning["message"]) for warning in (answer.get("structures") or {}).get("warnings") or ()]
+    of_structures = (answer.get("structures") or {}).get("warnings") or ()
+    told += [in_commands(output.plain(warning["message"])) for warning in of_structures]
     return [f"  warning   {text}" for text in told]

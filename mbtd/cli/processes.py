@@ -91,10 +91,9 @@ def _time(text: str) -> str:
 
 
 def _seed(text: str) -> int:
-    value = int(text)
-    if not 0 <= value < 2**63:
-        raise argparse.ArgumentTypeError("must be from 0 to 2**63 - 1")
-    return value
+    if not (text.isascii() and text.isdigit() and len(text) <= 19 and int(text) < 2**63):
+        raise argparse.ArgumentTypeError("must be a whole number from 0 to 2**63 - 1")
+    return int(text)
 
 
 def add_process_commands(commands: Any) -> None:

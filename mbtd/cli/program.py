@@ -15,13 +15,14 @@ from pathlib import Path
 
 from mbtd import __version__
 from mbtd.cli import exits, output
-from mbtd.cli.accounts import add_account_commands, add_position_commands
+from mbtd.cli.accounts import add_account_commands
 from mbtd.cli.base import UsageError
 from mbtd.cli.chains import add_chain_commands
 from mbtd.cli.corporate import add_corporate_commands
 from mbtd.cli.market import add_market_commands
 from mbtd.cli.operations import add_operation_commands
 from mbtd.cli.orders import add_order_commands
+from mbtd.cli.positions import add_position_commands
 from mbtd.cli.processes import add_process_commands
 from mbtd.cli.records import add_record_commands
 from mbtd.cli.structures import add_structure_commands

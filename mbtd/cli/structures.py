@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import argparse
+import re
 from base64 import b64decode
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from mbtd.cli import exits, output
-from mbtd.cli.base import UsageError, add_account, add_shared, connect, flags, take_words
+from mbtd.cli.base import UsageError, add_account, add_shared, connect, flags, positive, take_words
 from mbtd.cli.chains import add_payoff_flags, parse_leg, show_payoff
-from mbtd.cli.orders import describe, warn
+from mbtd.cli.order_words import describe, warn
 from mbtd.cli.previews import net_words, structure_lines, title
+from mbtd.cli.structure_words import card, count, exit_lines
 from mbtd.rpc.client import new_client_order_id
 
+_LEVEL: Final = re.compile(r"[+-]?[0-9]*\.?[0-9]+%?\Z")
 _STRUCTURES: Final = [
     ("no", "number"),
     ("underlying", "underlying"),
     ("structure", "title"),
     ("qty", "qty"),
     ("expires", "expires"),
-    ("days", "days_in_trade"),
+    ("held", "held"),
     ("opened for", "entry"),
     ("closes for", "close"),
     ("P/L", "net_pl"),
@@ -29,32 +32,6 @@ _STRUCTURES: Final = [
     ("rolls", "rolls"),
     ("state", "state"),
 ]
-_LEGS: Final = [
-    ("side", "side"),
-    ("qty", "qty"),
-    ("contract", "symbol"),
-    ("entry", "avg_entry_price"),
-    ("now", "current_price"),
-    ("value", "market_value"),
-    ("P/L", "unrealized_pl"),
-    ("delta", "delta"),
-]
-
-
-EXPIRY_WARNINGS: Final = {
-    "cannot_settle": "ends today, and the account could not settle it at the present price",
-    "pin_risk": "ends today so near to its strike that either end is possible",
-    "short_in_the_money": "ends today and would be assigned at the present price",
-    "one_leg_ends_alone": "ends today while another leg stays",
-    "dividend_assignment_risk": "may be assigned early for a dividend",
-    "awaiting_price": "ends today, and the price that decides is not known",
-    "awaiting_settlement": "has ended and waits for its official price",
-}
-_ENDED_BY: Final = {"expired": "expiry", "exercised": "exercise", "assigned": "assignment", "trade": "a trade"}
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _row(item: Mapping[str, Any]) -> dict[str, Any]:
@@ -63,9 +40,12 @@ def _row(item: Mapping[str, Any]) -> dict[str, Any]:
         state += ", a leg went alone"
     if item.get("exit"):
         state += ", exits set"
+    if item.get("cover"):
+        state += f", max loss with {item['cover']['qty']} shares beside it"
     return {
         **item,
         "title": title(item["name"]),
+        "held": count(item["days_in_trade"], "day"),
         "expires": " ".join(item.get("expiration_dates") or ()),
         "entry": net_words(item.get("entry_net")),
         "close": net_words(item.get("close_net")),
@@ -97,120 +77,6 @@ def _show(args: argparse.Namespace) -> int:
     else:
         output.put(card(answer))
     return exits.DONE
-
-
-def _net_words(item: Mapping[str, Any]) -> str:
-    """Profit with its fees: ``$58.21 = $60.00 - $1.79 fees``."""
-    gross, fees = output.money(item["gross_pl"]), output.money(item["fees"])
-    return f"{output.money(item['net_pl'])} = {gross} - {fees} fees"
-
-
-def card(item: Mapping[str, Any]) -> str:
-    """Everything about one structure, for reading."""
-    units = f"{item['qty']} × " if item.get("qty") else ""
-    lines = [f"{units}{title(item['name'])} on {item['underlying']}, {item['status']}, structure {item['number']}"]
-    rolls = _count(item["campaign"]["rolls"], "roll")
-    if item["status"] != "open":
-        days = _count(item["days_in_trade"], "day")
-        lines.append(f"  closed    {item['closed_at']} by {_ENDED_BY[item['closed_by']]}, after {days}")
-        lines.append(f"  result    {_net_words(item)}, {rolls}")
-        return "\n".join([*lines, *_story(item), f"  id        {item['id']}"])
-    if item["broken"]:
-        lines.append("  warning   one of its legs was traded alone; what is left is not what was opened")
-    for warning in item["warnings"]:
-        told = EXPIRY_WARNINGS.get(warning["kind"], title(warning["kind"]))
-        lines.append(f"  warning   {told}: {', '.join(warning['symbols'])}")
-    for leg in item["legs"]:
-        leg["delta"] = (leg.get("greeks") or {}).get("delta")
-    table = output.table(item["legs"], _LEGS)
-    lines += [f"  {line}" for line in table.splitlines()]
-    lines.append(
-        f"  opened    for {net_words(item['entry_net'])} a share; closing stands at {net_words(item['close_net'])}"
-    )
-    lines.append(
-        f"  P/L       {_net_words(item)}; before fees {output.money(item['unrealized_pl'])} open, "
-        f"{output.money(item['realized_pl'])} realised"
-    )
-    if item.get("bounded") is not None:
-        between = ", ".join(item["breakevens"]) or "none"
-        lines.append(
-            f"  at expiry max profit {output.money(item['max_profit'])}, max loss {output.money(item['max_loss'])}, "
-            f"breakeven {between}"
-        )
-    if item.get("cover"):
-        lines.append(f"  covered   by {item['cover']['qty']} {item['cover']['symbol']}, counted in the figures above")
-    lines.append(
-        f"  campaign  {_count(item['days_in_trade'], 'day')}, {rolls}, premium "
-        f"{output.money(item['campaign']['net_premium'])} in all"
-    )
-    if item.get("greeks"):
-        greeks = item["greeks"]
-        lines.append(
-            f"  Greeks    delta {greeks['delta']} shares, gamma {greeks['gamma']}, theta {greeks['theta']} $ a day, "
-            f"vega {greeks['vega']} $ a point"
-        )
-        if greeks["unpriced"]:
-            lines.append(f"            without {', '.join(greeks['unpriced'])}: no price")
-    lines += exit_lines(item.get("exit"))
-    lines += _story(item)
-    lines.append(f"  id        {item['id']}")
-    return "\n".join(lines)
-
-
-_HAPPENED: Final = {
-    "opened": "opened",
-    "added": "more of it was opened",
-    "reduced": "closed in part",
-    "rolled": "rolled",
-    "leg_alone": "a leg was traded alone",
-    "adjusted": "its contracts were changed",
-    "expired": "contracts expired",
-    "exercised": "contracts were exercised",
-    "assigned": "contracts were assigned",
-}
-
-
-def _story(item: Mapping[str, Any]) -> list[str]:
-    """What happened to a structure, a line each."""
-    lines: list[str] = []
-    for fact in item.get("story") or ():
-        match fact["event"]:
-            case "structure.changed":
-                told = "closed" if fact["status"] == "closed" and fact["reason"] == "reduced" else ""
-                told = told or _HAPPENED[fact["reason"]]
-                told += f", cash {output.money(fact['net_amount'])}, realised {output.money(fact['realized_pl'])}"
-            case "structure.exit_set":
-                levels = [f"{title(n)} {net_words(fact[n])}" for n in ("take_profit", "stop_loss") if fact[n]]
-                told = f"exits set: {', '.join(levels)}"
-            case "structure.exit_cleared":
-                told = f"exits taken off ({title(fact['reason'])})"
-            case _:
-                told = f"{title(fact['exit'])} at {net_words(fact['price'])}: {title(fact['reason'])}"
-        lines.append(f"  {'story     ' if not lines else ' ' * 10}{fact['at'][:19].replace('T', ' ')}  {told}")
-    return lines
-
-
-def exit_lines(found: Mapping[str, Any] | None) -> list[str]:
-    """What a structure's exits are and what they wait for."""
-    if not found:
-        return ["  exits     none"]
-    words = []
-    if found["take_profit"]:
-        words.append(f"take profit when it closes for {net_words(found['take_profit']['limit_price'])}")
-    if found["stop_loss"]:
-        words.append(f"stop when it closes for {net_words(found['stop_loss']['stop_price'])}")
-        if found["stop_loss"].get("limit_price"):
-            words[-1] += f" (at worst {net_words(found['stop_loss']['limit_price'])})"
-    waits = {
-        "order": f"order {found['order_id']} is at work",
-        "quote": "waiting for the next quote",
-        "not_reached": "not reached",
-        "dwell": "reached, held for two seconds before it acts",
-        "refused": "its order was refused; tried again in a minute",
-    }
-    reason = str(found["waits_for"])
-    told = waits.get(reason, f"a leg has no good quote ({reason})")
-    return [f"  exits     {'; '.join(words)}", f"            {told}"]
 
 
 def _which(args: argparse.Namespace) -> dict[str, Any]:
@@ -292,6 +158,11 @@ def _levels(given: Mapping[str, str]) -> dict[str, Any]:
         text = given.get(name)
         if text is None:
             continue
+        if not _LEVEL.match(text):
+            raise UsageError(
+                f"--{name.replace('_', '-')} {text[:24]!r} is no level: give what closing costs a share, such as "
+                "1.20 (-0.60: what it brings), or a percent such as 50%"
+            )
         if text.endswith("%"):
             out[f"{name}_percent"] = text.removesuffix("%")
         else:
@@ -326,7 +197,7 @@ def add_structure_commands(commands: Any) -> None:
     add_account(listing)
     listing.add_argument("--status", choices=["open", "closed", "all"])
     listing.add_argument("--underlying", metavar="SYMBOL")
-    listing.add_argument("--limit", type=int, metavar="N", help="at most so many ended ones")
+    listing.add_argument("--limit", type=positive, metavar="N", help="at most so many ended ones")
     listing.set_defaults(run=_list)
     show = verbs.add_parser("show", help="one structure: legs, profit and loss, limits, Greeks, exits")
     show.add_argument("--story", action="store_true", help="also what happened to it")

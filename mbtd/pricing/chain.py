@@ -1,7 +1,8 @@
 """Implied volatility, Greeks and theoretical values of a whole chain, from its quotes.
 
 Invariants: a volatility comes from a two-sided quote that tells one, and from nothing else; a contract without
-takes the nearest strike's of its expiry for its Greeks and theoretical value, and says so. European contracts are
+takes the nearest strike's of its expiry for its Greeks and theoretical value, and says so; one that has ended has
+neither. European contracts are
 computed on the forward that calls and puts near the money agree on; American ones on the spot.
 
 Known limits: the middle of the quote stands for its price. A chain costs about a quarter of a millisecond for
@@ -54,7 +55,8 @@ class Priced(Struct, frozen=True):
     implied_volatility: float | None
     """From its own quote."""
     volatility: float | None
-    """What Greeks and theoretical value are computed with; ``None`` when no strike of the expiry tells one."""
+    """What Greeks and theoretical value are computed with; ``None`` when no strike of the expiry tells one, or after
+    the end."""
     greeks: Greeks | None
     from_strike: float | None = None
     """The strike whose volatility was taken instead of its own."""
@@ -78,6 +80,9 @@ def price_chain(
     priced: dict[str, Priced] = {}
     forwards: dict[int, float] = {}
     for (expires_at, american), rows in sorted(series.items()):
+        if expires_at <= at:
+            priced.update((row.symbol, Priced(row.symbol, None, None, None)) for row in rows)
+            continue
         market = inputs.market(underlying, spot, at, expires_at)
         years = years_until(at, expires_at)
         if not american:

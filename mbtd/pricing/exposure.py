@@ -38,7 +38,7 @@ class Exposure(Struct, frozen=True):
     gamma: float
     """Shares for a dollar of the underlying."""
     theta: float
-    """Dollars for a calendar day."""
+    """Dollars that the next calendar day takes, or what is left of a contract's life if that is less."""
     vega: float
     """Dollars for a point of volatility."""
     rho: float

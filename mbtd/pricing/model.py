@@ -61,7 +61,8 @@ class Greeks(Struct, frozen=True):
     gamma: float
     """Delta for a dollar of the underlying."""
     theta: float
-    """Dollars for a calendar day that passes."""
+    """Dollars that the next calendar day takes at an unchanged price; until the end where less than a day is left, so
+    that it is never more than what can still decay."""
     vega: float
     """Dollars for a point of volatility."""
     rho: float
@@ -116,10 +117,20 @@ class Model:
         return float(found)
 
     def greeks(self, terms: Terms, market: Market, volatility: float) -> Greeks:
-        """Worth and its derivatives; of Black's formula in closed form, of others by small steps."""
+        """Worth and its derivatives: of Black's formula in closed form, of others by small steps; theta by a day."""
+        aged = self._aged(terms, market, volatility)
         if not terms.american or early_exercise_is_idle(terms, market):
-            return _black_greeks(terms, market, volatility)
-        return self._stepped(terms, market, volatility)
+            return _black_greeks(terms, market, volatility, aged)
+        return self._stepped(terms, market, volatility, aged)
+
+    def _aged(self, terms: Terms, market: Market, volatility: float) -> float:
+        """The worth a day later, or at the end if that comes first, at an unchanged price."""
+        left = terms.years - 1 / DAYS_PER_YEAR
+        if left <= 0.0:
+            return _ended(terms, market)
+        sooner = tuple((max(1e-9, years - 1 / DAYS_PER_YEAR), amount) for years, amount in market.dividends)
+        older = Terms(terms.call, terms.strike, left, terms.american)
+        return self.worth(older, _replaced(market, dividends=sooner), volatility)
 
     def _american(self, terms: Terms, market: Market, volatility: float) -> Any:
         """The contract with its engine, ready to be asked."""
@@ -138,7 +149,7 @@ class Model:
         dividends = ql.DividendVector([_TODAY + day for day in days], [amount for _, amount in market.dividends])
         return ql.FdBlackScholesVanillaEngine(self._process, dividends, _GRID_TIMES, _GRID_SPOTS)
 
-    def _stepped(self, terms: Terms, market: Market, volatility: float) -> Greeks:
+    def _stepped(self, terms: Terms, market: Market, volatility: float, aged: float) -> Greeks:
         value = self.worth(terms, market, volatility)
         delta, gamma = self._slope(terms, market, volatility, value)
         low = max(VOLATILITY_LEAST, volatility - _VOLATILITY_STEP / 2)
@@ -146,12 +157,8 @@ class Model:
         vega = (self.worth(terms, market, high) - self.worth(terms, market, low)) / (high - low) / 100
         rates = (market.rate, market.rate + _RATE_STEP)
         cheap, dear = (self.worth(terms, _replaced(market, rate=rate), volatility) for rate in rates)
-        day = min(1 / DAYS_PER_YEAR, terms.years / 2)
-        sooner = tuple((max(1e-9, years - day), amount) for years, amount in market.dividends)
-        older = Terms(terms.call, terms.strike, terms.years - day, terms.american)
-        theta = (self.worth(older, _replaced(market, dividends=sooner), volatility) - value) / (day * DAYS_PER_YEAR)
         rho = (dear - cheap) / _RATE_STEP / 100
-        return Greeks(value, _within(terms, delta), max(0.0, gamma), theta, max(0.0, vega), rho)
+        return Greeks(value, _within(terms, delta), max(0.0, gamma), aged - value, max(0.0, vega), rho)
 
     def _slope(self, terms: Terms, market: Market, volatility: float, value: float) -> tuple[float, float]:
         """Delta and gamma: the grid knows them, otherwise by a step that the time left can bear."""
@@ -170,6 +177,14 @@ def early_exercise_is_idle(terms: Terms, market: Market) -> bool:
     if terms.call:
         return abs(market.dividend_yield) < _NOTHING_A_YEAR and not market.dividends
     return abs(market.rate) < _NOTHING_A_YEAR
+
+
+def _ended(terms: Terms, market: Market) -> float:
+    """What a contract pays at its end with the price of now, less dividends in between that it may outlive."""
+    prices = [escrowed_spot(market)]
+    if terms.american:
+        prices.append(market.spot)
+    return max(0.0, *(price - terms.strike if terms.call else terms.strike - price for price in prices))
 
 
 def escrowed_spot(market: Market) -> float:
@@ -214,7 +229,7 @@ def _black_volatility(terms: Terms, market: Market, price: float) -> float | Non
     return found if VOLATILITY_LEAST < found < VOLATILITY_MAX else None
 
 
-def _black_greeks(terms: Terms, market: Market, volatility: float) -> Greeks:
+def _black_greeks(terms: Terms, market: Market, volatility: float, aged: float) -> Greeks:
     spot, years = escrowed_spot(market), terms.years
     forward = spot * math.exp((market.rate - market.dividend_yield) * years)
     kind = ql.Option.Call if terms.call else ql.Option.Put
@@ -226,7 +241,7 @@ def _black_greeks(terms: Terms, market: Market, volatility: float) -> Greeks:
         float(found.value()),
         _within(terms, float(found.delta(spot))),
         max(0.0, float(found.gamma(spot))),
-        float(found.theta(spot, years)) / DAYS_PER_YEAR,
+        aged - float(found.value()),
         float(found.vega(years)) / 100,
         float(found.rho(years)) / 100,
     )

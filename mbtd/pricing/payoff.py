@@ -3,9 +3,11 @@
 Invariants: the payoff when everything has ended is exact, in price and money units, and piecewise linear through
 zero, every strike and one point beyond; breakevens are its roots including what was paid or received, the largest
 loss and gain are its extremes, ``None`` where there is no end to them. Curves of earlier dates, and of a set whose
-legs end on different days, are theoretical values and marked so.
+legs end on different days, are theoretical values and marked so. Limits and breakevens of the latter are those of
+closing everything at its first end, over all prices from zero to far above the top strike, not only the drawn ones.
 
-Known limits: one volatility a leg for all prices and dates; legs of one underlying.
+Known limits: one volatility a leg for all prices and dates; legs of one underlying; a continuous yield makes European
+legs of different ends drift apart without end, so their limits hold up to :func:`far_above`.
 """
 
 from __future__ import annotations
@@ -27,6 +29,13 @@ _MOVES: Final = 2.0
 """Curves are drawn so far around strikes and spot: part of the distance between them, and so many standard moves."""
 _MOVE_LEAST, _MOVE_MOST, _MOVE_OF_STOCK, _VOLATILITY = 0.005, 0.25, 0.05, 0.3
 """Bounds of one standard move as a part of the price, of shares alone, and the volatility of legs without one."""
+_FAR_LEAST, _FAR_MOVES = 2.0, 5.0
+"""How far limits are looked for: times the top, and standard moves between first and last end; there options have no
+time value left but interest on the strike."""
+_BEYOND: Final = 8
+"""Prices looked at below and above the drawn ones."""
+_ROOT_STEPS: Final = 20
+"""Halvings of the distance between two points of a curve: to less than a hundredth of a cent."""
 
 
 class Leg(Struct, frozen=True):
@@ -42,7 +51,7 @@ class Leg(Struct, frozen=True):
     expires_at: int = 0
     """Nanoseconds UTC; 0 for stock."""
     volatility: float | None = None
-    """Annual; curves before the end leave out nothing and need it of every option."""
+    """Annual; without it curves before the end have what exercise pays, and :class:`Payoff` says so."""
 
 
 class Curve(Struct, frozen=True):
@@ -68,6 +77,8 @@ class Payoff(Struct, frozen=True):
     max_loss_money: int | None
     """Not negative; ``None``: unlimited."""
     curves: tuple[Curve, ...]
+    unpriced: tuple[str, ...] = ()
+    """Legs without a volatility: theoretical curves have them at what exercise pays."""
 
 
 def payoff(
@@ -86,6 +97,7 @@ def payoff(
     prices = grid(legs, spot, at, points)
     single = len(ends) <= 1
     first = ends[0] if ends else at
+    model = model or Model()
     curves = []
     if single:
         corners = corner_points(legs, cost_money)
@@ -95,19 +107,16 @@ def payoff(
         breakevens = tuple(roots(corners, last_slope(legs)))
         gain, loss = extremes(corners, last_slope(legs))
     else:
-        corners, gain, loss = (), None, None
-        at_end = _theoretical(
-            "at first expiry", first, legs, cost_money, underlying, prices, inputs, model or Model()
-        )
-        breakevens = tuple(_crossings(at_end))
-        if last_slope(legs) >= 0:
-            loss = max(0, _cents(-min(at_end.profits)))
-        if last_slope(legs) <= 0:
-            gain = _cents(max(at_end.profits))
+        worth = _Worth(legs, cost_money, underlying, inputs, first, model)
+        at_end = worth.curve("at first expiry", prices)
+        corners = ()
+        breakevens, gain, loss = _limits(worth, at_end, far_above(legs, spot))
     curves.append(at_end)
     for label, moment in dates:
-        curves.append(_theoretical(label, moment, legs, cost_money, underlying, prices, inputs, model or Model()))
-    return Payoff(cost_money, corners, breakevens, gain, loss, tuple(curves))
+        curves.append(_Worth(legs, cost_money, underlying, inputs, moment, model).curve(label, prices))
+    theoretical = any(curve.theoretical for curve in curves)
+    unpriced = tuple(leg.symbol for leg in legs if leg.strike and leg.volatility is None and leg.expires_at > at)
+    return Payoff(cost_money, corners, breakevens, gain, loss, tuple(curves), unpriced if theoretical else ())
 
 
 def corner_points(legs: Sequence[Leg], cost_money: int) -> tuple[tuple[int, int], ...]:
@@ -189,31 +198,61 @@ def last_slope(legs: Sequence[Leg]) -> int:
     return sum(leg.units for leg in legs if not leg.strike or leg.call)
 
 
-def _theoretical(
-    label: str,
-    at: int,
-    legs: Sequence[Leg],
-    cost_money: int,
-    underlying: str,
-    prices: Sequence[float],
-    inputs: PricingInputs,
-    model: Model,
-) -> Curve:
-    profits = tuple(
-        sum(_leg_worth(leg, price, underlying, inputs, at, model) for leg in legs) - cost_money / MONEY_PER_DOLLAR
-        for price in prices
-    )
-    return Curve(label, at, tuple(prices), profits, theoretical=True)
+def far_above(legs: Sequence[Leg], spot: float) -> float:
+    """The highest price in dollars at which limits of a set of several ends are looked for."""
+    ends = [leg.expires_at for leg in legs if leg.strike]
+    volatility = max((leg.volatility for leg in legs if leg.volatility is not None), default=_VOLATILITY)
+    deviation = volatility * math.sqrt(years_until(min(ends), max(ends)))
+    top = max(spot, *(leg.strike / PRICE_PER_DOLLAR for leg in legs))
+    return top * max(_FAR_LEAST, math.exp(_FAR_MOVES * deviation))
 
 
-def _leg_worth(leg: Leg, price: float, underlying: str, inputs: PricingInputs, at: int, model: Model) -> float:
-    if not leg.strike:
-        return price * leg.units
-    strike = leg.strike / PRICE_PER_DOLLAR
-    if leg.expires_at <= at or leg.volatility is None or price <= 0.0:
-        return max(0.0, price - strike if leg.call else strike - price) * leg.units
-    terms = Terms(leg.call, strike, years_until(at, leg.expires_at), leg.american)
-    return model.worth(terms, inputs.market(underlying, price, at, leg.expires_at), leg.volatility) * leg.units
+class _Worth(Struct, frozen=True):
+    """Profit in dollars by the model at one instant."""
+
+    legs: Sequence[Leg]
+    cost_money: int
+    underlying: str
+    inputs: PricingInputs
+    at: int
+    model: Model
+
+    def __call__(self, price: float) -> float:
+        return sum(self._leg(leg, price) for leg in self.legs) - self.cost_money / MONEY_PER_DOLLAR
+
+    def curve(self, label: str, prices: Sequence[float]) -> Curve:
+        return Curve(label, self.at, tuple(prices), tuple(map(self, prices)), theoretical=True)
+
+    def _leg(self, leg: Leg, price: float) -> float:
+        if not leg.strike:
+            return price * leg.units
+        strike = leg.strike / PRICE_PER_DOLLAR
+        if leg.expires_at <= self.at or leg.volatility is None:
+            return max(0.0, price - strike if leg.call else strike - price) * leg.units
+        years = years_until(self.at, leg.expires_at)
+        if price <= 0.0:
+            # nothing moves a price of zero: a put is its strike, when it may be had
+            discount = 1.0 if leg.american else math.exp(-self.inputs.rate(years) * years)
+            return 0.0 if leg.call else strike * discount * leg.units
+        terms = Terms(leg.call, strike, years, leg.american)
+        market = self.inputs.market(self.underlying, price, self.at, leg.expires_at)
+        return self.model.worth(terms, market, leg.volatility) * leg.units
+
+
+def _limits(worth: _Worth, drawn: Curve, far: float) -> tuple[tuple[float, ...], int | None, int | None]:
+    """Breakevens, the best outcome and the largest loss over all prices from zero to ``far``."""
+    low, high = drawn.prices[0], drawn.prices[-1]
+    below = [low * n / _BEYOND for n in range(_BEYOND)] if low > 0.0 else []
+    above = [high * (far / high) ** (n / _BEYOND) for n in range(1, _BEYOND + 1)] if far > high else []
+    points = [
+        *((price, worth(price)) for price in below),
+        *zip(drawn.prices, drawn.profits, strict=True),
+        *((price, worth(price)) for price in above),
+    ]
+    profits, slope = [profit for _, profit in points], last_slope(worth.legs)
+    gain = None if slope > 0 else _cents(max(profits))
+    loss = None if slope < 0 else max(0, _cents(-min(profits)))
+    return tuple(_crossings(worth, points)), gain, loss
 
 
 def _cents(dollars: float) -> int:
@@ -221,11 +260,17 @@ def _cents(dollars: float) -> int:
     return round(dollars * 100) * MONEY_PER_CENT
 
 
-def _crossings(curve: Curve) -> list[float]:
-    """Where a drawn curve crosses zero, between two of its points."""
+def _crossings(worth: _Worth, points: Sequence[tuple[float, float]]) -> list[float]:
+    """Where a curve crosses zero between two of its points, each found by halving the distance."""
     found = []
-    points = list(zip(curve.prices, curve.profits, strict=True))
     for (left, low), (right, high) in itertools.pairwise(points):
-        if (low < 0 <= high) or (high < 0 <= low):
-            found.append(round(left + (right - left) * abs(low) / (abs(low) + abs(high)), 4))
+        if (low < 0.0) == (high < 0.0):
+            continue
+        for _ in range(_ROOT_STEPS):
+            middle = (left + right) / 2
+            if (worth(middle) < 0.0) == (low < 0.0):
+                left = middle
+            else:
+                right = middle
+        found.append(round((left + right) / 2, 4))
     return found

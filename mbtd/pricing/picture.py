@@ -82,6 +82,12 @@ def _captions(payoff: Mapping[str, Any], labels: list[str]) -> list[str]:
         for name, key in (("max profit", "max_profit"), ("max loss", "max_loss"))
     ]
     curves = [f"curves: {', '.join(labels)}"] if labels else []
+    if payoff["curves"] and payoff["curves"][0]["theoretical"]:
+        limits.append("(closed at the first expiry, by the model)")
+    if payoff.get("unpriced"):
+        curves.append(
+            f"no price tells the volatility of {', '.join(payoff['unpriced'])}: shown at what exercise pays"
+        )
     return [*curves, f"spot {payoff['spot']}   breakeven {breakevens}   {'   '.join(limits)}"]
 
 

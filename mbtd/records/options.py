@@ -120,6 +120,8 @@ def render_payoff(payoff: Payoff, underlying: str, spot: float) -> dict[str, Any
         "max_profit": format_money(payoff.max_profit_money) if payoff.max_profit_money is not None else None,
         "max_loss": format_money(payoff.max_loss_money) if payoff.max_loss_money is not None else None,
         "breakevens": price_texts(payoff.breakevens),
+        "unpriced": list(payoff.unpriced),
+        "limits_at": "first_expiry" if payoff.curves[0].theoretical else "expiry",
         "corners": [
             {"price": format_price(price), "profit": format_money(profit)} for price, profit in payoff.corners
         ],

@@ -249,6 +249,12 @@ def _filled(record: OrderRecord, event: e.OrderFilled, at: int) -> OrderRecord:
     )
 
 
+def average_of(record: OrderRecord) -> int:
+    """Price units a share of everything filled; of several legs their net, positive paid. 0 when nothing filled."""
+    shares = CONTRACT_SHARES if record.terms.legs or is_option_symbol(record.terms.symbol) else 1
+    return average_price(record.filled_money, record.filled_qty * shares)
+
+
 _end_of_day = lru_cache(64)(format_time)
 """Very many orders end at the same few instants."""
 
@@ -321,10 +327,7 @@ def view_order(record: OrderRecord, legs: list[OrderRecord] | None) -> OrderView
     submitted_at, updated_at = terms.submitted_at, record.updated_at
     submitted = format_time(submitted_at)
     option = is_option_symbol(terms.symbol)
-    average = None
-    if record.filled_qty:
-        shares = CONTRACT_SHARES if option or terms.legs else 1
-        average = format_price(average_price(record.filled_money, record.filled_qty * shares))
+    average = format_price(average_of(record)) if record.filled_qty else None
     limit = format_price(terms.limit_price) if terms.limit_price or (unit and terms.type == "limit") else None
     view = OrderView(
         terms.order_id,

@@ -2,14 +2,18 @@
 
 Invariants: money is exact; ``gross_pl`` (``realized_pl``, ``unrealized_pl``, ``total_pl``) is without fees,
 ``net_pl`` is what is left after those that all fills accrued, while the account is charged each kind rounded up to
-the cent once a day. Value is at the marks by which positions are valued, so that structures and what is loose add
-up to the account; bounds and breakevens are those at expiry of what is open, at its own cost, and null where legs
-end on different days. Nets are a share of one unit as in the order that closes it: positive is paid, negative is
-received.
+the cent once a day. Value is at the marks by which positions are valued, so that structures and what is loose add up
+to the account; bounds and breakevens are those at expiry of what is open, at its own cost. Where legs end on
+different days only what holds without a model is told, up to the first of them (``bounds_at``): an American contract
+is never worth less than its exercise pays, so later legs that were bought bound the loss and later legs that were
+sold bound the profit; the rest is null. Shares held beside a covered call count in its bounds and payoff alone: they
+are no leg, so its profit, nets and Greeks are the call's (``cover`` has theirs). Nets are a share of one unit as in
+the order that closes it: positive is paid, negative is received.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from actors.book import events as e
@@ -44,7 +48,7 @@ def days_in_trade(opened_at: int, now: int) -> int:
 def render_structure(book: Book, structure: Structure, world: World, now: int) -> dict[str, Any]:
     """An open structure at present marks."""
     unit = unit_of(structure.legs)
-    legs = [_leg(leg, world) for leg in structure.legs]
+    legs = [_leg(leg, book, world) for leg in structure.legs]
     cost = sum(leg.basis_money for leg in structure.legs)
     worth = sum(_worth(leg, world) for leg in structure.legs)
     middle = middle_doubled(unit, world) if unit is not None else None
@@ -71,9 +75,7 @@ def render_structure(book: Book, structure: Structure, world: World, now: int) -
             "net_cash": format_money(structure.net_money),
             "rolls": structure.rolls,
         },
-        "cover": {"symbol": structure.underlying, "qty": format_qty(structure.cover_qty)}
-        if structure.cover_qty
-        else None,
+        "cover": _cover(book, structure, world),
         "exit": _exit(book, structure),
         "warnings": _warnings(book, structure, world),
     }
@@ -138,11 +140,12 @@ def _multiplier(leg: e.HeldLeg, world: World) -> int:
     return instrument.multiplier if instrument is not None else 1
 
 
-def _leg(leg: e.HeldLeg, world: World) -> dict[str, Any]:
+def _leg(leg: e.HeldLeg, book: Book, world: World) -> dict[str, Any]:
     contract = world.instruments.by_symbol.get(leg.symbol)
     option = contract if contract is not None and contract.is_option else None
     mark, worth = world.mark(leg.symbol), _worth(leg, world)
     size = abs(leg.qty) * _multiplier(leg, world)
+    lapsing = _lapsing_qty(leg.symbol, book)
     return {
         "symbol": leg.symbol,
         "side": "long" if leg.qty > 0 else "short",
@@ -155,7 +158,16 @@ def _leg(leg: e.HeldLeg, world: World) -> dict[str, Any]:
         "cost_basis": format_money(leg.basis_money),
         "market_value": format_money(worth),
         "unrealized_pl": format_money(worth - leg.basis_money),
+        "do_not_exercise_qty": format_qty(lapsing) if lapsing else None,
     }
+
+
+def _lapsing_qty(symbol: str, book: Book) -> int:
+    """Contracts that the holder wants to lapse, in whatever structures; at most what is held."""
+    told, position = book.instructions.get(symbol), book.positions.get(symbol)
+    if told is None or told.kind != "do_not_exercise" or position is None:
+        return 0
+    return min(told.qty, position.qty)
 
 
 def _exit(book: Book, structure: Structure) -> dict[str, Any] | None:
@@ -179,6 +191,32 @@ def _exit(book: Book, structure: Structure) -> dict[str, Any] | None:
 # ── at expiry ───────────────────────────────────────────────────────────────────────────────────────────
 
 
+def _cover(book: Book, structure: Structure, world: World) -> dict[str, Any] | None:
+    """Shares held beside a short call that stand behind it, with their own figures: they are no leg."""
+    if not structure.cover_qty:
+        return None
+    symbol = structure.underlying
+    qty, cost = _covering(book, structure)
+    mark = world.mark(symbol)
+    worth = value_money(mark, qty, 1) if mark else cost
+    return {
+        "symbol": symbol,
+        "qty": format_qty(structure.cover_qty),
+        "cost_basis": format_money(cost),
+        "market_value": format_money(worth),
+        "unrealized_pl": format_money(worth - cost),
+    }
+
+
+def _covering(book: Book, structure: Structure) -> tuple[int, int]:
+    """Shares that are there to cover, and their part of what the position cost."""
+    position = book.positions.get(structure.underlying)
+    if position is None or not position.qty:
+        return 0, 0
+    qty = min(structure.cover_qty, position.qty)
+    return qty, divide_half_even(position.basis_money * qty, position.qty)
+
+
 def payoff_legs(book: Book, structure: Structure, world: World) -> tuple[list[tuple[Instrument, int]], int] | None:
     """Instruments with signed contracts or shares, and what all of it cost (money units), covering shares included.
 
@@ -192,24 +230,20 @@ def payoff_legs(book: Book, structure: Structure, world: World) -> tuple[list[tu
             return None
         found.append((instrument, leg.qty // QTY_PER_SHARE))
         cost += leg.basis_money
-    position = book.positions.get(structure.underlying)
     stock = world.instruments.by_symbol.get(structure.underlying)
-    if structure.cover_qty and position is not None and position.qty and stock is not None:
-        covering = min(structure.cover_qty, position.qty)
+    covering, paid = _covering(book, structure)
+    if covering and stock is not None:
         found.append((stock, covering // QTY_PER_SHARE))
-        cost += divide_half_even(position.basis_money * covering, position.qty)
+        cost += paid
     return found, cost
 
 
 def _bounds(book: Book, structure: Structure, world: World) -> dict[str, Any]:
-    nothing: dict[str, Any] = {"max_profit": None, "max_loss": None, "breakevens": [], "bounded": None}
+    """The best and worst end, breakevens, and up to which expiry that holds; null for what cannot be told."""
     found = payoff_legs(book, structure, world)
     if found is None:
-        return nothing
+        return {"max_profit": None, "max_loss": None, "breakevens": [], "bounded": None, "bounds_at": None}
     held, cost = found
-    ends = {(contract.settlement_date, contract.settles) for contract, _ in held if contract.is_option}
-    if len(ends) != 1:
-        return nothing
     legs = [
         Leg(contract.symbol, count * contract.multiplier, contract.strike, contract.right == "call")
         if contract.is_option
@@ -218,12 +252,30 @@ def _bounds(book: Book, structure: Structure, world: World) -> dict[str, Any]:
     ]
     corners, slope = corner_points(legs, cost), last_slope(legs)
     gain, loss = extremes(corners, slope)
+    later = _later(held)
+    told_gain = gain is None or all(american and count < 0 for american, count in later)
+    told_loss = loss is None or all(american and count > 0 for american, count in later)
     return {
-        "max_profit": format_money(gain) if gain is not None else "unlimited",
-        "max_loss": format_money(loss) if loss is not None else "unlimited",
-        "breakevens": price_texts(roots(corners, slope)),
-        "bounded": loss is not None,
+        "max_profit": _bound(gain) if told_gain else None,
+        "max_loss": _bound(loss) if told_loss else None,
+        "breakevens": price_texts(roots(corners, slope)) if not later else [],
+        "bounded": loss is not None if told_loss else None,
+        "bounds_at": "first_expiry" if later else "expiry",
     }
+
+
+def _later(held: Sequence[tuple[Instrument, int]]) -> list[tuple[bool, int]]:
+    """Of the contracts that outlive the first expiry: whether they are American, and their signed counts."""
+    ends = [(contract.settlement_date, contract.settles != "am") for contract, _ in held if contract.is_option]
+    return [
+        (contract.style == "american", count)
+        for contract, count in held
+        if contract.is_option and (contract.settlement_date, contract.settles != "am") > min(ends)
+    ]
+
+
+def _bound(money: int | None) -> str:
+    return format_money(money) if money is not None else "unlimited"
 
 
 def render_warning(name: str, symbol: str, qty: int, structure_id: str, exits: bool) -> dict[str, Any]:

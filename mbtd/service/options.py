@@ -12,10 +12,11 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, timedelta
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import anyio
 import anyio.to_thread
+from msgspec import structs
 
 from actors.book.instruments import Instrument, price_step
 from actors.book.units import MONEY_PER_DOLLAR, PRICE_PER_DOLLAR, BadNumber, parse_money, parse_price
@@ -33,6 +34,10 @@ from mbtd.service import reads as r
 
 _SATURDAY: Final = 5
 _FAR: Final = 99_991_231
+_DATES: Final = ("expiration_date", "expiration_date_gte", "expiration_date_lte")
+_NARROWING: Final = ("strike_price_gte", "strike_price_lte", "root_symbol", "type", "style")
+_NEAREST: Final = 4
+"""Expiries named where the one asked for is not listed."""
 Finish = Callable[[], Any]
 
 
@@ -104,7 +109,7 @@ class OptionQueries:
         """A page of an underlying's chain with quotes, volatilities and Greeks; by default its nearest expiry."""
         rows = self._find(params, [params.underlying_symbol], _FAR)
         if not rows:
-            refuse("unknown_symbol", "No such option contracts are listed", field="underlying_symbol")
+            self._refuse_nothing(params)
         listed = sorted({contract.settlement_date for contract in rows})
         if not (params.expiration_date or params.expiration_date_gte or params.expiration_date_lte):
             rows = [contract for contract in rows if contract.settlement_date == listed[0]]
@@ -130,6 +135,27 @@ class OptionQueries:
             ],
             "next_page_token": token,
         }
+
+    def _refuse_nothing(self, params: r.OptionChain) -> NoReturn:
+        """Say which part of a question leaves nothing of the chain."""
+        name = params.underlying_symbol
+        every = self._find(r.OptionChain(underlying_symbol=name, status=params.status), [name], _FAR)
+        if not every:
+            refuse("unknown_symbol", f"No option contracts of {name[:24]} are listed", field="underlying_symbol")
+        dates = {field: value for field in _DATES if (value := getattr(params, field)) is not None}
+        undated = self._find(structs.replace(params, **dict.fromkeys(_DATES)), [name], _FAR)
+        if not undated or not dates:
+            others = (field for field in _NARROWING if getattr(params, field) is not None)
+            refuse("invalid_params", f"No contract of {name[:24]} is like that", field=next(others, None))
+        field, wanted = next(iter(dates.items()))
+        day = date.fromisoformat(wanted)
+        listed = {contract.settlement_date for contract in undated}
+        nearest = sorted(sorted(listed, key=lambda at: abs((to_date(at) - day).days))[:_NEAREST])
+        told = ", ".join(str(format_day(at)) for at in nearest)
+        text = (
+            f"No contract of {name[:24]} expires then ({' '.join(dates.values())}); the nearest expiries are {told}"
+        )
+        refuse("invalid_params", text, field=field)
 
     def _with_neighbours(self, page: Sequence[Instrument], rows: Sequence[Instrument]) -> list[Instrument]:
         """The page's contracts and everything else of their expiries: a strike may need another's volatility."""

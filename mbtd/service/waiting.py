@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
+from actors.book.rules.matching.profiles import Profiles
 from actors.book.state.book import Order
 from actors.book.units import (
     NS_PER_SECOND,
-    average_price,
+    QTY_PER_SHARE,
+    divide_half_even,
     format_money,
     format_price,
     format_qty,
     format_scaled,
     format_time,
 )
-from mbtd.records.orders import OrderRecord
+from mbtd.records.orders import OrderRecord, average_of
 
 Json = dict[str, Any]
+_TWICE_PPM: Final = 2_000_000
+"""The middle is half of what both sides make together."""
 
 
-def wait_numbers(order: Order, found: Json, now: int) -> str:
-    """The wait in a few sentences of numbers."""
+def wait_numbers(order: Order, found: Json, now: int, profiles: Profiles) -> str:
+    """The wait in a few sentences of numbers, and what can be done about one that may last."""
     buying, terms = order.terms.side == "buy", order.terms
     side, other = ("ask", "bid") if buying else ("bid", "ask")
     # A quote that is not of this moment is no present fact.
@@ -51,6 +55,10 @@ def wait_numbers(order: Order, found: Json, now: int) -> str:
         parts.append(f"{the} {side} {be} {format_price(found['far'])} x {found['far_size']}.")
     if "leg_bid" in found:
         parts.append(f"It is quoted {format_price(found['leg_bid'])} to {format_price(found['leg_ask'])}.")
+    if found["reason"].endswith("wide"):
+        parts += _wide(order, found, profiles)
+    elif order.terms.legs and found["reason"].endswith("no_far_side"):
+        parts.append("It waits until somebody quotes it; you can cancel it or take other strikes.")
     if "net_far" in found:
         parts.append(_net(found))
     if "stop" not in found:
@@ -71,6 +79,27 @@ def wait_numbers(order: Order, found: Json, now: int) -> str:
 
 
 _NOT_LIVE = frozenset(("feed_dead", "market_data_disabled", "no_live_quote", "stale"))
+
+
+def _wide(order: Order, found: Json, profiles: Profiles) -> list[str]:
+    """How wide the quote is that holds an order back, what its profile takes, and what one can do."""
+    profile = profiles.get(order.terms.profile)
+    if profile is None or not profile.wide_ppm:
+        return []
+    near, far = ("leg_bid", "leg_ask") if order.terms.legs else ("near", "far")
+    low, high = sorted((found.get(near, 0), found.get(far, 0)))
+    parts = [f"Profile {profile.name} takes no quote wider than {_percent(profile.wide_ppm)} of its middle"]
+    if (high - low) * _TWICE_PPM > profile.wide_ppm * (high + low):
+        parts.append(f", and this one is {_percent((high - low) * _TWICE_PPM // (high + low))} wide")
+    if not order.terms.legs:
+        return [f"{''.join(parts)}. A limit order is not held back by that."]
+    any_width = [name for name in profiles.names() if (p := profiles.get(name)) is not None and not p.wide_ppm]
+    other = f", or trade in an account with profile {' or '.join(any_width)}" if any_width else ""
+    return [f"{''.join(parts)}. It waits until the quote is narrower; you can cancel it, take other strikes{other}."]
+
+
+def _percent(ppm: int) -> str:
+    return f"{format_scaled(divide_half_even(ppm, 1_000), 1)} %"
 
 
 def _net(found: Json) -> str:
@@ -153,6 +182,12 @@ def _history(order: Order, found: Json) -> list[str]:
     return parts
 
 
+def net_words(net: int) -> str:
+    """A net of several legs a share, positive when it is paid, as a debit or a credit."""
+    kind = "debit" if net > 0 else "credit" if net < 0 else "net"
+    return f"a {kind} of {format_price(abs(net))}"
+
+
 def _s(count: int) -> str:
     return "" if count == 1 else "s"
 
@@ -164,10 +199,14 @@ def end_numbers(record: OrderRecord) -> str:
     if terms.notional:
         done = f"{format_money(record.filled_money)} of {format_money(terms.notional)} dollars were filled"
     else:
-        done = f"{format_qty(record.filled_qty)} of {format_qty(terms.qty)} were filled"
-    if record.filled_qty and not terms.legs:
-        done += f" at {format_price(average_price(record.filled_money, record.filled_qty))} on average"
-    price = f", with a limit of {format_price(terms.limit_price)}" if terms.limit_price and not terms.legs else ""
+        were = "was" if record.filled_qty == QTY_PER_SHARE else "were"
+        done = f"{format_qty(record.filled_qty)} of {format_qty(terms.qty)} {were} filled"
+    if record.filled_qty:
+        average = average_of(record)
+        done += f" at {net_words(average) if terms.legs else format_price(average)} on average"
+    limit = net_words(terms.limit_price) if terms.legs else format_price(terms.limit_price)
+    limited = terms.limit_price or (terms.legs and terms.type == "limit")
+    price = f", with a limit of {limit}" if limited else ""
     if terms.stop_price:
         stop = "that was elected" if record.triggered else "that was not reached"
         price += f", with a stop of {format_price(terms.stop_price)} {stop}"

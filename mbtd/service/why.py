@@ -30,7 +30,7 @@ from actors.book.units import (
 from actors.market.world import Trace, World
 from mbtd.records.orders import OrderRecord, render_order
 from mbtd.records.projection import FillRecord
-from mbtd.service.waiting import end_numbers, wait_numbers
+from mbtd.service.waiting import end_numbers, net_words, wait_numbers
 
 Json = dict[str, Any]
 _OF_THE_MARKET: Final = frozenset(
@@ -46,6 +46,8 @@ _OF_THE_MARKET: Final = frozenset(
         "queue_ahead",
         "net_near",
         "net_far",
+        "leg_bid",
+        "leg_ask",
     }
 )
 """What of an explanation tells where the market stands."""
@@ -154,9 +156,8 @@ def _fill_numbers(record: FillRecord) -> str:
 def _unit_fill_numbers(record: FillRecord) -> str:
     """The fill of an order of several legs: its net, where their quotes stood together, and each leg."""
     fill, v = record.fill, record.fill.evidence
-    kind = "debit" if fill.price > 0 else "credit" if fill.price < 0 else "net"
     count = "1 unit" if fill.qty == QTY_PER_SHARE else f"{format_qty(fill.qty)} units"
-    done = f"{count} at a {kind} of {format_price(abs(fill.price))}"
+    done = f"{count} at {net_words(fill.price)}"
     where = f"the legs together stood at a net of {format_price(v.bid)} to {format_price(v.ask)}"
     waited = ""
     if fill.reason in ("far_through", "inside"):
@@ -287,7 +288,8 @@ def why_live(
         "order": render_order(record),
         "state": "waiting",
         "reason": reason,
-        "explanation": f"{sentence(reason) or reason} {wait_numbers(order, found, world.now)}".strip() + note,
+        "explanation": f"{sentence(reason) or reason} {wait_numbers(order, found, world.now, profiles)}".strip()
+        + note,
         "quote_class": found.get("quote_class"),
         "numbers": numbers,
         "stands": found.get("level"),

@@ -6,7 +6,6 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,100 +14,9 @@ import pytest
 
 from mbtd.cli import main
 from mbtd.cli.options import CheckConfigOptions, ReplayOptions, ServeOptions
-from mbtd.cli.orders import in_words
-from tests.rpc.fake_broker import Running, running_broker
-
-
-@pytest.fixture
-def running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Running]:
-    with running_broker(tmp_path / "s") as it:
-        monkeypatch.setenv("MBTD_SOCKET", str(it.path))
-        yield it
-
-
-class Shell:
-    """Runs commands in the process and keeps what they print."""
-
-    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
-        self._capsys = capsys
-        self.out = ""
-        self.err = ""
-
-    def __call__(self, line: str) -> int:
-        try:
-            status = main(line.split())
-        except SystemExit as leaving:
-            status = int(leaving.code or 0)
-        self.out, self.err = self._capsys.readouterr()
-        return status
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-@pytest.fixture
-def shell(capsys: pytest.CaptureFixture[str]) -> Shell:
-    return Shell(capsys)
-
-
-def sent(running: Running, method: str) -> dict[str, Any]:
-    """The parameters of the last request of a method."""
-    return next(values for name, values in reversed(running.broker.asked) if name == method)
-
-
-def test_both_forms_of_an_order_say_the_same(running: Running, shell: Shell) -> None:
-    assert shell("order place --account alice --symbol SPY --qty 10 --side buy --type market") == 0
-    long_form = sent(running, "order.place")
-    assert shell("order place alice buy 10 SPY") == 0
-    short_form = sent(running, "order.place")
-    assert long_form.pop("client_order_id") != short_form.pop("client_order_id")
-    assert (
-        long_form
-        == short_form
-        == {
-            "account": "alice",
-            "symbol": "SPY",
-            "qty": "10",
-            "side": "buy",
-            "type": "market",
-            "time_in_force": "day",
-        }
-    )
-    assert "buy 10 SPY market day: accepted" in shell.out
-    assert shell.err == ""
-
-
-@pytest.mark.parametrize(
-    ("words", "expected"),
-    [
-        ("alice buy 10 SPY --limit 450.10 --tif gtc", {"type": "limit", "limit_price": "450.10"}),
-        ("alice --limit 450.10 buy 10 --tif gtc SPY", {"type": "limit", "time_in_force": "gtc"}),
-        ("alice sell 10 SPY --stop 440", {"type": "stop", "stop_price": "440"}),
-        ("alice sell 10 SPY --stop 440 --limit 439", {"type": "stop_limit"}),
-        ("alice sell 10 SPY --trail-percent 2", {"type": "trailing_stop", "trail_percent": "2"}),
-        ("alice buy $500 SPY", {"notional": "500", "type": "market"}),
-        (
-            "alice buy 1 SPY --order-class bracket --take-profit 470 --stop-loss 430 --stop-loss-limit 429",
-            {"take_profit": {"limit_price": "470"}, "stop_loss": {"stop_price": "430", "limit_price": "429"}},
-        ),
-        (
-            "-a alice --qty 1 --limit 1.05 --leg A:1:buy_to_open --leg B:2:sell_to_open",
-            {
-                "order_class": "mleg",
-                "legs": [
-                    {"symbol": "A", "ratio_qty": "1", "side": "buy", "position_intent": "buy_to_open"},
-                    {"symbol": "B", "ratio_qty": "2", "side": "sell", "position_intent": "sell_to_open"},
-                ],
-            },
-        ),
-    ],
-)
-def test_order_flags_become_alpacas_fields(
-    running: Running, shell: Shell, words: str, expected: dict[str, Any]
-) -> None:
-    assert shell(f"order place {words}") == 0
-    assert expected.items() <= sent(running, "order.place").items()
+from mbtd.cli.order_words import in_words
+from tests.cli.shell import Shell, sent
+from tests.rpc.fake_broker import Running
 
 
 def test_a_refusal_says_why_with_numbers_and_what_to_do(running: Running, shell: Shell) -> None:
@@ -152,44 +60,6 @@ def test_exit_statuses_of_connections(running: Running, shell: Shell, tmp_path: 
     assert "mbtd serve" in shell.err
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
-        "",
-        "nonsense",
-        "order",
-        "order place",
-        "order place alice buy 10",
-        "order place --account alice buy 10 SPY",
-        "order place alice buy 10 SPY --qty 10",
-        "order place alice buy 10 SPY --nonsense",
-        "order place -a alice --qty 1 --leg A:1",
-        "order replace alice o",
-        "order cancel alice",
-        "account create",
-        "account configure alice",
-        "account show alice bob",
-        "account configure alice --suspend-trade perhaps",
-        "position list alice --limit 0",
-        "stream",
-        "stream a b --from-n 1",
-        "status now",
-        "serve --feed replay",
-        "serve --feed synthetic --speed 2",
-        "serve --gateway 8970",
-        "serve --speed -1",
-        "serve --seed x",
-        "replay --recording a --script b --state c",
-        "replay --recording a --script b --state c --out d --until 2013-10-07",
-    ],
-)
-def test_what_makes_no_sense_is_a_usage_error(running: Running, shell: Shell, line: str) -> None:
-    assert shell(line) == 2
-    assert shell.out == ""
-    assert shell.err
-    assert running.broker.asked == []
-
-
 def test_waiting_for_a_fill(running: Running, shell: Shell) -> None:
     running.broker.fill_at_once = True
     assert shell("order place alice buy 10 SPY --wait 5") == 0
@@ -201,11 +71,14 @@ def test_waiting_for_a_fill(running: Running, shell: Shell) -> None:
     assert "the same order as before" in shell.out
 
 
-def test_waiting_in_vain_says_so(running: Running, shell: Shell) -> None:
+def test_waiting_in_vain_says_so_and_why(running: Running, shell: Shell) -> None:
+    told = {"explanation": "The leg A holds the whole unit back."}
+    running.broker.order_why = lambda session, values: told  # type: ignore[method-assign]
     begun = time.monotonic()
     assert shell("order place alice buy 10 SPY --limit 1 --wait 0.05") == 75
     assert time.monotonic() - begun < 3
     assert "stays accepted" in shell.err
+    assert shell.err.endswith("The leg A holds the whole unit back.\n")
     assert "order_id" in shell.out
 
 
@@ -225,6 +98,11 @@ def test_accounts(running: Running, shell: Shell) -> None:
     assert shell.json["error"]["data"]["reason"] == "name_taken"
     assert shell("account show bob --json") == 0
     assert shell.json["id"] == "acc-bob"
+    running.broker.accounts["bob"]["reserved_for_orders"] = "100"
+    assert shell("account show bob") == 0
+    assert "100 of buying power" in shell.out
+    assert shell("account show bob --json") == 0
+    assert shell.json["reserved_for_orders"] == "100"
     assert shell("account deposit bob 12.50") == 0
     assert sent(running, "account.deposit") == {"account": "bob", "amount": "12.50"}
     assert shell("account configure --account bob --no-shorting true") == 0
@@ -260,6 +138,11 @@ def test_orders(running: Running, shell: Shell) -> None:
         "limit": 100,
     }
     assert "SPY" in shell.out
+    unit = {"qty": "1", "order_class": "mleg", "legs": [{"symbol": "SPY261218C00450000", "side": "buy"}]}
+    running.broker.orders["unit"] = {**unit, "id": "ord-u", "type": "market"}
+    assert shell("order list alice") == 0
+    assert "SPY 2026-12-18 +450C" in shell.out
+    del running.broker.orders["unit"]
     assert shell("order show alice ord-0") == 0
     assert shell("order cancel alice ord-0") == 0
     assert shell("order cancel --account alice --client-order-id c") == 0

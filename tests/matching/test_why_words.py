@@ -19,7 +19,7 @@ def waiting(bench: Bench, no: int) -> str:
     return str(why_live(book, order, record, bench.engine.world, bench.engine.profiles)["explanation"])
 
 
-def last_record(bench: Bench) -> OrderRecord:
+def last_record(bench: Bench | Floor) -> OrderRecord:
     """The record of the order that was accepted last."""
     record = None
     for step in bench.engine.steps:
@@ -92,6 +92,19 @@ def test_an_ended_order_says_what_it_did_and_when() -> None:
     record = last_record(bench)
     text = why_ended(record)["explanation"]
     assert "0 of 10 were filled, with a limit of 99; it ended at 2026-08-03T14:00:00" in text
+
+
+def test_what_an_ended_order_of_contracts_got_is_told_a_share() -> None:
+    floor = Floor()
+    floor.mid("C105", 2.60)
+    floor.mid("C110", 1.00)
+    floor.single("C105", "buy", "2", limit="2.61")
+    assert (
+        "2 of 2 were filled at 2.61 on average, with a limit of 2.61;" in why_ended(last_record(floor))["explanation"]
+    )
+    floor.unit("-C105 +C110", "-1.50")
+    said = why_ended(last_record(floor))["explanation"]
+    assert "1 of 1 was filled at a credit of 1.58 on average, with a limit of a credit of 1.5;" in said
 
 
 @pytest.mark.parametrize(
@@ -167,7 +180,44 @@ def test_a_leg_that_holds_a_unit_back_is_named_in_a_sentence() -> None:
     text = unit_waiting(floor, "-C105 +C110")
     assert text.startswith(
         f"The leg {BY_WORD['C110'].symbol} holds the whole unit back. Its quote is so wide that no price of several legs is "
-        "taken from it. It is quoted 0 to 0.03."
+        "taken from it. It is quoted 0 to 0.03. Profile quick takes no quote wider than 50 % of its middle, and this "
+        "one is 200 % wide. It waits until the quote is narrower; you can cancel it, take other strikes, or trade in an "
+        "account with profile alpaca-parity."
+    )
+
+
+def test_a_leg_that_nobody_buys_says_what_one_can_do() -> None:
+    floor = Floor()
+    floor.quote(BY_WORD["C110"].symbol, 0, 0.03)
+    text = unit_waiting(floor, "+C105 -C110")
+    assert (
+        "It is quoted 0 to 0.03. It waits until somebody quotes it; you can cancel it or take other strikes." in text
+    )
+
+
+def test_who_sees_the_market_late_learns_no_leg_s_quote() -> None:
+    floor = Floor()
+    symbol = BY_WORD["C110"].symbol
+    floor.quote(symbol, 0, 0.03)
+    floor.unit("-C105 +C110")
+    (order,) = floor.own.orders.values()
+    record = accepted_record(order.terms, floor.now)
+    late = why_live(floor.own, order, record, floor.engine.world, floor.engine.profiles, present=False)
+    assert "0.03" not in str(late)
+    assert "200 %" not in str(late)
+    assert f"The leg {symbol} holds" in late["explanation"]
+    assert "no quote wider than 50 % of its middle. It waits" in late["explanation"]
+
+
+def test_a_market_order_at_a_wide_quote_names_the_width_and_the_way_out() -> None:
+    floor = Floor()
+    floor.quote(BY_WORD["C110"].symbol, 0.01, 0.03)
+    floor.single("C110", "buy")
+    (order,) = floor.own.orders.values()
+    record = accepted_record(order.terms, floor.now)
+    said = why_live(floor.own, order, record, floor.engine.world, floor.engine.profiles)["explanation"]
+    assert (
+        "wider than 50 % of its middle, and this one is 100 % wide. A limit order is not held back by that." in said
     )
 
 

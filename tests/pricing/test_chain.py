@@ -46,6 +46,17 @@ def test_european_chains_are_read_on_the_forward_that_they_imply() -> None:
     assert found.forwards[END] == pytest.approx(100 * 2.718281828 ** (-0.01 * 30 / 365), abs=1e-3)
 
 
+@pytest.mark.parametrize("american", [True, False])
+def test_a_contract_that_has_ended_has_no_greeks(american: bool) -> None:
+    rows = [quoted(100.0, True, american=american), quoted(110.0, False, american=american)]
+    for at in (END, END + 1):
+        found = price_chain(MODEL, rows, "X", 100.0, INPUTS, at)
+        for priced in found.contracts.values():
+            assert (priced.greeks, priced.volatility, priced.implied_volatility) == (None, None, None)
+        assert not found.forwards
+    assert price_one(MODEL, rows[0], "X", 100.0, INPUTS, END - 86_400 * 10**9).greeks is not None
+
+
 def test_one_sided_and_worthless_quotes_borrow_from_the_nearest_strike() -> None:
     rows = [
         quoted(100.0, True, american=True),

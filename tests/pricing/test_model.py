@@ -128,6 +128,28 @@ def test_greeks_are_the_slopes_of_the_worth(american: bool, call: bool) -> None:
     assert greeks.theta == pytest.approx(worth(years=0.4 - 1 / 365) - worth(), rel=0.02, abs=1e-4)
 
 
+@pytest.mark.parametrize("american", [True, False])
+@pytest.mark.parametrize("call", [True, False])
+@pytest.mark.parametrize("hours", [1 / 60, 1, 6, 23, 25])
+def test_theta_takes_no_more_than_the_time_value_that_is_left(hours: float, call: bool, american: bool) -> None:
+    years, spot, strike = hours / 24 / 365, 100.0, 100.2
+    terms = Terms(call, strike, years, american)
+    greeks = MODEL.greeks(terms, Market(spot, 0.04), 0.4)
+    inside = max(0.0, spot - strike if call else strike - spot)
+    if hours < 24:
+        assert greeks.theta == pytest.approx(inside - greeks.value, abs=1e-9)
+    else:
+        assert 0.7 * (inside - greeks.value) > greeks.theta >= inside - greeks.value
+
+
+def test_theta_of_the_last_day_knows_of_a_dividend_before_the_end() -> None:
+    market = Market(100.0, 0.04, 0.0, ((0.5 / 365, 1.0),))
+    put = MODEL.greeks(Terms(False, 100.0, 0.9 / 365, True), market, 0.2)
+    assert put.theta == pytest.approx(1.0 - put.value, abs=1e-3)
+    call = MODEL.greeks(Terms(True, 99.0, 0.9 / 365, False), market, 0.2)
+    assert -call.value - 1e-3 <= call.theta <= 1e-3 - call.value
+
+
 @pytest.mark.parametrize("price", [0.0, -1.0, 9.99, 100.0, 1e9, math.nan])
 def test_a_price_that_no_volatility_gives_has_none(price: float) -> None:
     assert MODEL.implied_volatility(Terms(True, 90.0, 0.1, True), Market(100.0, 0.05), price) is None

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from actors.book.units import MONEY_PER_DOLLAR, PRICE_PER_DOLLAR
-from mbtd.pricing.inputs import PricingInputs
-from mbtd.pricing.model import Model
+from mbtd.pricing.inputs import Market, PricingInputs
+from mbtd.pricing.model import Model, Terms
 from mbtd.pricing.payoff import Leg, corner_points, ended_money, payoff, profit_at
 from mbtd.pricing.picture import draw_png, draw_text
 from mbtd.records.options import render_payoff
@@ -109,9 +111,61 @@ def test_a_calendar_is_theoretical_at_its_first_end_and_loses_no_more_than_it_co
     assert not got.corners
     assert len(got.breakevens) == 2
     assert got.breakevens[0] < 100 < got.breakevens[1]
-    assert got.max_loss_money is not None
-    assert got.max_loss_money <= 125 * MONEY_PER_DOLLAR
+    assert got.max_loss_money == 120 * MONEY_PER_DOLLAR
     assert got.max_profit_money
+    assert render_payoff(got, "X", 100.0)["limits_at"] == "first_expiry"
+    assert draw_text(render_payoff(got, "X", 100.0)).endswith(
+        "max loss 120   (closed at the first expiry, by the model)"
+    )
+
+
+@pytest.mark.parametrize("call", [True, False])
+@pytest.mark.parametrize(("near", "far", "cost"), [(100, 100, 710), (105, 100, 760), (100, 105, 650)])
+def test_limits_of_two_ends_are_those_of_every_price_not_only_the_drawn_ones(
+    near: int, far: int, cost: int, call: bool
+) -> None:
+    """Where no option has time value the later leg is worth what its exercise pays (or a little interest more)."""
+    legs = [option(near, -100, call), option(far, 100, call, LATER)]
+    bought = payoff(legs, cost * MONEY_PER_DOLLAR, "X", 100.0, INPUTS, AT, model=MODEL)
+    others = [structs.replace(leg, units=-leg.units) for leg in legs]
+    sold = payoff(others, -cost * MONEY_PER_DOLLAR, "X", 100.0, INPUTS, AT, model=MODEL)
+    worst = cost - 100 * min(0, (near - far) if call else (far - near))
+    interest = 100 * far * 0.04 * 30 / 365 if call and near < far else 0.0
+    assert bought.max_loss_money == pytest.approx((worst - interest) * MONEY_PER_DOLLAR, abs=MONEY_PER_DOLLAR)
+    assert sold.max_profit_money == bought.max_loss_money
+    assert sold.max_loss_money == max(0, bought.max_profit_money or 0)
+    assert sold.breakevens == bought.breakevens
+    drawn = bought.curves[0].prices
+    assert 50 < drawn[0] < drawn[-1] < 150
+
+
+def test_breakevens_of_two_ends_lie_also_beyond_what_is_drawn() -> None:
+    legs = [option(100, 100), option(100, -100, end=LATER)]
+    got = payoff(legs, -33_500_000, "X", 100.0, INPUTS, AT, model=MODEL)
+    top = got.breakevens[-1]
+    assert top > got.curves[0].prices[-1]
+    worth = MODEL.worth(Terms(True, 100.0, 30 / 365, True), Market(top, 0.04), 0.25)
+    assert worth - (top - 100) == pytest.approx(0.335, abs=1e-4)
+
+
+def test_a_european_put_of_the_later_end_is_worth_less_than_its_strike_at_a_price_of_zero() -> None:
+    legs = [
+        structs.replace(leg, american=False) for leg in (option(100, -100, False), option(100, 100, False, LATER))
+    ]
+    got = payoff(legs, 300 * MONEY_PER_DOLLAR, "X", 100.0, INPUTS, AT, model=MODEL)
+    interest = 100 * 100 * (1 - math.exp(-0.04 * 30 / 365))
+    assert got.max_loss_money == pytest.approx((300 + interest) * MONEY_PER_DOLLAR, abs=MONEY_PER_DOLLAR // 100)
+
+
+def test_a_leg_without_a_volatility_is_named() -> None:
+    later = structs.replace(option(100, 100, end=LATER), volatility=None)
+    got = payoff([option(100, -100), later], 120 * MONEY_PER_DOLLAR, "X", 100.0, INPUTS, AT, model=MODEL)
+    assert got.unpriced == (later.symbol,)
+    shown = render_payoff(got, "X", 100.0)
+    assert shown["unpriced"] == [later.symbol]
+    assert f"volatility of {later.symbol}: shown at what exercise pays" in draw_text(shown)
+    alone = payoff([structs.replace(later, expires_at=END)], 0, "X", 100.0, INPUTS, AT, model=MODEL)
+    assert alone.unpriced == ()
 
 
 def test_pictures_show_breakevens_and_limits(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -144,6 +145,23 @@ def test_bad_questions_are_refused_by_field(
 ) -> None:
     error = refusal(lambda: client.call(method, **params))
     assert (error["data"]["reason"], error["data"].get("field")) == (reason, field)
+
+
+def test_an_expiry_that_is_not_listed_is_named_with_the_nearest(daemon: Daemon, client: Client) -> None:
+    listed = chain(client, "AAPL", limit=1)["expiration_dates"]
+    day = next(d for n in range(1, 9) if (d := str(date.fromisoformat(listed[2]) + timedelta(n))) not in listed)
+    error = refusal(lambda: chain(client, "AAPL", expiration_date=day))
+    assert (error["data"]["reason"], error["data"]["field"]) == ("invalid_params", "expiration_date")
+    assert day in error["message"]
+    named = [word.strip(",") for word in error["message"].split() if word.strip(",") in listed]
+    away = {other: abs((date.fromisoformat(other) - date.fromisoformat(day)).days) for other in listed}
+    assert named == sorted(named)
+    assert sorted(away[other] for other in named) == sorted(away.values())[:4]
+    shown = daemon.cli("chain", "AAPL", "--expiry", day)
+    assert shown.returncode == 1
+    assert named[0] in shown.stderr
+    high = refusal(lambda: chain(client, "AAPL", expiration_date=listed[-1], strike_price_gte="90000"))
+    assert (high["data"]["reason"], high["data"]["field"]) == ("invalid_params", "strike_price_gte")
 
 
 def condor(client: Client, month: str) -> list[dict[str, Any]]:

@@ -237,6 +237,8 @@ def test_the_command_line_follows_a_condor(
     structure = condor(client, account, months[0])["structure_id"]
     listed = daemon.cli("structure", "list", account)
     assert "short iron condor" in listed.stdout, listed.stderr
+    assert "  held  " in listed.stdout.splitlines()[0]
+    assert " day" in listed.stdout
     shown = daemon.cli("structure", "show", account, structure, "--story")
     assert shown.returncode == 0, shown.stderr
     for word in (
