@@ -22,7 +22,7 @@ from actors.book.osi import is_option_symbol
 from actors.book.outcome import Outcome, Placed
 from actors.book.rules.admission.check import Need, account_refusal, buy_stop_collar, check, stop_refusal
 from actors.book.rules.admission.conflicts import conflict
-from actors.book.rules.admission.parse import Parsed, parse
+from actors.book.rules.admission.parse import Parsed, parse, price_refusal
 from actors.book.rules.admission.switches import TRADING, exposure_refusal, trading_refusal
 from actors.book.rules.matching.market_state import AUCTION_TIMES
 from actors.book.rules.matching.profiles import Profiles
@@ -77,9 +77,9 @@ def _prepare(draft: Draft, order: Order, action: ReplaceOrder, world: World) -> 
     if action.trail is not None and not trails(terms):
         return refuse("trail_kind", "trail")
     if action.limit_price is not None and not terms.limit_price and not (terms.legs and terms.type == "limit"):
-        return refuse("price_not_accepted", "limit_price")
+        return price_refusal(terms.type, "limit_price")
     if action.stop_price is not None and (not terms.stop_price or trails(terms)):
-        return refuse("price_not_accepted", "stop_price")
+        return price_refusal(terms.type, "stop_price")
     new_client_id = action.client_order_id if action.order_id is not None else None
     book = draft.book
     if new_client_id is not None and (client_key(new_client_id) in book.recent or new_client_id in book.by_client):

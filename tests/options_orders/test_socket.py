@@ -151,7 +151,7 @@ ROWS: list[tuple[int, str, str, str, dict[str, Any], int, int, str]] = [
      *legs("-C110")]}, 422, UNPROCESSABLE, "leg.0 position intent is required"),
     (3, "", "", "order.place", {**unit(SPREAD, "1.10"), "legs": [*legs("+C105"),
      {"symbol": "MSFT131018C00100000", "ratio_qty": "1", "side": "sell"}]}, 422, UNPROCESSABLE,
-     "underlying asset mismatch: AAPL != MSFT131018C00100000"),
+     "underlying asset mismatch: AAPL != MSFT"),
     (3, "", "", "order.place", unit(SPREAD, None, limit_price="1.10"), 422, UNPROCESSABLE,
      "market orders require no limit price"),
     (3, "", "", "order.place", unit(SPREAD, None, type="limit"), 422, UNPROCESSABLE,

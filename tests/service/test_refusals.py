@@ -37,7 +37,7 @@ ORDERS: list[tuple[str, int, int, int, str, set[str], dict[str, Any]]] = [
     ("limit_price_required", 3010, 422, INVALID, "limit_price", set(), {**LIMIT, "limit_price": None}),
     ("stop_price_required", 3011, 422, INVALID, "stop_price", set(), {**STOP, "stop_price": None}),
     ("stop_and_limit_required", 3012, 422, INVALID, "limit_price", set(), {**STOP, "type": "stop_limit"}),
-    ("price_not_accepted", 3013, 422, INVALID, "limit_price", set(), {**MARKET, "limit_price": "5"}),
+    ("price_not_accepted", 3013, 422, INVALID, "limit_price", {"type", "prices"}, {**MARKET, "limit_price": "5"}),
     (
         "client_order_id_too_long",
         3014,

@@ -110,8 +110,10 @@ def parse(action: PlaceOrder, instruments: Instruments) -> Parsed | Refusal:
     if time_in_force not in rule.time_in_force or time_in_force not in kind.time_in_force:
         return refuse("invalid_time_in_force", "time_in_force")
     if action.position_intent is not None and action.position_intent not in INTENTS:
-        return refuse("position_intent_mismatch", "position_intent", specified=action.position_intent[:20])
-    instrument = find_tradable(action.symbol or "", instruments)
+        return refuse("invalid_position_intent", "position_intent", position_intent=action.position_intent[:20])
+    if not action.symbol:
+        return refuse("symbol_required", "symbol")
+    instrument = find_tradable(action.symbol, instruments)
     if type(instrument) is Refusal:
         return instrument
     amount = _amount(action)
@@ -235,10 +237,10 @@ def _exits(action: PlaceOrder, kind: ClassRule) -> Exits | Refusal:
     profit_text = profit.limit_price if profit is not None else None
     if kind.name == "oco":
         if None not in (profit_text, action.limit_price) and profit_text != action.limit_price:
-            return refuse("price_not_accepted", "limit_price")
+            return price_refusal(action.type or "limit", "limit_price")
         profit_text = profit_text or action.limit_price
         if action.stop_price is not None:
-            return refuse("price_not_accepted", "stop_price")
+            return price_refusal(action.type or "limit", "stop_price")
     loss_text = loss.stop_price if loss is not None else None
     given = (profit is not None or profit_text is not None) + (loss is not None)
     if given < kind.exits_least:
@@ -312,12 +314,18 @@ def _amount(action: PlaceOrder) -> tuple[int, int] | Refusal:
     return 0, notional
 
 
+def price_refusal(kind: str, field: str) -> Refusal:
+    """The refusal of a price that an order of this type does not take."""
+    prices = {"limit": "stop price", "stop": "limit price"}.get(kind, "stop or limit price")
+    return refuse("price_not_accepted", field, type=kind, prices=prices)
+
+
 def _prices(action: PlaceOrder, rule: OrderRule) -> tuple[int, int] | Refusal:
     needs_limit, needs_stop, missing = rule.limit_price, rule.stop_price, rule.missing_price
     if (action.limit_price is None) == needs_limit or (action.stop_price is None) == needs_stop:
         absent = (needs_limit and action.limit_price is None) or (needs_stop and action.stop_price is None)
         field = "limit_price" if (action.limit_price is None) == needs_limit else "stop_price"
-        return refuse(missing if absent else "price_not_accepted", field)
+        return refuse(missing, field) if absent else price_refusal(rule.type, field)
     limit = read_price(action.limit_price, "limit_price", "invalid_limit_price") if needs_limit else 0
     if type(limit) is Refusal:
         return limit

@@ -6,6 +6,7 @@ names it. Known limit: an adjusted contract trades alone.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from hashlib import blake2b
 from math import gcd
 from typing import Final
@@ -15,7 +16,7 @@ from msgspec import Struct
 
 from actors.book.instruments import CONTRACT_SHARES, Instrument, Instruments
 from actors.book.rules.admission.options import unknown_symbol
-from actors.book.rules.matching.multileg import LEGS_MAX, LOT_SHARES, NET_TICK_PRICE, UnitLeg, invalid
+from actors.book.rules.matching.multileg import LEGS_MAX, LOT_SHARES, NET_TICK_PRICE, UnitLeg, UnitProblem, invalid
 from actors.book.rules.matrix import CLIENT_ORDER_ID_MAX, INTENTS, OPTIONS, SIDES
 from actors.book.rules.reasons import Refusal, refuse
 from actors.book.rules.unreadable import TOO_LARGE, refuse_number
@@ -96,18 +97,29 @@ def parse_unit(action: PlaceOrder, instruments: Instruments) -> ParsedUnit | Ref
         forms.append(UnitLeg(symbol, instrument.underlying or symbol, leg.ratio if leg.buying else -leg.ratio, stock))
     problem = invalid(forms)
     if problem is not None:
-        lots = [abs(leg.lots) for leg in legs]
-        under = legs[0].instrument.underlying or legs[0].instrument.symbol
-        return refuse(
-            problem.reason, "legs", leg=problem.leg, most=str(LEGS_MAX), ratios=" ".join(map(str, lots)),
-            divisor=str(gcd(*lots)), underlying=under, symbol=problem.leg,
-        )  # fmt: skip
+        return _invalid(problem, legs)
     if not options:
         return refuse("stock_leg", "legs", leg=legs[0].instrument.symbol)
     words = (action.type, qty, limit, [(g.symbol, g.ratio_qty, g.side, g.position_intent) for g in action.legs])
     digest = blake2b(_encoder.encode(words), digest_size=4).digest()
     number = int.from_bytes(digest, "big") >> 7
     return ParsedUnit(action.type or "", qty, limit, tuple(legs), number, action.any_sign)
+
+
+def _invalid(problem: UnitProblem, legs: Sequence[ParsedLeg]) -> Refusal:
+    """The refusal of legs that make no unit, with the numbers that its text speaks of."""
+    lots = [abs(leg.lots) for leg in legs]
+    told: dict[str, str] = {}
+    if problem.reason == "leg_count":
+        told = {"most": str(LEGS_MAX)}
+    elif problem.reason == "ratio_not_reduced":
+        told = {"ratios": " ".join(map(str, lots)), "divisor": str(gcd(*lots))}
+    elif problem.reason == "underlying_mismatch":
+        under = {leg.instrument.symbol: leg.instrument.underlying or leg.instrument.symbol for leg in legs}
+        told = {"underlying": under[legs[0].instrument.symbol], "other": under[problem.leg], "leg": problem.leg}
+    elif problem.leg:
+        told = {"leg": problem.leg}
+    return refuse(problem.reason, "legs", **told)
 
 
 def _whole(text: str | None) -> int:
@@ -120,8 +132,10 @@ def _whole(text: str | None) -> int:
 
 def _no_units(text: str | None) -> Refusal:
     """Why a text is no number of units."""
+    if text is None:
+        return refuse("qty_or_notional_required", "qty")
     try:
-        qty = parse_qty(text or "0")
+        qty = parse_qty(text)
     except BadNumber as error:
         return refuse_number("option_whole_contracts", "qty", str(error))
     return refuse_number("option_whole_contracts", "qty", TOO_LARGE if qty >= 10**6 * QTY_PER_SHARE else "")

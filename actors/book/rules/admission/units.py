@@ -54,6 +54,8 @@ def check_unit(
 
     ``but_not`` is the order that this one replaces; what that holds is free for it.
     """
+    if unit.type == "market" and world.session is not None and world.phase != "core":
+        return refuse("option_market_closed", "type")
     legs: list[OptionLeg] = []
     closing = 0
     for index, leg in enumerate(unit.legs):
@@ -64,8 +66,6 @@ def check_unit(
         closing += found.intent.endswith("_to_close")
     if unit.type == "market":
         net = sum([leg.price * part.lots for leg, part in zip(legs, unit.legs, strict=True)])
-        if world.session is not None and world.phase != "core":
-            return refuse("option_market_closed", "type")
     else:
         net = unit.limit_price
         if not unit.any_sign and book.profile not in world.any_sign and _is_sign_suspect(unit, world):
