@@ -187,7 +187,11 @@ _days: dict[tuple[date, date], list[Any]] = {}
 
 
 async def calendar(request: Request) -> Any:
-    """GET /calendar."""
+    """GET /calendar.
+
+    In a market that never closes every date is a trade date: it opens and closes with its official auctions, and the
+    bounds of its session say that trading goes on around the clock.
+    """
     given: CalendarQuery = request.query
     first = max(day_of(given.start, "start") or FIRST_DAY, FIRST_DAY)
     last = min(day_of(given.end, "end") or LAST_DAY, LAST_DAY)
@@ -199,15 +203,15 @@ async def calendar(request: Request) -> Any:
         if row["date"] > last.isoformat():
             break
         settles = following["date"] if following is not None else None
-        shown.append(
-            s.CalendarDay(
-                date=row["date"],
-                open=f"{_new_york(row['open']):%H:%M}",
-                close=f"{_new_york(row['close']):%H:%M}",
-                settlement_date=settles,
-            )
-        )
+        shown.append(_calendar_day(row, settles))
     return shown
+
+
+def _calendar_day(row: dict[str, Any], settles: str | None) -> s.CalendarDay:
+    hours = {name: f"{_new_york(row[name]):%H:%M}" for name in ("open", "close")}
+    if _new_york(row["session_open"]).date().isoformat() < row["date"]:
+        hours |= {"session_open": "0000", "session_close": "2359"}
+    return s.CalendarDay(date=row["date"], settlement_date=settles, **hours)
 
 
 async def _trading_days(request: Request, first: date, last: date) -> list[Any]:

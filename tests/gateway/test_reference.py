@@ -1,0 +1,43 @@
+"""Assets, contracts, calendar and clock as programs written for Alpaca read them (alpaca-api §4.7, §4.8)."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+from alpaca.trading import requests as rq
+from alpaca.trading.client import TradingClient
+
+from mbtd.market.calendar import NEW_YORK
+
+WEEKS = rq.GetCalendarRequest(start=date(2026, 10, 26), end=date(2027, 1, 3))
+
+
+# ── calendar and clock of a market that never closes ─────────────────────────────────────────────────────
+
+
+def test_every_date_opens_before_it_closes(trading: TradingClient) -> None:
+    days = trading.get_calendar(WEEKS)
+    assert [day.date for day in days] == [date(2026, 10, 26) + timedelta(days=n) for n in range(70)]
+    assert {day.close - day.open for day in days} == {timedelta(hours=6, minutes=30)}
+    assert all(day.open.date() == day.date == day.close.date() for day in days)
+    raw = trading.get("/calendar", {"start": "2026-11-28", "end": "2026-11-28"})
+    assert (raw[0]["session_open"], raw[0]["session_close"]) == ("0000", "2359")
+
+
+def test_clock_and_calendar_tell_the_same_hours(trading: TradingClient) -> None:
+    clock = trading.get_clock()
+    assert clock.is_open
+    assert clock.timestamp < clock.next_close < clock.next_open
+    today = clock.timestamp.astimezone(NEW_YORK).date()
+    days = trading.get_calendar(rq.GetCalendarRequest(start=today, end=today + timedelta(days=3)))
+    hours = [(day.open.replace(tzinfo=NEW_YORK), day.close.replace(tzinfo=NEW_YORK)) for day in days]
+    assert clock.next_close == next(closes for _, closes in hours if closes > clock.timestamp)
+    assert clock.next_open == next(opens for opens, _ in hours if opens > clock.next_close)
+
+
+def test_contracts_expire_on_dates_of_the_calendar_at_its_close(trading: TradingClient) -> None:
+    listed = trading.get_option_contracts(rq.GetOptionContractsRequest(underlying_symbols=["SPY"], limit=500))
+    clock = trading.get_clock()
+    for expires in {contract.expiration_date for contract in listed.option_contracts}:
+        (day,) = trading.get_calendar(rq.GetCalendarRequest(start=expires, end=expires))
+        assert day.close.replace(tzinfo=NEW_YORK) >= clock.next_close
