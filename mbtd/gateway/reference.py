@@ -90,13 +90,17 @@ async def pages(request: Request, method: str, **params: Any) -> list[Any]:
             return items
 
 
+_NEWER_WORDS: Final = {"options_enabled": "has_options"}
+"""Attributes that had another name once, by which programs still ask."""
+
+
 async def assets(request: Request) -> Any:
-    """GET /assets."""
+    """GET /assets. Of several attributes one is enough, as at Alpaca."""
     given: AssetsQuery = request.query
     if given.asset_class in ("crypto", "crypto_perp"):
         return []
     rows = await pages(request, "asset.list", asset_class=given.asset_class, limit=500)
-    wanted = frozenset(words(given.attributes) or ())
+    wanted = frozenset(_NEWER_WORDS.get(word, word) for word in words(given.attributes) or ())
     rows = [
         row
         for row in rows

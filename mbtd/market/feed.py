@@ -83,6 +83,9 @@ class Feed(Protocol):
     def reference(self) -> list[Instrument]:
         """The instruments known now."""
 
+    def attributes(self, symbol: str) -> tuple[str, ...]:
+        """How the source marks an asset, in Alpaca's words; what follows from listed contracts need not be there."""
+
     def subscribe(self, symbols: Collection[str]) -> None:
         """Ask for symbols; a feed that always sends everything ignores it."""
 

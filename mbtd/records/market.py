@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from actors.book.instruments import Instrument
@@ -29,8 +30,8 @@ def render_quote(slot: Slot) -> dict[str, Any]:
     return out
 
 
-def render_asset(instrument: Instrument) -> dict[str, Any]:
-    """Alpaca's asset object."""
+def render_asset(instrument: Instrument, attributes: Sequence[str]) -> dict[str, Any]:
+    """Alpaca's asset object, with how it is marked."""
     return {
         "id": instrument.asset_id,
         "class": instrument.asset_class,
@@ -43,6 +44,7 @@ def render_asset(instrument: Instrument) -> dict[str, Any]:
         "shortable": instrument.shortable,
         "easy_to_borrow": instrument.easy_to_borrow,
         "fractionable": instrument.fractionable,
+        "attributes": attributes,
         "previous_close": format_price(instrument.previous_close) if instrument.previous_close else None,
     }
 

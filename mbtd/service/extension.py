@@ -54,10 +54,11 @@ class Extension:
         data = self.data = MarketData(self.desk, self.lanes)
         credentials = Credentials(self.desk, load_token_key(directory))
         self.calls = Calls(credentials)
+        self.watchlists = Watchlists(self.desk)
         rooms = (
             credentials,
             self.calls,
-            Watchlists(self.desk),
+            self.watchlists,
             Corporate(self.desk),
             data,
             Contracts(self.desk, data),
@@ -79,6 +80,7 @@ class Extension:
         """Have the readers see by lanes, and the lanes' answers say what the readers' pricing model does."""
         self.data.later = queries.answer_later
         self.data.model = ModelValues(self.desk.core, queries.options, calendar)
+        self.watchlists.attributes = queries.attributes.of
         queries.world_of = self.marks.world_of
         queries.bars_of = self.marks.bars_of
         queries.sees_present = lambda session: self.data.entitled(session, None).lane == "real_time"

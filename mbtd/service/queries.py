@@ -26,6 +26,7 @@ from mbtd.records.projection import decode_account, decode_fill, decode_order
 from mbtd.rpc.errors import Refusal, RpcError, make_error, refuse
 from mbtd.rpc.session import RequestId, Session
 from mbtd.service import reads as r
+from mbtd.service.attributes import Attributes
 from mbtd.service.options import OptionQueries
 from mbtd.service.order_views import as_of_now, find_leg, find_live, find_order, open_orders, past_legs
 from mbtd.service.records import Present, Records, present
@@ -63,6 +64,7 @@ class Queries:
         self._feed = feed
         self._health = health
         self._options = self.options = OptionQueries(core, feed, pricing)
+        self.attributes = Attributes(core, feed)
         self._decoders = {name: msgspec.json.Decoder(kind) for name, kind in r.READS.items()}
         bars = core.readers.bars if core.readers else Bars()
         self._records = Records(history, core.engine.world, feed.calendar, bars)
@@ -379,7 +381,7 @@ class Queries:
         instrument = self._core.engine.world.instruments.find(params.symbol)
         if instrument is None:
             raise Refusal(rule_error("asset_not_found", symbol=params.symbol[:24]))
-        return render_asset(instrument)
+        return render_asset(instrument, self.attributes.of(instrument))
 
     def _assets(self, session: Session, params: r.AssetList) -> Any:
         table = self._core.engine.world.instruments.by_symbol
@@ -390,7 +392,8 @@ class Queries:
             names = [name for name in names if name > params.page_token]
         page = names[: params.limit]
         more = len(names) > len(page)
-        return {"items": [render_asset(table[name]) for name in page], "next_page_token": page[-1] if more else None}
+        items = [render_asset(table[name], self.attributes.of(table[name])) for name in page]
+        return {"items": items, "next_page_token": page[-1] if more else None}
 
     def _calendar(self, session: Session, params: r.CalendarList) -> Any:
         from mbtd.service.days import trading_days

@@ -6,12 +6,13 @@ a symbol that is gone is left out of what is shown.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 from uuid import UUID
 
 from msgspec import Meta
 
+from actors.book.instruments import Instrument
 from actors.book.rules.reasons import Refusal as RuleRefusal
 from actors.book.rules.reasons import refuse as refusal_of
 from actors.book.units import format_time
@@ -59,6 +60,8 @@ class Watchlists:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
+        self.attributes: Callable[[Instrument], list[str]] = lambda instrument: []
+        """Set by the application: how an asset is marked."""
         self.methods: Mapping[str, tuple[type[Params], Handler]] = {
             "watchlist.list": (OfAccount, self._list),
             "watchlist.get": (WatchlistOf, self._get),
@@ -150,7 +153,8 @@ class Watchlists:
             "updated_at": format_time(found.updated_at),
         }
         if assets:
-            shown["assets"] = [render_asset(table[name]) for name in found.symbols if name in table]
+            known = [table[name] for name in found.symbols if name in table]
+            shown["assets"] = [render_asset(instrument, self.attributes(instrument)) for instrument in known]
         return shown
 
 

@@ -91,6 +91,10 @@ class BenchFeed:
         """All symbols, and contracts on some of them."""
         return [Instrument(asset_id(symbol), symbol) for symbol in self.symbols] + self.chain
 
+    def attributes(self, symbol: str) -> tuple[str, ...]:
+        """None."""
+        return ()
+
     def subscribe(self, symbols: Collection[str]) -> None:
         """Ignored."""
 

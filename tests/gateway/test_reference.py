@@ -4,12 +4,50 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
+import pytest
 from alpaca.trading import requests as rq
 from alpaca.trading.client import TradingClient
 
 from mbtd.market.calendar import NEW_YORK
 
 WEEKS = rq.GetCalendarRequest(start=date(2026, 10, 26), end=date(2027, 1, 3))
+
+
+# ── assets ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def symbols(trading: TradingClient, **given: str) -> set[str]:
+    return {asset.symbol for asset in trading.get_all_assets(rq.GetAssetsRequest(**given))}
+
+
+def optionable(trading: TradingClient) -> set[str]:
+    """Stocks with contracts that can be traded, by the list of contracts itself."""
+    first = rq.GetOptionContractsRequest(limit=10_000, expiration_date_gte=date(2020, 1, 1))
+    stocks = {asset.symbol for asset in trading.get_all_assets()}
+    return stocks & {contract.underlying_symbol for contract in trading.get_option_contracts(first).option_contracts}
+
+
+@pytest.mark.parametrize("word", ["has_options", "options_enabled", "ipo,has_options", "has_options, ipo"])
+def test_stocks_with_contracts_are_found_by_attribute(trading: TradingClient, word: str) -> None:
+    found = symbols(trading, attributes=word)
+    assert found == optionable(trading)
+    assert {"AAPL", "SPY"} <= found < symbols(trading)
+
+
+def test_attributes_say_what_is_so(trading: TradingClient) -> None:
+    always = ["fractional_eh_enabled", "overnight_tradable"]
+    assert trading.get_asset("SPY").attributes == [always[0], "has_options", "options_late_close", always[1]]
+    assert trading.get_asset("AAPL").attributes == [always[0], "has_options", always[1]]
+    assert trading.get_asset("KO").attributes == always
+    assert symbols(trading, attributes="options_late_close") == {"SPY", "QQQ", "IWM"}
+    assert symbols(trading, attributes="ptp_no_exception,overnight_halted") == set()
+    assert symbols(trading, attributes="has_options", exchange="ARCA", status="active") == {"SPY", "IWM"}
+
+
+def test_a_watchlists_assets_are_marked_too(trading: TradingClient) -> None:
+    made = trading.create_watchlist(rq.CreateWatchlistRequest(name="marked", symbols=["AAPL"]))
+    assert made.assets == [trading.get_asset("AAPL")]
+    trading.delete_watchlist_by_id(made.id)
 
 
 # ── calendar and clock of a market that never closes ─────────────────────────────────────────────────────

@@ -94,6 +94,10 @@ class ReplayFeed:
         """The instruments of the recording."""
         return self._recording.instruments(self.calendar)
 
+    def attributes(self, symbol: str) -> tuple[str, ...]:
+        """A recording marks nothing."""
+        return ()
+
     def subscribe(self, symbols: Collection[str]) -> None:
         """Ignored: the whole tape is sent."""
 

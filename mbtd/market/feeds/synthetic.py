@@ -24,9 +24,12 @@ from mbtd.market.calendar import Calendar
 from mbtd.market.feed import FeedSink, FeedStatus
 from mbtd.market.synthetic.market import SyntheticMarket, SyntheticSettings
 from mbtd.market.synthetic.prices import NO_UNITS, Units
+from mbtd.market.synthetic.universe import STOCKS
 
 _WAKE_SECONDS_MAX: Final = 0.025
 _JUMP_NS: Final = 10 * NS_PER_SECOND
+_STOCKS: Final = frozenset(spec.symbol for spec in STOCKS)
+_STOCK_ATTRIBUTES: Final = ("fractional_eh_enabled", "overnight_tradable")
 
 
 class SyntheticFeed:
@@ -58,6 +61,10 @@ class SyntheticFeed:
     def reference(self) -> list[Instrument]:
         """Everything that is listed now."""
         return self._market.reference()
+
+    def attributes(self, symbol: str) -> tuple[str, ...]:
+        """Every stock is quoted at any hour, and the rules take orders in its fractions at any hour."""
+        return _STOCK_ATTRIBUTES if symbol in _STOCKS else ()
 
     def subscribe(self, symbols: Collection[str]) -> None:
         """Ignored: the whole market is sent."""
