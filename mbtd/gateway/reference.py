@@ -12,7 +12,7 @@ from msgspec import Meta
 from mbtd.gateway import schemas as s
 from mbtd.gateway.endpoint import Body, Endpoint, Query, Request, shape
 from mbtd.gateway.errors import ApiError, invalid, not_found
-from mbtd.gateway.values import Bool, strike_bound, words
+from mbtd.gateway.values import Bool, flag, strike_bound, words
 from mbtd.gateway.values import day as day_of
 
 NEW_YORK: Final = ZoneInfo("America/New_York")
@@ -141,6 +141,7 @@ async def contracts(request: Request) -> Any:
         "type": given.type,
         "style": given.style,
         "page_token": given.page_token,
+        "show_deliverables": flag(given.show_deliverables) or None,
     }
     for name in ("expiration_date", "expiration_date_gte", "expiration_date_lte"):
         found = day_of(getattr(given, name), name)
@@ -164,7 +165,17 @@ async def contracts(request: Request) -> Any:
 
 def _contract(row: dict[str, Any]) -> dict[str, Any]:
     """Alpaca always names an underlying; where there is none in the table, as for an index, the contract itself."""
-    return {**row, "underlying_asset_id": row["underlying_asset_id"] or row["id"]}
+    shown = {**row, "underlying_asset_id": row["underlying_asset_id"] or row["id"]}
+    if "deliverables" in row:
+        shown["deliverables"] = [_deliverable(part) for part in row["deliverables"]]
+    return shown
+
+
+def _deliverable(part: dict[str, Any]) -> dict[str, Any]:
+    """Alpaca knows stock and cash; cash in lieu of a fraction is cash of an amount that is not known yet."""
+    if part["type"] != "cash_in_lieu":
+        return part
+    return {**part, "type": "cash", "symbol": "USD", "asset_id": None, "amount": None, "delayed_settlement": True}
 
 
 async def contract(request: Request) -> Any:

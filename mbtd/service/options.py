@@ -48,17 +48,28 @@ class OptionQueries:
 
     # ── contracts ────────────────────────────────────────────────────────────────────────────────────────
 
-    def contracts(self, params: r.OptionContracts) -> Any:
+    async def contracts(self, params: r.OptionContracts) -> Any:
         """A page of contracts as Alpaca lists them."""
-        table = self._core.engine.world.instruments
         rows = self._find(params, params.underlying_symbols, self._default_end(params))
         page, token = _page(rows, params.limit, params.page_token)
-        items = []
-        for contract in page:
-            stock = table.by_symbol.get(contract.underlying)
-            underlying_id = stock.asset_id if stock is not None else None
-            items.append(render_contract(contract, underlying_id, deliverables=params.show_deliverables))
+        figured = await self._work(lambda: self._feed.with_figures(page))
+        items = [self._render(contract, deliverables=params.show_deliverables) for contract in figured]
         return {"items": items, "next_page_token": token}
+
+    async def contract(self, contract: Instrument) -> Any:
+        """One contract, with what it delivers, as Alpaca shows it."""
+        (figured,) = await self._work(lambda: self._feed.with_figures([contract]))
+        return self._render(figured, deliverables=True)
+
+    def _render(self, contract: Instrument, *, deliverables: bool) -> dict[str, Any]:
+        ids = {i.symbol: i.asset_id for i in map(self._known, contract.priced_by) if i is not None}
+        out = render_contract(contract, ids.get(contract.underlying), deliverables=deliverables)
+        for part in out.get("deliverables", ()):
+            part["asset_id"] = ids.get(part["symbol"]) if part["type"] != "cash" else None
+        return out
+
+    def _known(self, symbol: str) -> Instrument | None:
+        return self._core.engine.world.instruments.by_symbol.get(symbol)
 
     def _default_end(self, params: r.OptionFilter) -> int:
         """Alpaca's: until the next weekend, unless any expiry is asked for."""

@@ -95,7 +95,6 @@ class Queries:
             "quote.get": self._quote,
             "asset.get": self._asset,
             "asset.list": self._assets,
-            "option.contracts": lambda session, params: self._options.contracts(params),
             "calendar.list": self._calendar,
             "clock.get": lambda session, params: render_clock(core.engine.world.session, core.now()),
             "health.get": lambda session, params: self._health(),
@@ -120,6 +119,8 @@ class Queries:
             self._subscribe(session, request_id, decoded)
         elif method == "account.list":
             self._account_list(session, request_id, decoded)
+        elif method == "option.contracts":
+            self.answer_later(session, request_id, lambda: self._options.contracts(decoded))
         elif method in ("option.chain", "option.payoff"):
             if not self.sees_present(session):
                 refuse("not_entitled", "Computed from quotes in real time; ask option.snapshots")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from typing import Any
 
 import pytest
 from alpaca.trading import requests as rq
 from alpaca.trading.client import TradingClient
+from alpaca.trading.models import OptionContract
 
 from mbtd.market.calendar import NEW_YORK
 
@@ -48,6 +50,56 @@ def test_a_watchlists_assets_are_marked_too(trading: TradingClient) -> None:
     made = trading.create_watchlist(rq.CreateWatchlistRequest(name="marked", symbols=["AAPL"]))
     assert made.assets == [trading.get_asset("AAPL")]
     trading.delete_watchlist_by_id(made.id)
+
+
+# ── contracts ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def chain(trading: TradingClient, underlying: str, **more: Any) -> list[OptionContract]:
+    """All contracts on one underlying that are not new since today."""
+    given = {"limit": 10_000, "expiration_date_gte": date(2020, 1, 1), **more}
+    listed = trading.get_option_contracts(rq.GetOptionContractsRequest(underlying_symbols=[underlying], **given))
+    found = [contract for contract in listed.option_contracts if contract.open_interest_date is not None]
+    assert 2 * len(found) > len(listed.option_contracts)
+    return found
+
+
+def test_programs_find_contracts_by_open_interest(trading: TradingClient) -> None:
+    yesterday = trading.get_clock().next_close.date() - timedelta(days=1)
+    contracts = chain(trading, "AAPL")
+    assert {(c.open_interest_date, c.close_price_date) for c in contracts} == {(yesterday, yesterday)}
+    assert all(int(c.open_interest) >= 0 and float(c.close_price) >= 0.01 for c in contracts)
+    wheel = [c for c in contracts if c.type == "put" and int(c.open_interest) > 500 and float(c.close_price) > 0.5]
+    assert wheel
+
+
+def test_a_contract_is_the_same_in_the_list_and_by_itself(trading: TradingClient) -> None:
+    listed = {contract.symbol: contract for contract in chain(trading, "SPX", type="call")}
+    for contract in list(listed.values())[:: len(listed) // 5]:
+        assert trading.get_option_contract(contract.symbol) == trading.get_option_contract(contract.id) == contract
+
+
+def test_deliverables_are_shown_where_they_are_asked_for(trading: TradingClient) -> None:
+    asked = {"underlying_symbols": "AAPL", "limit": 2}
+    plain = trading.get("/options/contracts", asked)["option_contracts"]
+    assert all("deliverables" not in contract for contract in plain)
+    shown = trading.get("/options/contracts", {**asked, "show_deliverables": "true"})["option_contracts"]
+    apple = trading.get_asset("AAPL")
+    for contract in (*shown, trading.get(f"/options/contracts/{shown[0]['symbol']}")):
+        assert contract["deliverables"] == [
+            {
+                "type": "equity",
+                "symbol": "AAPL",
+                "asset_id": str(apple.id),
+                "amount": "100",
+                "allocation_percentage": "100",
+                "settlement_type": "T+1",
+                "settlement_method": "CCC",
+                "delayed_settlement": False,
+            }
+        ]
+    index = trading.get("/options/contracts", {"underlying_symbols": "SPX", "show_deliverables": "true", "limit": 1})
+    assert index["option_contracts"][0]["deliverables"] == []
 
 
 # ── calendar and clock of a market that never closes ─────────────────────────────────────────────────────

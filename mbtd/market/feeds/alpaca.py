@@ -12,7 +12,7 @@ Known limits: the IEX feed quotes that exchange only, not the national best.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Final, Generic, Literal, Protocol, TypeVar
 
 import anyio
@@ -161,6 +161,10 @@ class AlpacaFeed(Generic[CalendarT]):
     def attributes(self, symbol: str) -> tuple[str, ...]:
         """As Alpaca's list of assets says."""
         return self._attributes.get(symbol, ())
+
+    def with_figures(self, contracts: Sequence[Instrument]) -> list[Instrument]:
+        """As Alpaca's list of contracts had them."""
+        return list(contracts)
 
     def _primary_exchange(self, symbol: str) -> str:
         instrument = self._instruments.get(symbol)

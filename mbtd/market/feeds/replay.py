@@ -11,7 +11,7 @@ put on disk and its end are sent again.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import time
 from itertools import chain
 from typing import Final
@@ -97,6 +97,10 @@ class ReplayFeed:
     def attributes(self, symbol: str) -> tuple[str, ...]:
         """A recording marks nothing."""
         return ()
+
+    def with_figures(self, contracts: Sequence[Instrument]) -> list[Instrument]:
+        """As they are."""
+        return list(contracts)
 
     def subscribe(self, symbols: Collection[str]) -> None:
         """Ignored: the whole tape is sent."""
