@@ -198,56 +198,55 @@ def _new_york(text: str) -> datetime:
     return datetime.fromisoformat(text[:19] + "+00:00").astimezone(NEW_YORK)
 
 
-_days: dict[tuple[date, date], list[Any]] = {}
+SETTLES_WITHIN: Final = timedelta(days=14)
+_years: dict[int, list[s.CalendarDay]] = {}
+"""Whole years as they are shown, once they were asked for."""
 
 
 async def calendar(request: Request) -> Any:
-    """GET /calendar.
+    """GET /calendar: the days whose trade date, or whose settlement date, is within two dates; both included.
 
     In a market that never closes every date is a trade date: it opens and closes with its official auctions, and the
-    bounds of its session say that trading goes on around the clock.
+    bounds of its session say that trading goes on around the clock. Settlement dates are those by which trades are
+    booked. Known limits: the years 2000 to 2035; a gateway that outlives its daemon shows the hours that it learned.
     """
     given: CalendarQuery = request.query
-    first = max(day_of(given.start, "start") or FIRST_DAY, FIRST_DAY)
-    last = min(day_of(given.end, "end") or LAST_DAY, LAST_DAY)
-    if given.start and given.end and day_of(given.start, "start") > day_of(given.end, "end"):  # type: ignore[operator]
+    start, end = day_of(given.start, "start") or FIRST_DAY, day_of(given.end, "end") or LAST_DAY
+    if given.start and given.end and start > end:
         raise invalid("end must not be before start")
-    rows = await _trading_days(request, first, last + timedelta(days=7)) if first <= last else []
-    shown = []
-    for row, following in zip(rows, [*rows[1:], None], strict=True):
-        if row["date"] > last.isoformat():
-            break
-        settles = following["date"] if following is not None else None
-        shown.append(_calendar_day(row, settles))
-    return shown
+    first, last = max(start, FIRST_DAY), min(end, LAST_DAY)
+    bounds = first.isoformat(), last.isoformat()
+    if given.date_type == "SETTLEMENT":
+        days = await _trading_days(request, first - SETTLES_WITHIN, last)
+        return [day for day in days if bounds[0] <= (day.settlement_date or "") <= bounds[1]]
+    return [day for day in await _trading_days(request, first, last) if bounds[0] <= day.date <= bounds[1]]
 
 
-def _calendar_day(row: dict[str, Any], settles: str | None) -> s.CalendarDay:
-    hours = {name: f"{_new_york(row[name]):%H:%M}" for name in ("open", "close")}
-    if _new_york(row["session_open"]).date().isoformat() < row["date"]:
-        hours |= {"session_open": "0000", "session_close": "2359"}
-    return s.CalendarDay(date=row["date"], settlement_date=settles, **hours)
+async def _trading_days(request: Request, first: date, last: date) -> list[s.CalendarDay]:
+    """All days of the years that two dates lie in."""
+    days: list[s.CalendarDay] = []
+    for year in range(first.year, last.year + 1):
+        found = _years.get(year)
+        if found is None:
+            rows = await request.ask("calendar.list", start=f"{year}-01-01", end=f"{year}-12-31")
+            found = _years[year] = [_calendar_day(row) for row in rows["items"]]
+        days += found
+    return days
 
 
-async def _trading_days(request: Request, first: date, last: date) -> list[Any]:
-    """Days from the daemon, a piece at a time; whole years are kept."""
-    rows: list[Any] = []
-    year = first.year
-    while year <= last.year:
-        begin, end = date(year, 1, 1), date(year, 12, 31)
-        piece = _days.get((begin, end))
-        if piece is None:
-            try:
-                piece = await request.ask("calendar.list", start=begin.isoformat(), end=end.isoformat())
-            except ApiError as error:
-                if error.status != 422:
-                    raise
-                piece = []
-            piece = piece["items"] if isinstance(piece, dict) else piece
-            _days[begin, end] = piece
-        rows += [row for row in piece if first.isoformat() <= row["date"] <= last.isoformat()]
-        year += 1
-    return rows
+def _calendar_day(row: dict[str, Any]) -> s.CalendarDay:
+    opens, closes, begins, ends = (
+        _new_york(row[name]) for name in ("open", "close", "session_open", "session_close")
+    )
+    around_the_clock = begins.date() < opens.date()
+    return s.CalendarDay(
+        date=row["date"],
+        open=f"{opens:%H:%M}",
+        close=f"{closes:%H:%M}",
+        session_open="0000" if around_the_clock else f"{begins:%H%M}",
+        session_close="2359" if around_the_clock else f"{ends:%H%M}",
+        settlement_date=row["settlement_date"],
+    )
 
 
 # ── watchlists ───────────────────────────────────────────────────────────────────────────────────────────

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import date, timedelta
 from typing import Any
 
@@ -11,6 +12,7 @@ from alpaca.trading.client import TradingClient
 from alpaca.trading.models import OptionContract
 
 from mbtd.market.calendar import NEW_YORK
+from tests.gateway.running import User, serving
 
 WEEKS = rq.GetCalendarRequest(start=date(2026, 10, 26), end=date(2027, 1, 3))
 
@@ -131,3 +133,63 @@ def test_contracts_expire_on_dates_of_the_calendar_at_its_close(trading: Trading
     for expires in {contract.expiration_date for contract in listed.option_contracts}:
         (day,) = trading.get_calendar(rq.GetCalendarRequest(start=expires, end=expires))
         assert day.close.replace(tzinfo=NEW_YORK) >= clock.next_close
+
+
+@pytest.mark.parametrize(
+    ("asked", "dates"),
+    [
+        ("start=1960-01-01&end=1995-01-01", []),
+        ("start=2036-01-01&end=2040-01-01", []),
+        ("start=2035-12-31&end=2040-01-01", ["2035-12-31"]),
+        ("end=2000-01-02", ["2000-01-01", "2000-01-02"]),
+        ("start=2026-11-28&end=2026-11-28&date_type=TRADING", ["2026-11-28"]),
+        ("start=2026-11-30&end=2026-11-30&date_type=SETTLEMENT", ["2026-11-27", "2026-11-28", "2026-11-29"]),
+        ("start=2026-11-28&end=2026-11-29&date_type=SETTLEMENT", []),
+        ("start=2026-10-13&end=2026-10-13&date_type=SETTLEMENT",
+         ["2026-10-09", "2026-10-10", "2026-10-11", "2026-10-12"]),
+        ("start=2000-01-04&end=2000-01-04&date_type=SETTLEMENT", ["1999-12-30"]),
+    ],
+)  # fmt: skip
+def test_a_calendar_has_the_days_that_are_asked_for(user: User, asked: str, dates: list[str]) -> None:
+    answer = user.ask("GET", f"/v2/calendar?{asked}")
+    assert (answer.status_code, [day["date"] for day in answer.json()]) == (200, dates)
+
+
+# ── the exchange's own days ──────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture(scope="module")
+def exchange(tmp_path_factory: pytest.TempPathFactory) -> Iterator[User]:
+    """A user of a market that keeps the exchange's hours."""
+    environ = {"MBTD_MARKET__SYNTHETIC__SESSION": "xnys"}
+    with serving(tmp_path_factory.mktemp("exchange") / "state", **environ) as running:
+        yield running.open("exchange")
+
+
+def test_the_exchanges_days(exchange: User) -> None:
+    days = exchange.trading().get("/calendar", {"start": "2026-11-25", "end": "2026-11-30"})
+    usual = {"open": "09:30", "session_open": "0400"}
+    assert days == [
+        {"date": "2026-11-25", **usual, "close": "16:00", "session_close": "2000", "settlement_date": "2026-11-27"},
+        {"date": "2026-11-27", **usual, "close": "13:00", "session_close": "1700", "settlement_date": "2026-11-30"},
+        {"date": "2026-11-30", **usual, "close": "16:00", "session_close": "2000", "settlement_date": "2026-12-01"},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("day", "settles"),
+    [("2026-10-09", "2026-10-13"), ("2024-05-24", "2024-05-29"), ("2024-05-28", "2024-05-29"),
+     ("2018-01-03", "2018-01-05"), ("2026-11-10", "2026-11-12")],
+)  # fmt: skip
+def test_settlement_dates_are_those_by_which_trades_are_booked(exchange: User, day: str, settles: str) -> None:
+    (found,) = exchange.trading().get("/calendar", {"start": day, "end": day})
+    assert found["settlement_date"] == settles
+
+
+def test_weekends_and_holidays_have_no_day(exchange: User) -> None:
+    trading = exchange.trading()
+    for start, end in (("2026-11-28", "2026-11-29"), ("2026-11-26", "2026-11-26")):
+        assert trading.get("/calendar", {"start": start, "end": end}) == []
+    clock = trading.get_clock()
+    assert clock.timestamp < clock.next_close
+    assert clock.is_open == (clock.next_close < clock.next_open)
