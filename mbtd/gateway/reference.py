@@ -142,6 +142,7 @@ async def contracts(request: Request) -> Any:
         "style": given.style,
         "page_token": given.page_token,
         "show_deliverables": flag(given.show_deliverables) or None,
+        "ppind": flag(given.ppind) if given.ppind is not None else None,
     }
     for name in ("expiration_date", "expiration_date_gte", "expiration_date_lte"):
         found = day_of(getattr(given, name), name)

@@ -104,6 +104,23 @@ def test_deliverables_are_shown_where_they_are_asked_for(trading: TradingClient)
     assert index["option_contracts"][0]["deliverables"] == []
 
 
+def test_the_penny_programme_is_a_filter(trading: TradingClient) -> None:
+    asked = {"underlying_symbols": "AAPL,SPX", "expiration_date_gte": "2020-01-01", "limit": 700}
+    whole = trading.get("/options/contracts", {**asked, "limit": 10_000})["option_contracts"]
+    found = []
+    for ppind in ("true", "false"):
+        token: str | None = None
+        while True:
+            more = {"page_token": token} if token else {}
+            page = trading.get("/options/contracts", {**asked, "ppind": ppind, **more})
+            assert {contract["ppind"] for contract in page["option_contracts"]} == {ppind == "true"}
+            found += [contract["symbol"] for contract in page["option_contracts"]]
+            if (token := page["next_page_token"]) is None:
+                break
+    assert len(found) == len(set(found))
+    assert set(found) == {contract["symbol"] for contract in whole}
+
+
 # ── calendar and clock of a market that never closes ─────────────────────────────────────────────────────
 
 
