@@ -49,15 +49,13 @@ def render_asset(instrument: Instrument, attributes: Sequence[str]) -> dict[str,
     }
 
 
-def render_clock(session: Session | None, now: int) -> dict[str, Any]:
+def render_clock(session: Session, now: int) -> dict[str, Any]:
     """Alpaca's clock, with the phase beside it (alpaca-api §4.7).
 
     Invariants: ``next_close`` is the first close after now, and ``next_open`` the first open that follows it, or that
     comes before it while the market is shut. In a market that never closes those are the hours of its official
     auctions, as in its calendar: ``is_open`` is true between them too; at the close day orders end, contracts expire.
     """
-    if session is None:
-        return {"timestamp": format_time(now), "is_open": False, "phase": "closed"}
     next_open, next_close = _next_hours(session, now)
     return {
         "timestamp": format_time(now),

@@ -35,6 +35,8 @@ from mbtd.service import reads as r
 
 _SATURDAY: Final = 5
 _FAR: Final = 99_991_231
+ENDED: Final = {"status": "inactive", "tradable": False}
+"""Of a contract that is not active any more."""
 Finish = Callable[[], Any]
 
 
@@ -68,8 +70,8 @@ class OptionQueries:
     def _render(self, contract: Instrument, *, deliverables: bool) -> dict[str, Any]:
         ids = {i.symbol: i.asset_id for i in map(self._known, contract.priced_by) if i is not None}
         out = render_contract(contract, ids.get(contract.underlying), deliverables=deliverables)
-        if not self._is_active(contract):
-            out |= {"status": "inactive", "tradable": False}
+        if not self.is_active(contract):
+            out |= ENDED
         for part in out.get("deliverables", ()):
             part["asset_id"] = ids.get(part["symbol"]) if part["type"] != "cash" else None
         return out
@@ -105,12 +107,12 @@ class OptionQueries:
                 and (params.type is None or contract.right == params.type)
                 and (params.style is None or contract.style == params.style)
                 and (params.root_symbol is None or (contract.root or contract.underlying) == params.root_symbol)
-                and (active is None or self._is_active(contract) == active)
+                and (active is None or self.is_active(contract) == active)
             ),
             key=_place,
         )
 
-    def _is_active(self, contract: Instrument) -> bool:
+    def is_active(self, contract: Instrument) -> bool:
         """Whether it is listed and has not ended: on its last trading day a contract ends with the core session."""
         session = self._core.engine.world.session
         if session is None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from actors.book.instruments import Instrument
 from actors.book.state.book import Book
 from actors.market.world import World
 from mbtd import __version__
@@ -27,7 +28,7 @@ from mbtd.rpc.errors import Refusal, RpcError, make_error, refuse
 from mbtd.rpc.session import RequestId, Session
 from mbtd.service import reads as r
 from mbtd.service.attributes import Attributes
-from mbtd.service.options import OptionQueries
+from mbtd.service.options import ENDED, OptionQueries
 from mbtd.service.order_views import as_of_now, find_leg, find_live, find_order, open_orders, past_legs
 from mbtd.service.records import Present, Records, present
 from mbtd.service.refusals import rule_error, rules
@@ -96,7 +97,7 @@ class Queries:
             "asset.get": self._asset,
             "asset.list": self._assets,
             "calendar.list": self._calendar,
-            "clock.get": lambda session, params: render_clock(core.engine.world.session, core.now()),
+            "clock.get": self._clock,
             "health.get": lambda session, params: self._health(),
             "stream.unsubscribe": self._unsubscribe,
         }
@@ -382,7 +383,7 @@ class Queries:
         instrument = self._core.engine.world.instruments.find(params.symbol)
         if instrument is None:
             raise Refusal(rule_error("asset_not_found", symbol=params.symbol[:24]))
-        return render_asset(instrument, self.attributes.of(instrument))
+        return self._render_asset(instrument)
 
     def _assets(self, session: Session, params: r.AssetList) -> Any:
         table = self._core.engine.world.instruments.by_symbol
@@ -393,8 +394,18 @@ class Queries:
             names = [name for name in names if name > params.page_token]
         page = names[: params.limit]
         more = len(names) > len(page)
-        items = [render_asset(table[name], self.attributes.of(table[name])) for name in page]
+        items = [self._render_asset(table[name]) for name in page]
         return {"items": items, "next_page_token": page[-1] if more else None}
+
+    def _render_asset(self, instrument: Instrument) -> dict[str, Any]:
+        shown = render_asset(instrument, self.attributes.of(instrument))
+        ended = instrument.is_option and not self._options.is_active(instrument)
+        return shown | ENDED if ended else shown
+
+    def _clock(self, session: Session, params: r.NoParams) -> Any:
+        now = self._core.now()
+        # Before the feed has said anything, the calendar's word for it.
+        return render_clock(self._core.engine.world.session or self._feed.calendar.session_at(now), now)
 
     def _calendar(self, session: Session, params: r.CalendarList) -> Any:
         from mbtd.service.days import trading_days

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,8 +14,11 @@ from alpaca.trading.client import TradingClient
 from alpaca.trading.models import OptionContract
 
 from mbtd.market.calendar import NEW_YORK
-from tests.gateway.running import User, serving
+from tests.gateway.running import User, eventually, serving
 
+RECORDINGS = Path(os.environ.get("MBTD_RECORDINGS") or Path(__file__).parents[2] / ".." / "shared" / "recordings")
+HALF_DAY = RECORDINGS / "20151224-goog-options.ndjson.gz"
+RECORDED = RECORDINGS / "20230803-spy-options.ndjson.gz"
 WEEKS = rq.GetCalendarRequest(start=date(2026, 10, 26), end=date(2027, 1, 3))
 
 
@@ -170,6 +175,44 @@ def test_contracts_expire_on_dates_of_the_calendar_at_its_close(trading: Trading
 def test_a_calendar_has_the_days_that_are_asked_for(user: User, asked: str, dates: list[str]) -> None:
     answer = user.ask("GET", f"/v2/calendar?{asked}")
     assert (answer.status_code, [day["date"] for day in answer.json()]) == (200, dates)
+
+
+# ── a recorded day ───────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.skipif(not RECORDED.exists(), reason="the recordings are not here")
+def test_a_recording_makes_nothing_up(tmp_path: Path) -> None:
+    flags = ("--feed", "replay", "--recording", str(RECORDED), "--speed", "1")
+    with serving(tmp_path / "state", *flags) as running:
+        trading = running.open("recorded").trading()
+        assert trading.get_clock().timestamp.date() == date(2023, 8, 3)
+        assert trading.get_asset("SPY").attributes == ["has_options", "options_late_close"]
+        assert symbols(trading, attributes="options_enabled") == {"SPY"}
+        asked = rq.GetOptionContractsRequest(underlying_symbols=["SPY"], expiration_date_gte=date(2023, 8, 3))
+        listed = trading.get_option_contracts(asked)
+        assert listed.option_contracts
+        for contract in listed.option_contracts:
+            figures = (contract.open_interest, contract.close_price, contract.close_price_date)
+            assert (*figures, contract.open_interest_date) == (None,) * 4
+        one = trading.get(f"/options/contracts/{listed.option_contracts[0].symbol}")
+        assert [part["asset_id"] for part in one["deliverables"]] == [str(trading.get_asset("SPY").id)]
+
+
+@pytest.mark.skipif(not HALF_DAY.exists(), reason="the recordings are not here")
+def test_contracts_are_over_with_their_last_close_everywhere(tmp_path: Path) -> None:
+    flags = ("--feed", "replay", "--recording", str(HALF_DAY), "--speed", "20000")
+    with serving(tmp_path / "state", *flags) as running:
+        trading = running.open("christmas").trading()
+        ended = datetime(2015, 12, 24, 13, tzinfo=NEW_YORK)
+        eventually(lambda: trading.get_clock().timestamp >= ended, "the close")
+        for symbol, status in (("GOOG151224C00750000", "inactive"), ("GOOG151231C00750000", "active")):
+            asset, contract = trading.get_asset(symbol), trading.get_option_contract(symbol)
+            assert (
+                (asset.status, asset.tradable) == (contract.status, contract.tradable) == (status, status == "active")
+            )
+            of_status = {"underlying_symbols": "GOOG", "expiration_date_gte": "2015-12-24", "status": status}
+            found = trading.get("/options/contracts", {**of_status, "limit": 1_000})["option_contracts"]
+            assert symbol in {contract["symbol"] for contract in found}
 
 
 # ── the exchange's own days ──────────────────────────────────────────────────────────────────────────────
