@@ -82,7 +82,7 @@ class Extension:
         self.data.later = queries.answer_later
         self.data.model = ModelValues(self.desk.core, queries.options, calendar)
         self.contracts.options = queries.options
-        self.watchlists.attributes = queries.attributes.of
+        self.watchlists.render_asset = queries.assets.render
         queries.world_of = self.marks.world_of
         queries.bars_of = self.marks.bars_of
         queries.sees_present = lambda session: self.data.entitled(session, None).lane == "real_time"

@@ -11,7 +11,6 @@ from typing import Any
 
 import msgspec
 
-from actors.book.instruments import Instrument
 from actors.book.state.book import Book
 from actors.market.world import World
 from mbtd import __version__
@@ -21,14 +20,14 @@ from mbtd.market.feed import Feed
 from mbtd.pricing.inputs import PricingInputs
 from mbtd.records.accounts import render_account, render_position
 from mbtd.records.action_lines import position_actions
-from mbtd.records.market import render_asset, render_clock, render_quote
+from mbtd.records.market import render_clock, render_quote
 from mbtd.records.orders import OrderRecord, carries_legs, live_legs, record_of, render_order
 from mbtd.records.projection import decode_account, decode_fill, decode_order
 from mbtd.rpc.errors import Refusal, RpcError, make_error, refuse
 from mbtd.rpc.session import RequestId, Session
 from mbtd.service import reads as r
-from mbtd.service.attributes import Attributes
-from mbtd.service.options import ENDED, OptionQueries
+from mbtd.service.assets import Assets
+from mbtd.service.options import OptionQueries
 from mbtd.service.order_views import as_of_now, find_leg, find_live, find_order, open_orders, past_legs
 from mbtd.service.records import Present, Records, present
 from mbtd.service.refusals import rule_error, rules
@@ -65,7 +64,7 @@ class Queries:
         self._feed = feed
         self._health = health
         self._options = self.options = OptionQueries(core, feed, pricing)
-        self.attributes = Attributes(core, feed)
+        self.assets = Assets(core, feed, self._options)
         self._decoders = {name: msgspec.json.Decoder(kind) for name, kind in r.READS.items()}
         bars = core.readers.bars if core.readers else Bars()
         self._records = Records(history, core.engine.world, feed.calendar, bars)
@@ -383,7 +382,7 @@ class Queries:
         instrument = self._core.engine.world.instruments.find(params.symbol)
         if instrument is None:
             raise Refusal(rule_error("asset_not_found", symbol=params.symbol[:24]))
-        return self._render_asset(instrument)
+        return self.assets.render(instrument)
 
     def _assets(self, session: Session, params: r.AssetList) -> Any:
         table = self._core.engine.world.instruments.by_symbol
@@ -394,13 +393,8 @@ class Queries:
             names = [name for name in names if name > params.page_token]
         page = names[: params.limit]
         more = len(names) > len(page)
-        items = [self._render_asset(table[name]) for name in page]
+        items = [self.assets.render(table[name]) for name in page]
         return {"items": items, "next_page_token": page[-1] if more else None}
-
-    def _render_asset(self, instrument: Instrument) -> dict[str, Any]:
-        shown = render_asset(instrument, self.attributes.of(instrument))
-        ended = instrument.is_option and not self._options.is_active(instrument)
-        return shown | ENDED if ended else shown
 
     def _clock(self, session: Session, params: r.NoParams) -> Any:
         now = self._core.now()

@@ -18,7 +18,6 @@ from actors.book.rules.reasons import refuse as refusal_of
 from actors.book.units import format_time
 from actors.house.commands import DeleteWatchlist, SaveWatchlist
 from actors.house.state import Watchlist
-from mbtd.records.market import render_asset
 from mbtd.rpc.errors import Refusal
 from mbtd.rpc.session import RequestId, Session
 from mbtd.service.desk import Desk, Handler
@@ -60,8 +59,8 @@ class Watchlists:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
-        self.attributes: Callable[[Instrument], list[str]] = lambda instrument: []
-        """Set by the application: how an asset is marked."""
+        self.render_asset: Callable[[Instrument], dict[str, Any]]
+        """Set by the application: how an asset is shown."""
         self.methods: Mapping[str, tuple[type[Params], Handler]] = {
             "watchlist.list": (OfAccount, self._list),
             "watchlist.get": (WatchlistOf, self._get),
@@ -153,8 +152,7 @@ class Watchlists:
             "updated_at": format_time(found.updated_at),
         }
         if assets:
-            known = [table[name] for name in found.symbols if name in table]
-            shown["assets"] = [render_asset(instrument, self.attributes(instrument)) for instrument in known]
+            shown["assets"] = [self.render_asset(table[name]) for name in found.symbols if name in table]
         return shown
 
 

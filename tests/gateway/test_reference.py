@@ -53,6 +53,13 @@ def test_attributes_say_what_is_so(trading: TradingClient) -> None:
     assert symbols(trading, attributes="has_options", exchange="ARCA", status="active") == {"SPY", "IWM"}
 
 
+def test_assets_say_what_margin_they_ask(trading: TradingClient) -> None:
+    for symbol, long, short in (("AAPL", "30", "30"), ("TQQQ", "75", "90")):
+        raw = trading.get(f"/assets/{symbol}")
+        assert (raw["margin_requirement_long"], raw["margin_requirement_short"]) == (long, short)
+        assert trading.get_asset(symbol).maintenance_margin_requirement == float(long)
+
+
 def test_a_watchlists_assets_are_marked_too(trading: TradingClient) -> None:
     made = trading.create_watchlist(rq.CreateWatchlistRequest(name="marked", symbols=["AAPL"]))
     assert made.assets == [trading.get_asset("AAPL")]
