@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mbtd.market.alpaca_credentials import AlpacaCredentials
     from mbtd.market.alpaca_reference import AlpacaReference
     from mbtd.market.calendar import Calendar
-    from mbtd.market.reference import ReferenceKeeper
+    from mbtd.market.reference import Listed, ReferenceKeeper
 
 CALENDAR_COMPARED_DAYS: Final = 14
 
@@ -118,7 +118,7 @@ def make_reference(config: Config, feed: Feed) -> ReferenceKeeper | None:
     from mbtd.market.alpaca_reference import AlpacaReference, Wishes
     from mbtd.market.calendar import to_date
     from mbtd.market.feeds.alpaca import AlpacaFeed
-    from mbtd.market.reference import ReferenceKeeper, work_in_thread
+    from mbtd.market.reference import Listed, ReferenceKeeper, work_in_thread
 
     assert isinstance(feed, AlpacaFeed)
     wanted = config.market.alpaca
@@ -130,19 +130,20 @@ def make_reference(config: Config, feed: Feed) -> ReferenceKeeper | None:
         timeout_s=wanted.reference_timeout_s,
     )
 
-    async def load(known: Sequence[Instrument], trade_date: int) -> tuple[Sequence[Instrument], str]:
+    async def load(known: Sequence[Instrument], trade_date: int) -> Listed:
         first = to_date(trade_date)
         last = first + timedelta(days=wanted.option_expiry_max_days)
         everything = await source.everything(Wishes(trade_date, wanted.option_underlyings, first, last), known)
         problems = list(everything.problems)
         if wanted.session == "xnys":
             problems += await calendar_problems(source, feed.calendar, first)
-        return everything.instruments, "; ".join(problems)
+        return Listed(everything.instruments, everything.attributes, "; ".join(problems))
 
     return ReferenceKeeper(
         "alpaca",
         load,
         feed.learn,
+        feed.mark,
         now=feed.now,
         trade_date=lambda: feed.calendar.session_at(feed.now()).trade_date,
         interval_s=wanted.reference_refresh_s,

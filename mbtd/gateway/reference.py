@@ -12,7 +12,7 @@ from msgspec import Meta
 from mbtd.gateway import schemas as s
 from mbtd.gateway.endpoint import Body, Endpoint, Query, Request, shape
 from mbtd.gateway.errors import ApiError, invalid, not_found
-from mbtd.gateway.values import Bool, strike_bound, words
+from mbtd.gateway.values import Bool, flag, strike_bound, words
 from mbtd.gateway.values import day as day_of
 
 NEW_YORK: Final = ZoneInfo("America/New_York")
@@ -90,13 +90,17 @@ async def pages(request: Request, method: str, **params: Any) -> list[Any]:
             return items
 
 
+_NEWER_WORDS: Final = {"options_enabled": "has_options"}
+"""Attributes that had another name once, by which programs still ask."""
+
+
 async def assets(request: Request) -> Any:
-    """GET /assets."""
+    """GET /assets. Of several attributes one is enough, as at Alpaca."""
     given: AssetsQuery = request.query
     if given.asset_class in ("crypto", "crypto_perp"):
         return []
     rows = await pages(request, "asset.list", asset_class=given.asset_class, limit=500)
-    wanted = frozenset(words(given.attributes) or ())
+    wanted = frozenset(_NEWER_WORDS.get(word, word) for word in words(given.attributes) or ())
     rows = [
         row
         for row in rows
@@ -137,6 +141,8 @@ async def contracts(request: Request) -> Any:
         "type": given.type,
         "style": given.style,
         "page_token": given.page_token,
+        "show_deliverables": flag(given.show_deliverables) or None,
+        "ppind": flag(given.ppind) if given.ppind is not None else None,
     }
     for name in ("expiration_date", "expiration_date_gte", "expiration_date_lte"):
         found = day_of(getattr(given, name), name)
@@ -160,7 +166,17 @@ async def contracts(request: Request) -> Any:
 
 def _contract(row: dict[str, Any]) -> dict[str, Any]:
     """Alpaca always names an underlying; where there is none in the table, as for an index, the contract itself."""
-    return {**row, "underlying_asset_id": row["underlying_asset_id"] or row["id"]}
+    shown = {**row, "underlying_asset_id": row["underlying_asset_id"] or row["id"]}
+    if "deliverables" in row:
+        shown["deliverables"] = [_deliverable(part) for part in row["deliverables"]]
+    return shown
+
+
+def _deliverable(part: dict[str, Any]) -> dict[str, Any]:
+    """Alpaca knows stock and cash; cash in lieu of a fraction is cash of an amount that is not known yet."""
+    if part["type"] != "cash_in_lieu":
+        return part
+    return {**part, "type": "cash", "symbol": "USD", "asset_id": None, "amount": None, "delayed_settlement": True}
 
 
 async def contract(request: Request) -> Any:
@@ -183,52 +199,55 @@ def _new_york(text: str) -> datetime:
     return datetime.fromisoformat(text[:19] + "+00:00").astimezone(NEW_YORK)
 
 
-_days: dict[tuple[date, date], list[Any]] = {}
+SETTLES_WITHIN: Final = timedelta(days=14)
+_years: dict[int, list[s.CalendarDay]] = {}
+"""Whole years as they are shown, once they were asked for."""
 
 
 async def calendar(request: Request) -> Any:
-    """GET /calendar."""
+    """GET /calendar: the days whose trade date, or whose settlement date, is within two dates; both included.
+
+    In a market that never closes every date is a trade date: it opens and closes with its official auctions, and the
+    bounds of its session say that trading goes on around the clock. Settlement dates are those by which trades are
+    booked. Known limits: the years 2000 to 2035; a gateway that outlives its daemon shows the hours that it learned.
+    """
     given: CalendarQuery = request.query
-    first = max(day_of(given.start, "start") or FIRST_DAY, FIRST_DAY)
-    last = min(day_of(given.end, "end") or LAST_DAY, LAST_DAY)
-    if given.start and given.end and day_of(given.start, "start") > day_of(given.end, "end"):  # type: ignore[operator]
+    start, end = day_of(given.start, "start") or FIRST_DAY, day_of(given.end, "end") or LAST_DAY
+    if given.start and given.end and start > end:
         raise invalid("end must not be before start")
-    rows = await _trading_days(request, first, last + timedelta(days=7)) if first <= last else []
-    shown = []
-    for row, following in zip(rows, [*rows[1:], None], strict=True):
-        if row["date"] > last.isoformat():
-            break
-        settles = following["date"] if following is not None else None
-        shown.append(
-            s.CalendarDay(
-                date=row["date"],
-                open=f"{_new_york(row['open']):%H:%M}",
-                close=f"{_new_york(row['close']):%H:%M}",
-                settlement_date=settles,
-            )
-        )
-    return shown
+    first, last = max(start, FIRST_DAY), min(end, LAST_DAY)
+    bounds = first.isoformat(), last.isoformat()
+    if given.date_type == "SETTLEMENT":
+        days = await _trading_days(request, first - SETTLES_WITHIN, last)
+        return [day for day in days if bounds[0] <= (day.settlement_date or "") <= bounds[1]]
+    return [day for day in await _trading_days(request, first, last) if bounds[0] <= day.date <= bounds[1]]
 
 
-async def _trading_days(request: Request, first: date, last: date) -> list[Any]:
-    """Days from the daemon, a piece at a time; whole years are kept."""
-    rows: list[Any] = []
-    year = first.year
-    while year <= last.year:
-        begin, end = date(year, 1, 1), date(year, 12, 31)
-        piece = _days.get((begin, end))
-        if piece is None:
-            try:
-                piece = await request.ask("calendar.list", start=begin.isoformat(), end=end.isoformat())
-            except ApiError as error:
-                if error.status != 422:
-                    raise
-                piece = []
-            piece = piece["items"] if isinstance(piece, dict) else piece
-            _days[begin, end] = piece
-        rows += [row for row in piece if first.isoformat() <= row["date"] <= last.isoformat()]
-        year += 1
-    return rows
+async def _trading_days(request: Request, first: date, last: date) -> list[s.CalendarDay]:
+    """All days of the years that two dates lie in."""
+    days: list[s.CalendarDay] = []
+    for year in range(first.year, last.year + 1):
+        found = _years.get(year)
+        if found is None:
+            rows = await request.ask("calendar.list", start=f"{year}-01-01", end=f"{year}-12-31")
+            found = _years[year] = [_calendar_day(row) for row in rows["items"]]
+        days += found
+    return days
+
+
+def _calendar_day(row: dict[str, Any]) -> s.CalendarDay:
+    opens, closes, begins, ends = (
+        _new_york(row[name]) for name in ("open", "close", "session_open", "session_close")
+    )
+    around_the_clock = begins.date() < opens.date()
+    return s.CalendarDay(
+        date=row["date"],
+        open=f"{opens:%H:%M}",
+        close=f"{closes:%H:%M}",
+        session_open="0000" if around_the_clock else f"{begins:%H%M}",
+        session_close="2359" if around_the_clock else f"{ends:%H%M}",
+        settlement_date=row["settlement_date"],
+    )
 
 
 # ── watchlists ───────────────────────────────────────────────────────────────────────────────────────────

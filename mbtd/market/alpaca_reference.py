@@ -14,8 +14,9 @@ leverage of funds is not in Alpaca's data.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, time
+from sys import intern
 from typing import Any, Final, Generic, Literal, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -46,7 +47,12 @@ TIMEOUT_S: Final = 120.0
 _NEW_YORK: Final = ZoneInfo("America/New_York")
 _BAD_ROW: Final = (KeyError, TypeError, ValueError, AttributeError)
 
+_NEWER_WORDS: Final = {"options_enabled": "has_options"}
+"""Attributes that had another name once."""
+
 Value = TypeVar("Value")
+Marks = Mapping[str, tuple[str, ...]]
+"""By symbol, how an asset is marked; symbols without a mark are not in it."""
 
 
 class ReferenceUnavailable(RuntimeError):
@@ -76,6 +82,7 @@ class Everything(Struct, frozen=True):
     """All instruments, and what could not be refreshed with them."""
 
     instruments: list[Instrument]
+    attributes: Marks
     problems: tuple[str, ...] = ()
     """Sentences; the part concerned is as it was before."""
     skipped: int = 0
@@ -114,7 +121,7 @@ class AlpacaReference:
 
         Without the assets it raises; a part that fails beside them keeps what is ``known`` and is named.
         """
-        assets = await self.assets()
+        assets, attributes = await self._assets()
         before = {instrument.symbol: instrument for instrument in known}
         problems: list[str] = []
         contracts = [i for i in before.values() if i.asset_class == "us_option"]
@@ -138,11 +145,16 @@ class AlpacaReference:
         priced = [
             structs.replace(i, previous_close=closes[i.symbol]) if i.symbol in closes else i for i in assets.value
         ]
-        return Everything([*priced, *contracts], tuple(problems), skipped)
+        return Everything([*priced, *contracts], attributes, tuple(problems), skipped)
 
     async def assets(self) -> Fetched[list[Instrument]]:
         """All US stocks and funds, active or not, sorted by symbol."""
-        return await self._fetch(self._fetch_assets)
+        return (await self._assets())[0]
+
+    async def _assets(self) -> tuple[Fetched[list[Instrument]], Marks]:
+        found = await self._fetch(self._fetch_assets)
+        instruments, attributes = found.value
+        return Fetched(instruments, found.skipped), attributes
 
     async def option_contracts(
         self, underlyings: Sequence[str], expiry_from: date, expiry_to: date
@@ -187,10 +199,10 @@ class AlpacaReference:
         key, secret = self._credentials.reveal()
         return TradingClient(key, secret, paper=True, raw_data=True, url_override=self._trading_url)
 
-    def _fetch_assets(self) -> tuple[list[Instrument], int]:
+    def _fetch_assets(self) -> tuple[tuple[list[Instrument], Marks], int]:
         rows = self._trading().get("/assets", {"asset_class": "us_equity"})
         instruments, skipped = _read(rows, stock)
-        return sorted(instruments, key=_symbol), skipped
+        return (sorted(instruments, key=_symbol), marks(rows)), skipped
 
     def _fetch_contracts(self, names: str, expiry_from: date, expiry_to: date) -> tuple[list[Instrument], int]:
         client = self._trading()
@@ -256,6 +268,25 @@ def stock(row: Row) -> Instrument:
         shortable=bool(row["shortable"]),
         easy_to_borrow=bool(row["easy_to_borrow"]),
     )
+
+
+def marks(rows: Iterable[Row]) -> Marks:
+    """How the rows of ``/v2/assets`` are marked, in Alpaca's newer words; rows that cannot be read are left out.
+
+    Thousands of assets share a few sets of marks, so equal ones are one object.
+    """
+    shared: dict[tuple[str, ...], tuple[str, ...]] = {}
+    found: dict[str, tuple[str, ...]] = {}
+    for row in rows:
+        try:
+            words = {intern(_NEWER_WORDS.get(word, word)) for word in row.get("attributes") or ()}
+            symbol = str(row["symbol"])
+        except _BAD_ROW:
+            continue
+        if words:
+            said = tuple(sorted(words))
+            found[symbol] = shared.setdefault(said, said)
+    return found
 
 
 def contract(row: Row) -> Instrument:

@@ -151,6 +151,14 @@ class Calendar:
             raise CalendarError(f"{day} is not a trade date")
         return self._trading_day(to_date(day))
 
+    def opening_auction_at(self, day: int) -> int:
+        """When the opening auctions of trade date ``day`` are held: 09:30, also in a market that never closes.
+
+        Raises :class:`CalendarError` when ``day`` is no trade date.
+        """
+        trading = self.trading_day(day)
+        return new_york_ns(to_date(day), _CORE_OPENS) if self.always_open else trading.core_opens_at
+
     def session_at(self, at: int) -> Session:
         """The phase in force at ``at``, stamped ``at``."""
         starts, sessions = self._around(at)

@@ -83,6 +83,16 @@ class Feed(Protocol):
     def reference(self) -> list[Instrument]:
         """The instruments known now."""
 
+    def attributes(self, symbol: str) -> tuple[str, ...]:
+        """How the source marks an asset, in Alpaca's words; what follows from listed contracts need not be there."""
+
+    def with_figures(self, contracts: Sequence[Instrument]) -> list[Instrument]:
+        """Contracts with their open interest and last close, where the market makes these when they are asked for.
+
+        A feed whose source tells them, or nobody, gives the records back as they are. May compute for a while: to be
+        called in a thread.
+        """
+
     def subscribe(self, symbols: Collection[str]) -> None:
         """Ask for symbols; a feed that always sends everything ignores it."""
 

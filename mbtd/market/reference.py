@@ -8,7 +8,7 @@ as good as none, and say why. What is kept is compressed and bounded (:data:`KEP
 from __future__ import annotations
 
 import zlib
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -26,7 +26,8 @@ _RETRY_FIRST_S: Final = 30.0
 _LOOK_EVERY_S: Final = 60.0
 """The longest sleep: the trade date may change and the wall clock may be set meanwhile."""
 _HANDED_OVER_AT_ONCE: Final = 1_000
-_Loader = Callable[[], Awaitable[Iterable[Instrument]]]
+Attributes = Mapping[str, tuple[str, ...]]
+"""By symbol, how the source marks an asset."""
 Work = Callable[[Callable[[], Any]], Awaitable[Any]]
 """Runs a computation that takes tens of milliseconds: here or in a thread."""
 
@@ -75,9 +76,22 @@ class FixedReference(Struct, frozen=True):
         return cls(_sorted(instruments), as_of)
 
 
+class Listed(Struct, frozen=True):
+    """What a source brings."""
+
+    instruments: Sequence[Instrument]
+    attributes: Attributes = {}
+    problem: str = ""
+    """What could not be refreshed with them, as a sentence."""
+
+
+_Loader = Callable[[], Awaitable[Listed]]
+
+
 class _Kept(Struct, array_like=True, frozen=True):
     version: int
     instruments: tuple[Instrument, ...]
+    attributes: dict[str, tuple[str, ...]] = {}
 
 
 class ReferenceCache:
@@ -88,6 +102,7 @@ class ReferenceCache:
         self._work = work
         self._source = source
         self._instruments: tuple[Instrument, ...] = ()
+        self._attributes: Attributes = {}
         self._as_of = 0
         self._problem = ""
 
@@ -95,6 +110,11 @@ class ReferenceCache:
     def instruments(self) -> Sequence[Instrument]:
         """All instruments, sorted by symbol."""
         return self._instruments
+
+    @property
+    def attributes(self) -> Attributes:
+        """How the source marks them, by symbol."""
+        return self._attributes
 
     @property
     def as_of(self) -> int:
@@ -126,6 +146,7 @@ class ReferenceCache:
             self._problem = f"what is stored has version {kept.version}, not {_VERSION}"
             return False
         self._instruments, self._as_of, self._problem = kept.instruments, as_of, ""
+        self._attributes = kept.attributes
         return True
 
     async def refresh(self, load: _Loader, now: int) -> list[Instrument]:
@@ -135,30 +156,29 @@ class ReferenceCache:
         a failure. Whatever the source raises is raised again, after it has been noted as the problem.
         """
         try:
-            fresh = list(await load())
+            fresh = await load()
         except Exception as error:
             self._problem = f"{self._source} did not answer: {error}"
             raise
-        if not fresh:
+        if not fresh.instruments:
             self._problem = f"{self._source} answered with no instrument at all"
             return []
         return await self.keep(fresh, now)
 
-    async def keep(self, fresh: Iterable[Instrument], now: int) -> list[Instrument]:
+    async def keep(self, fresh: Listed, now: int) -> list[Instrument]:
         """Replace what is known and store it; returns the records that are new or changed."""
         before = self._instruments
         after, changed, body = await self._work(lambda: _compare(before, fresh))
         self._instruments, self._as_of, self._problem = after, now, ""
+        self._attributes = fresh.attributes
         await self._store.put(self._source, body, now)
         return list(changed)
 
 
-def _compare(
-    known: Sequence[Instrument], fresh: Iterable[Instrument]
-) -> tuple[tuple[Instrument, ...], list[Instrument], bytes]:
+def _compare(known: Sequence[Instrument], fresh: Listed) -> tuple[tuple[Instrument, ...], list[Instrument], bytes]:
     """All there are now, those of them that are new or changed with those that are gone, and all as bytes."""
     before = {instrument.symbol: instrument for instrument in known}
-    ordered = _sorted(fresh)
+    ordered = _sorted(fresh.instruments)
     after = {instrument.symbol: instrument for instrument in ordered}
     gone = [
         msgspec.structs.replace(instrument, active=False, tradable=False)
@@ -166,7 +186,7 @@ def _compare(
         if symbol not in after and instrument.active
     ]
     changed = [instrument for instrument in ordered if before.get(instrument.symbol) != instrument]
-    return ordered, [*changed, *gone], msgspec.msgpack.encode(_Kept(_VERSION, ordered))
+    return ordered, [*changed, *gone], msgspec.msgpack.encode(_Kept(_VERSION, ordered, dict(fresh.attributes)))
 
 
 class MetaValues(Protocol):
@@ -222,7 +242,7 @@ class ReferenceSink(Protocol):
 class ReferenceKeeper:
     """Keeps a live feed's reference data fresh: from the store at the start, from its source then and daily.
 
-    ``load`` gets what is known and brings everything, or raises; ``problem`` is what it says beside it. A new
+    ``load`` gets what is known and brings everything, or raises. ``learn`` and ``mark`` tell the feed. A new
     trade date makes the data old at once, for the previous closes go with it. A failure is tried again after
     a delay that doubles up to the interval.
     """
@@ -230,8 +250,9 @@ class ReferenceKeeper:
     def __init__(
         self,
         source: str,
-        load: Callable[[Sequence[Instrument], int], Awaitable[tuple[Sequence[Instrument], str]]],
+        load: Callable[[Sequence[Instrument], int], Awaitable[Listed]],
         learn: Callable[[Sequence[Instrument]], None],
+        mark: Callable[[Attributes], None],
         *,
         now: Callable[[], int],
         trade_date: Callable[[], int],
@@ -242,6 +263,7 @@ class ReferenceKeeper:
         self._source = source
         self._load = load
         self._learn = learn
+        self._mark = mark
         self._now = now
         self._trade_date = trade_date
         self._interval_s = interval_s
@@ -295,10 +317,11 @@ class ReferenceKeeper:
         assert cache is not None
         partial = ""
 
-        async def load() -> Sequence[Instrument]:
+        async def load() -> Listed:
             nonlocal partial
-            instruments, partial = await self._load(cache.instruments, trade_date)
-            return instruments
+            listed = await self._load(cache.instruments, trade_date)
+            partial = listed.problem
+            return listed
 
         try:
             changed = await cache.refresh(load, self._now())
@@ -314,6 +337,8 @@ class ReferenceKeeper:
 
     async def _hand_over(self, instruments: Sequence[Instrument], sink: ReferenceSink) -> None:
         self._learn(instruments)
+        assert self._cache is not None
+        self._mark(self._cache.attributes)
         for start in range(0, len(instruments), _HANDED_OVER_AT_ONCE):
             sink.push_reference(instruments[start : start + _HANDED_OVER_AT_ONCE])
             await anyio.lowlevel.checkpoint()

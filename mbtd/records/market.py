@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from actors.book.instruments import Instrument
@@ -29,8 +30,8 @@ def render_quote(slot: Slot) -> dict[str, Any]:
     return out
 
 
-def render_asset(instrument: Instrument) -> dict[str, Any]:
-    """Alpaca's asset object."""
+def render_asset(instrument: Instrument, attributes: Sequence[str]) -> dict[str, Any]:
+    """Alpaca's asset object, with how it is marked."""
     return {
         "id": instrument.asset_id,
         "class": instrument.asset_class,
@@ -43,24 +44,36 @@ def render_asset(instrument: Instrument) -> dict[str, Any]:
         "shortable": instrument.shortable,
         "easy_to_borrow": instrument.easy_to_borrow,
         "fractionable": instrument.fractionable,
+        "attributes": attributes,
         "previous_close": format_price(instrument.previous_close) if instrument.previous_close else None,
     }
 
 
-def render_clock(session: Session | None, now: int) -> dict[str, Any]:
-    """Alpaca's clock, with the phase beside it."""
-    if session is None:
-        return {"timestamp": format_time(now), "is_open": False, "phase": "closed"}
-    is_open = session.phase == "core"
-    before = now < session.core_opens_at
-    next_open = session.core_opens_at if before else session.next_core_opens_at
-    next_close = session.core_closes_at if now < session.core_closes_at else session.next_core_closes_at
+def render_clock(session: Session, now: int) -> dict[str, Any]:
+    """Alpaca's clock, with the phase beside it (alpaca-api §4.7).
+
+    Invariants: ``next_close`` is the first close after now, and ``next_open`` the first open that follows it, or that
+    comes before it while the market is shut. In a market that never closes those are the hours of its official
+    auctions, as in its calendar: ``is_open`` is true between them too; at the close day orders end, contracts expire.
+    """
+    next_open, next_close = _next_hours(session, now)
     return {
         "timestamp": format_time(now),
-        "is_open": is_open,
+        "is_open": session.phase == "core",
         "next_open": format_time(next_open),
         "next_close": format_time(next_close),
         "phase": session.phase,
         "trade_date": f"{session.trade_date // 10000:04d}-{session.trade_date // 100 % 100:02d}"
         f"-{session.trade_date % 100:02d}",
     }
+
+
+def _next_hours(session: Session, now: int) -> tuple[int, int]:
+    """The next open and the next close."""
+    opens, following = session.opening_auctions
+    closes, closes_then = session.closing_auctions
+    if not session.never_closes:
+        return opens if now < opens else following, closes if now < closes else closes_then
+    # Always open, so that the next open is one after a close. Until the next date's session is told, an instant
+    # after the close, its hours are those of this one a day on.
+    return (following, closes) if now < closes else (following + closes_then - closes, closes_then)

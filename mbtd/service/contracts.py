@@ -14,11 +14,11 @@ from actors.book.instruments import Instrument
 from actors.book.rules.reasons import refuse as refusal_of
 from actors.book.units import BadNumber, parse_price
 from mbtd.market.calendar import to_int
-from mbtd.records.options import render_contract
 from mbtd.rpc.errors import Refusal, refuse
 from mbtd.rpc.session import RequestId, Session
 from mbtd.service.desk import Desk, Handler
 from mbtd.service.market_data import MarketData
+from mbtd.service.options import OptionQueries
 from mbtd.service.reads import OptionFilter, Params
 from mbtd.service.refusals import rpc_error
 
@@ -46,6 +46,8 @@ class Contracts:
         self._data = data
         self._sorted: list[str] = []
         self._sorted_of = -1
+        self.options: OptionQueries
+        """Set by the application: who shows a contract."""
         self.methods: Mapping[str, tuple[type[Params], Handler]] = {
             "option.contract": (ContractOf, self._contract),
             "option.snapshots": (ChainOf, self._chain),
@@ -55,7 +57,7 @@ class Contracts:
         instrument = self._desk.core.engine.world.instruments.find(params.symbol)
         if instrument is None or instrument.asset_class != "us_option":
             raise Refusal(rpc_error(refusal_of("contract_not_found", symbol=params.symbol[:36])))
-        self._desk.reply(session, request_id, self._render(instrument))
+        self._data.later(session, request_id, lambda: self.options.contract(instrument))
 
     def _chain(self, session: Session, request_id: RequestId, params: ChainOf) -> None:
         lane = self._data.lane_of(session, params.account)
@@ -79,10 +81,6 @@ class Contracts:
             self._sorted = sorted(name for name, i in table.items() if i.asset_class == "us_option")
             self._sorted_of = len(table)
         return self._sorted
-
-    def _render(self, contract: Instrument) -> dict[str, Any]:
-        underlying = self._table().get(contract.underlying)
-        return render_contract(contract, underlying.asset_id if underlying is not None else None, deliverables=False)
 
     def _select(self, params: ChainOf) -> tuple[list[Instrument], str | None]:
         table = self._table()

@@ -29,7 +29,11 @@ def _text(day: int) -> str:
 
 
 def trading_days(calendar: Calendar, start: str, end: str) -> list[dict[str, Any]]:
-    """Trading days from ``start`` to ``end``; at most 500."""
+    """Trading days from ``start`` to ``end``; at most 500.
+
+    ``open`` and ``close`` are the hours of the official auctions, ``session_open`` and ``session_close`` the bounds
+    of trading: in a market that never closes those of the trade date, from the close of the eve to its own.
+    """
     first, last = _day(start, "start"), _day(end, "end")
     try:
         day = first if calendar.is_trading_day(first) else calendar.next_trading_day(first)
@@ -40,7 +44,7 @@ def trading_days(calendar: Calendar, start: str, end: str) -> list[dict[str, Any
             days.append(
                 {
                     "date": text,
-                    "open": format_time(trading.core_opens_at),
+                    "open": format_time(calendar.opening_auction_at(day)),
                     "close": format_time(trading.core_closes_at),
                     "session_open": format_time(trading.pre_opens_at),
                     "session_close": format_time(trading.post_closes_at),

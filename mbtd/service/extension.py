@@ -54,13 +54,15 @@ class Extension:
         data = self.data = MarketData(self.desk, self.lanes)
         credentials = Credentials(self.desk, load_token_key(directory))
         self.calls = Calls(credentials)
+        self.watchlists = Watchlists(self.desk)
+        self.contracts = Contracts(self.desk, data)
         rooms = (
             credentials,
             self.calls,
-            Watchlists(self.desk),
+            self.watchlists,
             Corporate(self.desk),
             data,
-            Contracts(self.desk, data),
+            self.contracts,
             Ticks(self.desk, data, directory, spawn),
             self.tape,
             self.updates,
@@ -79,6 +81,8 @@ class Extension:
         """Have the readers see by lanes, and the lanes' answers say what the readers' pricing model does."""
         self.data.later = queries.answer_later
         self.data.model = ModelValues(self.desk.core, queries.options, calendar)
+        self.contracts.options = queries.options
+        self.watchlists.render_asset = queries.assets.render
         queries.world_of = self.marks.world_of
         queries.bars_of = self.marks.bars_of
         queries.sees_present = lambda session: self.data.entitled(session, None).lane == "real_time"

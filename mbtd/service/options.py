@@ -10,6 +10,7 @@ Known limits: computed values are those of the moment of the request, not of its
 from __future__ import annotations
 
 import functools
+from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any, Final, NoReturn
@@ -23,6 +24,7 @@ from actors.book.units import MONEY_PER_DOLLAR, PRICE_PER_DOLLAR, BadNumber, par
 from actors.market.messages import Quote
 from mbtd.core import Core
 from mbtd.market.calendar import Calendar, CalendarError, new_york_date, to_date, to_int
+from mbtd.market.contracts import TICKS
 from mbtd.market.feed import Feed
 from mbtd.pricing.chain import ChainPrices, Priced, Quoted, price_chain
 from mbtd.pricing.inputs import PricingInputs
@@ -38,6 +40,8 @@ _DATES: Final = ("expiration_date", "expiration_date_gte", "expiration_date_lte"
 _NARROWING: Final = ("strike_price_gte", "strike_price_lte", "root_symbol", "type", "style")
 _NEAREST: Final = 4
 """Expiries named where the one asked for is not listed."""
+ENDED: Final = {"status": "inactive", "tradable": False}
+"""Of a contract that is not active any more."""
 Finish = Callable[[], Any]
 
 
@@ -53,17 +57,32 @@ class OptionQueries:
 
     # ── contracts ────────────────────────────────────────────────────────────────────────────────────────
 
-    def contracts(self, params: r.OptionContracts) -> Any:
+    async def contracts(self, params: r.OptionContracts) -> Any:
         """A page of contracts as Alpaca lists them."""
-        table = self._core.engine.world.instruments
         rows = self._find(params, params.underlying_symbols, self._default_end(params))
-        page, token = _page(rows, params.limit, params.page_token)
-        items = []
-        for contract in page:
-            stock = table.by_symbol.get(contract.underlying)
-            underlying_id = stock.asset_id if stock is not None else None
-            items.append(render_contract(contract, underlying_id, deliverables=params.show_deliverables))
+        if params.ppind is not None:
+            rows = [contract for contract in rows if _in_penny_programme(contract) == params.ppind]
+        page, token = self._page(rows, params.limit, params.page_token)
+        figured = await self._work(lambda: self._feed.with_figures(page))
+        items = [self._render(contract, deliverables=params.show_deliverables) for contract in figured]
         return {"items": items, "next_page_token": token}
+
+    async def contract(self, contract: Instrument) -> Any:
+        """One contract, with what it delivers, as Alpaca shows it."""
+        (figured,) = await self._work(lambda: self._feed.with_figures([contract]))
+        return self._render(figured, deliverables=True)
+
+    def _render(self, contract: Instrument, *, deliverables: bool) -> dict[str, Any]:
+        ids = {i.symbol: i.asset_id for i in map(self._known, contract.priced_by) if i is not None}
+        out = render_contract(contract, ids.get(contract.underlying), deliverables=deliverables)
+        if not self.is_active(contract):
+            out |= ENDED
+        for part in out.get("deliverables", ()):
+            part["asset_id"] = ids.get(part["symbol"]) if part["type"] != "cash" else None
+        return out
+
+    def _known(self, symbol: str) -> Instrument | None:
+        return self._core.engine.world.instruments.by_symbol.get(symbol)
 
     def _default_end(self, params: r.OptionFilter) -> int:
         """Alpaca's: until the next weekend, unless any expiry is asked for."""
@@ -82,7 +101,6 @@ class OptionQueries:
         high = _strike(params.strike_price_lte, "strike_price_lte") if params.strike_price_lte else 2**62
         wanted = set(underlyings) if underlyings is not None else None
         active = {"active": True, "inactive": False, None: None}[params.status]
-        today = self._trade_date()
         return sorted(
             (
                 contract
@@ -94,14 +112,34 @@ class OptionQueries:
                 and (params.type is None or contract.right == params.type)
                 and (params.style is None or contract.style == params.style)
                 and (params.root_symbol is None or (contract.root or contract.underlying) == params.root_symbol)
-                and (active is None or (contract.active and contract.expiry_date >= today) == active)
+                and (active is None or self.is_active(contract) == active)
             ),
             key=_place,
         )
 
-    def _trade_date(self) -> int:
+    def is_active(self, contract: Instrument) -> bool:
+        """Whether it is listed and has not ended: on its last trading day a contract ends with the core session."""
         session = self._core.engine.world.session
-        return session.trade_date if session is not None else to_int(new_york_date(self._core.now()))
+        if session is None:
+            return contract.active and contract.expiry_date >= to_int(new_york_date(self._core.now()))
+        if contract.expiry_date == session.trade_date:
+            return contract.active and self._core.now() < session.core_closes_at
+        return contract.active and contract.expiry_date > session.trade_date
+
+    def _page(self, rows: Sequence[Instrument], limit: int, token: str | None) -> tuple[list[Instrument], str | None]:
+        """At most ``limit`` rows after the place of the contract that ``token`` names, and the next page's token.
+
+        That contract need not be among the rows any more: it may have ended since the page before.
+        """
+        start = 0
+        if token is not None:
+            last = self._known(token)
+            if last is None or not last.is_option:
+                refuse("invalid_params", "page_token is not one of this list's", field="page_token")
+            start = bisect_right(rows, _place(last), key=_place)
+        page = list(rows[start : start + limit])
+        more = start + limit < len(rows)
+        return page, page[-1].symbol if more else None
 
     # ── chain ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -113,7 +151,7 @@ class OptionQueries:
         listed = sorted({contract.settlement_date for contract in rows})
         if not (params.expiration_date or params.expiration_date_gte or params.expiration_date_lte):
             rows = [contract for contract in rows if contract.settlement_date == listed[0]]
-        page, token = _page(rows, params.limit, params.page_token)
+        page, token = self._page(rows, params.limit, params.page_token)
         board = self._core.engine.world.board.slots
         self._ask([params.underlying_symbol, *(contract.symbol for contract in page)])
         spot = self._spot(params.underlying_symbol)
@@ -335,20 +373,12 @@ def _volatility(prices: dict[str, Any], symbol: str) -> float | None:
     return priced.volatility if priced is not None else None
 
 
+def _in_penny_programme(contract: Instrument) -> bool:
+    return (contract.tick_price, contract.tick_price_from_3) == TICKS["penny"]
+
+
 def _place(contract: Instrument) -> tuple[int, int, str, str, str]:
     return contract.settlement_date, contract.strike, contract.right, contract.root, contract.symbol
-
-
-def _page(rows: Sequence[Instrument], limit: int, token: str | None) -> tuple[list[Instrument], str | None]:
-    """At most ``limit`` rows after the one that ``token`` names, and the token of the next page."""
-    start = 0
-    if token is not None:
-        start = next((place + 1 for place, row in enumerate(rows) if row.symbol == token), -1)
-        if start < 0:
-            refuse("invalid_params", "page_token is not one of this list's", field="page_token")
-    page = list(rows[start : start + limit])
-    more = start + limit < len(rows)
-    return page, page[-1].symbol if more else None
 
 
 def _day(text: str, field: str) -> int:

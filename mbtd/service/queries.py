@@ -20,12 +20,13 @@ from mbtd.market.feed import Feed
 from mbtd.pricing.inputs import PricingInputs
 from mbtd.records.accounts import render_account, render_position
 from mbtd.records.action_lines import position_actions
-from mbtd.records.market import render_asset, render_clock, render_quote
+from mbtd.records.market import render_clock, render_quote
 from mbtd.records.orders import OrderRecord, record_of, render_order
 from mbtd.records.projection import decode_account, decode_fill, decode_order
 from mbtd.rpc.errors import Refusal, RpcError, make_error, refuse
 from mbtd.rpc.session import RequestId, Session
 from mbtd.service import reads as r
+from mbtd.service.assets import Assets
 from mbtd.service.options import OptionQueries
 from mbtd.service.order_lists import PastOrders, filter_of, open_orders
 from mbtd.service.order_views import find_change, find_leg, find_live, find_order, past_legs
@@ -63,6 +64,7 @@ class Queries:
         self._feed = feed
         self._health = health
         self._options = self.options = OptionQueries(core, feed, pricing)
+        self.assets = Assets(core, feed, self._options)
         self._decoders = {name: msgspec.json.Decoder(kind) for name, kind in r.READS.items()}
         bars = core.readers.bars if core.readers else Bars()
         self._records = Records(history, core.engine.world, feed.calendar, bars)
@@ -93,9 +95,8 @@ class Queries:
             "quote.get": self._quote,
             "asset.get": self._asset,
             "asset.list": self._assets,
-            "option.contracts": lambda session, params: self._options.contracts(params),
             "calendar.list": self._calendar,
-            "clock.get": lambda session, params: render_clock(core.engine.world.session, core.now()),
+            "clock.get": self._clock,
             "health.get": lambda session, params: self._health(),
             "stream.unsubscribe": self._unsubscribe,
         }
@@ -118,6 +119,8 @@ class Queries:
             self._subscribe(session, request_id, decoded)
         elif method == "account.list":
             self._account_list(session, request_id, decoded)
+        elif method == "option.contracts":
+            self.answer_later(session, request_id, lambda: self._options.contracts(decoded))
         elif method in ("option.chain", "option.payoff"):
             if not self.sees_present(session):
                 refuse("not_entitled", "Computed from quotes in real time; ask option.snapshots")
@@ -353,7 +356,7 @@ class Queries:
         instrument = self._core.engine.world.instruments.find(params.symbol)
         if instrument is None:
             raise Refusal(rule_error("asset_not_found", symbol=params.symbol[:24]))
-        return render_asset(instrument)
+        return self.assets.render(instrument)
 
     def _assets(self, session: Session, params: r.AssetList) -> Any:
         table = self._core.engine.world.instruments.by_symbol
@@ -364,7 +367,13 @@ class Queries:
             names = [name for name in names if name > params.page_token]
         page = names[: params.limit]
         more = len(names) > len(page)
-        return {"items": [render_asset(table[name]) for name in page], "next_page_token": page[-1] if more else None}
+        items = [self.assets.render(table[name]) for name in page]
+        return {"items": items, "next_page_token": page[-1] if more else None}
+
+    def _clock(self, session: Session, params: r.NoParams) -> Any:
+        now = self._core.now()
+        # Before the feed has said anything, the calendar's word for it.
+        return render_clock(self._core.engine.world.session or self._feed.calendar.session_at(now), now)
 
     def _calendar(self, session: Session, params: r.CalendarList) -> Any:
         from mbtd.service.days import trading_days

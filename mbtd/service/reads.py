@@ -170,6 +170,8 @@ class OptionContracts(OptionFilter, frozen=True, kw_only=True):
 
     underlying_symbols: tuple[str, ...] | None = None
     show_deliverables: bool = False
+    ppind: bool | None = None
+    """Only those that are, or are not, in the penny programme."""
 
 
 class OptionChain(OptionFilter, frozen=True, kw_only=True):

@@ -6,18 +6,18 @@ a symbol that is gone is left out of what is shown.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 from uuid import UUID
 
 from msgspec import Meta
 
+from actors.book.instruments import Instrument
 from actors.book.rules.reasons import Refusal as RuleRefusal
 from actors.book.rules.reasons import refuse as refusal_of
 from actors.book.units import format_time
 from actors.house.commands import DeleteWatchlist, SaveWatchlist
 from actors.house.state import Watchlist
-from mbtd.records.market import render_asset
 from mbtd.rpc.errors import Refusal
 from mbtd.rpc.session import RequestId, Session
 from mbtd.service.desk import Desk, Handler
@@ -59,6 +59,8 @@ class Watchlists:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
+        self.render_asset: Callable[[Instrument], dict[str, Any]]
+        """Set by the application: how an asset is shown."""
         self.methods: Mapping[str, tuple[type[Params], Handler]] = {
             "watchlist.list": (OfAccount, self._list),
             "watchlist.get": (WatchlistOf, self._get),
@@ -150,7 +152,7 @@ class Watchlists:
             "updated_at": format_time(found.updated_at),
         }
         if assets:
-            shown["assets"] = [render_asset(table[name]) for name in found.symbols if name in table]
+            shown["assets"] = [self.render_asset(table[name]) for name in found.symbols if name in table]
         return shown
 
 

@@ -12,7 +12,7 @@ import json
 import resource
 import sys
 import time
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from datetime import UTC, date, datetime
 from typing import Any, Final
 
@@ -90,6 +90,14 @@ class BenchFeed:
     def reference(self) -> list[Instrument]:
         """All symbols, and contracts on some of them."""
         return [Instrument(asset_id(symbol), symbol) for symbol in self.symbols] + self.chain
+
+    def attributes(self, symbol: str) -> tuple[str, ...]:
+        """None."""
+        return ()
+
+    def with_figures(self, contracts: Sequence[Instrument]) -> list[Instrument]:
+        """As they are."""
+        return list(contracts)
 
     def subscribe(self, symbols: Collection[str]) -> None:
         """Ignored."""

@@ -189,6 +189,7 @@ async def rig(directory: Path) -> AsyncIterator[Rig]:
     async with AlpacaStandIn() as server:
         with AlpacaRestStandIn() as rest:
             rest.assets = [asset(symbol, n) for n, symbol in enumerate(("AAPL", "MSFT", "NVDA"))]
+            rest.assets[0]["attributes"] = ["overnight_tradable", "options_enabled"]
             rest.contracts = [contract()]
             bars = {"AAPL": 185.25, "MSFT": 400}
             rest.snapshots = {s: {"dailyBar": {"t": "2020-01-02T05:00:00Z", "c": c}} for s, c in bars.items()}
@@ -279,6 +280,8 @@ async def comes_back_from_the_cache(it: Rig, client: AsyncClient, connections: i
     assert "reference_old" in old["reasons"]
     known = await client.call("asset.get", symbol="AAPL")
     assert (known["previous_close"], known["exchange"]) == ("185.25", "NASDAQ")
+    assert known["attributes"] == ["has_options", "overnight_tradable"]
+    assert (await client.call("asset.get", symbol="MSFT"))["attributes"] == []
     await it.server.subscribed("AAPL", after=connections)
     with pytest.raises(RpcRefusal):
         await client.call("quote.get", symbol="NVDA")

@@ -175,7 +175,8 @@ async def test_the_previous_close_is_of_the_day_before(server: AlpacaRestStandIn
 
 
 async def test_everything_joins_closes_and_contracts(server: AlpacaRestStandIn, reference: AlpacaReference) -> None:
-    server.assets = [ASSET, {**ASSET, "symbol": "OLD", "status": "inactive"}]
+    marked = {**ASSET, "attributes": ["has_options", "fractional_eh_enabled"]}
+    server.assets = [marked, {**ASSET, "symbol": "OLD", "status": "inactive", "attributes": ["options_enabled"]}]
     server.contracts = [CONTRACT]
     server.snapshots = {"AAPL": {"dailyBar": {"t": "2026-11-23T05:00:00Z", "c": 187.25}}}
     wishes = Wishes(20261124, ("AAPL",), date(2026, 11, 24), date(2027, 1, 1))
@@ -186,6 +187,7 @@ async def test_everything_joins_closes_and_contracts(server: AlpacaRestStandIn, 
         ("OLD", 0),
         ("AAPL261218C00150000", 31_500),
     ]
+    assert answer.attributes == {"AAPL": ("fractional_eh_enabled", "has_options"), "OLD": ("has_options",)}
 
 
 async def test_a_part_that_fails_keeps_what_was_known(server: AlpacaRestStandIn, reference: AlpacaReference) -> None:

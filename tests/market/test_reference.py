@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -12,7 +12,7 @@ import trio
 from actors.book.instruments import Instrument
 from mbtd.market import reference
 from mbtd.market.assets import asset_id
-from mbtd.market.reference import FixedReference, MetaStore, Reference, ReferenceCache, ReferenceKeeper
+from mbtd.market.reference import FixedReference, Listed, MetaStore, Reference, ReferenceCache, ReferenceKeeper
 
 
 class Store:
@@ -36,11 +36,15 @@ async def test_what_is_kept_comes_back_with_its_age() -> None:
     cache = ReferenceCache(store, "alpaca")
     assert not await cache.load()
     assert (cache.age_ns(50), cache.problem) == (None, "nothing is stored")
-    assert await cache.keep([stock("B"), stock("A", 5)], now=40) == [stock("A", 5), stock("B")]
+    assert await cache.keep(Listed([stock("B"), stock("A", 5)], {"A": ("ipo",)}), now=40) == [
+        stock("A", 5),
+        stock("B"),
+    ]
     again: Reference = ReferenceCache(store, "alpaca")
     assert isinstance(again, ReferenceCache)
     assert await again.load()
     assert list(again.instruments) == [stock("A", 5), stock("B")]
+    assert again.attributes == {"A": ("ipo",)}
     assert (again.age_ns(50), again.problem) == (10, "")
     assert not await ReferenceCache(store, "other").load()
 
@@ -48,35 +52,35 @@ async def test_what_is_kept_comes_back_with_its_age() -> None:
 @pytest.mark.trio
 async def test_refresh_names_what_changed() -> None:
     cache = ReferenceCache(Store(), "alpaca")
-    await cache.keep([stock("A"), stock("B"), stock("C")], now=1)
+    await cache.keep(Listed([stock("A"), stock("B"), stock("C")]), now=1)
 
-    async def load() -> Iterable[Instrument]:
-        return [stock("D"), stock("A"), stock("B", 7)]
+    async def load() -> Listed:
+        return Listed([stock("D"), stock("A"), stock("B", 7)], {"D": ("ipo",)})
 
     changed = await cache.refresh(load, now=2)
     gone = msgspec.structs.replace(stock("C"), active=False, tradable=False)
     assert changed == [stock("B", 7), stock("D"), gone]
     assert [instrument.symbol for instrument in cache.instruments] == ["A", "B", "D"]
-    assert cache.as_of == 2
+    assert (cache.as_of, cache.attributes) == (2, {"D": ("ipo",)})
 
 
 @pytest.mark.trio
 async def test_a_failing_source_leaves_what_is_known() -> None:
     cache = ReferenceCache(Store(), "alpaca")
-    await cache.keep([stock("A")], now=1)
+    await cache.keep(Listed([stock("A")], {"A": ("ipo",)}), now=1)
 
-    async def fails() -> Iterable[Instrument]:
+    async def fails() -> Listed:
         raise OSError("no route")
 
-    async def empty() -> Iterable[Instrument]:
-        return []
+    async def empty() -> Listed:
+        return Listed([])
 
     with pytest.raises(OSError, match="no route"):
         await cache.refresh(fails, now=2)
     assert cache.problem == "alpaca did not answer: no route"
     assert await cache.refresh(empty, now=3) == []
     assert cache.problem == "alpaca answered with no instrument at all"
-    assert (list(cache.instruments), cache.as_of) == ([stock("A")], 1)
+    assert (list(cache.instruments), cache.as_of, cache.attributes) == ([stock("A")], 1, {"A": ("ipo",)})
 
 
 @pytest.mark.trio
@@ -136,18 +140,19 @@ class World:
         self.answers: list[Sequence[Instrument] | Exception] = []
         self.asked: list[tuple[float, int]] = []
         self.pushed: list[Instrument] = []
+        self.marked: list[Mapping[str, tuple[str, ...]]] = []
         self.partial = ""
         self.trade_date = 20261124
 
     def now(self) -> int:
         return round(trio.current_time() * 1e9) + 1
 
-    async def load(self, _known: Sequence[Instrument], trade_date: int) -> tuple[Sequence[Instrument], str]:
+    async def load(self, _known: Sequence[Instrument], trade_date: int) -> Listed:
         self.asked.append((round(trio.current_time()), trade_date))
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if isinstance(answer, Exception):
             raise answer
-        return answer, self.partial
+        return Listed(answer, {answer[0].symbol: ("ipo",)}, self.partial)
 
     def push_reference(self, instruments: Sequence[Instrument]) -> None:
         self.pushed += instruments
@@ -157,6 +162,7 @@ class World:
             "alpaca",
             self.load,
             lambda _instruments: None,
+            self.marked.append,
             now=self.now,
             trade_date=lambda: self.trade_date,
             interval_s=interval_s,
@@ -181,6 +187,7 @@ async def test_a_failing_source_is_tried_again_ever_more_rarely(autojump_clock: 
     restarted = again.keeper()
     await restarted.begin(store, again)
     assert (again.pushed, restarted.problem, restarted.age_s()) == ([stock("A")], "", 550)
+    assert again.marked == world.marked == [{"A": ("ipo",)}]
     with trio.move_on_after(10):
         await restarted.run(again)
     assert (restarted.problem, restarted.age_s()) == ("alpaca did not answer: still down", 560)

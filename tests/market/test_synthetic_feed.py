@@ -8,6 +8,7 @@ from itertools import pairwise
 import pytest
 import trio
 
+from actors.book.instruments import Instrument
 from actors.book.units import NS_PER_SECOND, parse_time
 from actors.market.messages import FeedState, Quote, Session
 from mbtd.market.feed import Feed
@@ -113,3 +114,30 @@ async def test_the_market_goes_over_to_the_units_of_a_split_at_its_instant(
     assert max(strikes) < 1_500_000, "dollars of before"
     gone = [each for symbol, each in newest.items() if symbol in listed and each.underlying == "AAPL"]
     assert [each for each in gone if each.strike > 2_500_000 and each.active] == []
+
+
+@pytest.mark.trio
+async def test_figures_of_contracts_follow_the_date_and_the_units(sink: Sink, autojump_clock: object) -> None:
+    wall = Wall()
+    feed = SyntheticFeed(7, SyntheticSettings(quotes_per_second=10), wall_ns=wall)
+    split = START + 2 * NS_PER_SECOND
+    feed.follow(lambda at: {"AAPL": Fraction(4)} if at >= split else {})
+
+    def apple() -> list[Instrument]:
+        listed = [each for each in feed.reference() if each.underlying == "AAPL"]
+        assert {each.open_interest for each in listed} == {-1}
+        return [each for each in feed.with_figures(listed) if each.open_interest >= 0]
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(feed.run, sink)
+        await trio.sleep(1)
+        before = apple()
+        await trio.sleep(2)
+        after = apple()
+        wall.jumped = 24 * 3_600 * NS_PER_SECOND
+        await trio.sleep(1)
+        following = apple()
+        nursery.cancel_scope.cancel()
+    assert max(each.strike for each in after) < min(each.strike for each in before)
+    assert {each.previous_close_date for each in (*before, *after)} == {20261123}
+    assert {each.previous_close_date for each in following} == {20261124}

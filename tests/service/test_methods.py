@@ -196,7 +196,8 @@ def test_market_methods(client: Client) -> None:
     asset = client.call("asset.get", symbol="AAPL")
     assert set(asset) == {
         "id", "class", "exchange", "symbol", "name", "status", "tradable", "marginable", "shortable",
-        "easy_to_borrow", "fractionable", "previous_close",
+        "easy_to_borrow", "fractionable", "attributes", "previous_close", "maintenance_margin_requirement",
+        "margin_requirement_long", "margin_requirement_short",
     }  # fmt: skip
     clock = client.call("clock.get")
     assert set(clock) == {"timestamp", "is_open", "next_open", "next_close", "phase", "trade_date"}

@@ -12,7 +12,7 @@ Known limits: the IEX feed quotes that exchange only, not the national best.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Final, Generic, Literal, Protocol, TypeVar
 
 import anyio
@@ -125,6 +125,7 @@ class AlpacaFeed(Generic[CalendarT]):
         self._calendar = calendar
         self._clock = clock or SystemClock()
         self._instruments: dict[str, Instrument] = {}
+        self._attributes: Mapping[str, tuple[str, ...]] = {}
         self.learn(instruments)
         self._links: dict[Kind, StreamLink] = {}
         urls = _urls(settings)
@@ -152,6 +153,18 @@ class AlpacaFeed(Generic[CalendarT]):
     def reference(self) -> list[Instrument]:
         """The instruments known now."""
         return list(self._instruments.values())
+
+    def mark(self, attributes: Mapping[str, tuple[str, ...]]) -> None:
+        """Replace what the source says of its assets, by symbol."""
+        self._attributes = attributes
+
+    def attributes(self, symbol: str) -> tuple[str, ...]:
+        """As Alpaca's list of assets says."""
+        return self._attributes.get(symbol, ())
+
+    def with_figures(self, contracts: Sequence[Instrument]) -> list[Instrument]:
+        """As Alpaca's list of contracts had them."""
+        return list(contracts)
 
     def _primary_exchange(self, symbol: str) -> str:
         instrument = self._instruments.get(symbol)

@@ -11,7 +11,7 @@ put on disk and its end are sent again.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import time
 from itertools import chain
 from typing import Final
@@ -93,6 +93,14 @@ class ReplayFeed:
     def reference(self) -> list[Instrument]:
         """The instruments of the recording."""
         return self._recording.instruments(self.calendar)
+
+    def attributes(self, symbol: str) -> tuple[str, ...]:
+        """A recording marks nothing."""
+        return ()
+
+    def with_figures(self, contracts: Sequence[Instrument]) -> list[Instrument]:
+        """As they are."""
+        return list(contracts)
 
     def subscribe(self, symbols: Collection[str]) -> None:
         """Ignored: the whole tape is sent."""

@@ -11,7 +11,7 @@ Known limits: no other corporate action changes anything here: a new name, or an
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
 import anyio
@@ -22,11 +22,15 @@ from actors.book.units import NS_PER_SECOND
 from actors.market.messages import DataClass, FeedState
 from mbtd.market.calendar import Calendar
 from mbtd.market.feed import FeedSink, FeedStatus
+from mbtd.market.synthetic.figures import Figures
 from mbtd.market.synthetic.market import SyntheticMarket, SyntheticSettings
 from mbtd.market.synthetic.prices import NO_UNITS, Units
+from mbtd.market.synthetic.universe import STOCKS
 
 _WAKE_SECONDS_MAX: Final = 0.025
 _JUMP_NS: Final = 10 * NS_PER_SECOND
+_STOCKS: Final = frozenset(spec.symbol for spec in STOCKS)
+_STOCK_ATTRIBUTES: Final = ("fractional_eh_enabled", "overnight_tradable")
 
 
 class SyntheticFeed:
@@ -48,6 +52,7 @@ class SyntheticFeed:
         self._market = SyntheticMarket(seed, self._begun_at, settings)
         self._units_at: Callable[[int], Units] = lambda at: NO_UNITS
         self._units: Units = NO_UNITS
+        self._figures = Figures(seed, self._market.calendar, NO_UNITS)
         self._status = FeedStatus("connecting", since=self._begun_at, reason="the market has not begun")
 
     @property
@@ -58,6 +63,15 @@ class SyntheticFeed:
     def reference(self) -> list[Instrument]:
         """Everything that is listed now."""
         return self._market.reference()
+
+    def attributes(self, symbol: str) -> tuple[str, ...]:
+        """Every stock is quoted at any hour, and the rules take orders in its fractions at any hour."""
+        return _STOCK_ATTRIBUTES if symbol in _STOCKS else ()
+
+    def with_figures(self, contracts: Sequence[Instrument]) -> list[Instrument]:
+        """With what the market makes up for the trade date; see :mod:`mbtd.market.synthetic.figures`."""
+        figures, today = self._figures, self.calendar.session_at(self._wall_ns()).trade_date
+        return [figures.of(contract, today) for contract in contracts]
 
     def subscribe(self, symbols: Collection[str]) -> None:
         """Ignored: the whole market is sent."""
@@ -86,6 +100,7 @@ class SyntheticFeed:
                 self._begin_anew(sink, now, "" if first else "the clock jumped")
             if (units := self._units_at(now)) != self._units:
                 self._units = units
+                self._figures = Figures(self._seed, self._market.calendar, units)
                 self._begin_anew(sink, now, "" if first else "prices are in new units")
             self._deliver(sink, now, first)
             first = False

@@ -65,21 +65,28 @@ class Listing:
 
     def contracts(self, day: int) -> list[Contract]:
         """All contracts listed on trade date ``day``, sorted."""
+        return [
+            Contract(place, expiry, strike, right)
+            for (place, expiry), found in sorted(self.since(day).items())
+            for strike in sorted(found)
+            for right in RIGHTS
+        ]
+
+    def since(self, day: int) -> dict[tuple[int, Expiry], dict[int, int]]:
+        """Of each root (by its place) and expiry listed on trade date ``day``: its strikes, and the date of each."""
         days = [to_int(to_date(day) - timedelta(days=back)) for back in range(_DAYS_BACK + 1)]
         ahead = to_int(to_date(day) + timedelta(days=_DAYS_AHEAD))
         dates = [expiries_between(spec.root, days[-1], ahead, self._calendar) for spec in OPTIONS]
         self._opened = {opened: self._opened.get(opened) or self._open(opened, dates) for opened in days}
-        steps: dict[tuple[int, Expiry], set[int]] = {}
+        steps: dict[tuple[int, Expiry], dict[int, int]] = {}
         for opened in days:
             for series, around in self._opened[opened]:
                 if series[1].last_trading_day >= day:
-                    steps.setdefault(series, set()).update(around)
-        return [
-            Contract(place, expiry, round(step * OPTIONS[place].step * PRICE_PER_DOLLAR), right)
-            for (place, expiry), found in sorted(steps.items())
-            for step in sorted(found)
-            for right in RIGHTS
-        ]
+                    steps.setdefault(series, {}).update(dict.fromkeys(around, opened))
+        return {
+            series: {round(step * OPTIONS[series[0]].step * PRICE_PER_DOLLAR): first for step, first in found.items()}
+            for series, found in steps.items()
+        }
 
     def _open(self, opened: int, dates: list[list[Expiry]]) -> list[tuple[tuple[int, Expiry], range]]:
         """What a day opens: root and expiry, and the strikes around the price of the eve, in steps."""

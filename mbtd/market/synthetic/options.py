@@ -81,7 +81,7 @@ def contract_instrument(contract: Contract) -> Instrument:
     )
 
 
-def _ends_at(calendar: Calendar, root: str, expiry: Expiry) -> int:
+def ends_at(calendar: Calendar, root: str, expiry: Expiry) -> int:
     """The instant of the price that settles: the open of AM-settled classes, the close of others."""
     day = calendar.trading_day(expiry.settles_on)
     return day.core_opens_at if root_class(root).settles == "am" else day.core_closes_at
@@ -111,7 +111,7 @@ class OptionTape:
         for contract in contracts:
             series = (contract.spec, contract.expiry)
             if series not in ends:
-                ends[series] = _ends_at(self._calendar, OPTIONS[contract.spec].root, contract.expiry)
+                ends[series] = ends_at(self._calendar, OPTIONS[contract.spec].root, contract.expiry)
         self._known = {
             contract: self._known.get(contract) or _Option(contract, ends[contract.spec, contract.expiry])
             for contract in contracts

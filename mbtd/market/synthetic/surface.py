@@ -45,8 +45,12 @@ def value(
     *,
     dividend_yield: float = 0.0,
     skew: float = SKEW,
+    model: Model = _MODEL,
 ) -> tuple[float, float, float]:
-    """Value, about its delta, and about the change of value for one point of volatility; dollars a share."""
+    """Value, about its delta, and about the change of value for one point of volatility; dollars a share.
+
+    ``model`` is the caller's thread's; without one, that of the thread in which the market is made.
+    """
     intrinsic = max(0.0, spot - strike if call else strike - spot)
     if years <= _LEAST_YEARS:
         return intrinsic, (1.0 if call else -1.0) if intrinsic else 0.0, 0.0
@@ -54,7 +58,7 @@ def value(
     sigma = volatility(log_moneyness, years, at_the_money, skew)
     deviation = sigma * math.sqrt(years)
     d1 = -log_moneyness / deviation + 0.5 * deviation
-    worth = _MODEL.worth(Terms(call, strike, years, american), Market(spot, RATE, dividend_yield), sigma)
+    worth = model.worth(Terms(call, strike, years, american), Market(spot, RATE, dividend_yield), sigma)
     density = math.exp(-0.5 * d1 * d1) / math.sqrt(2.0 * math.pi)
     delta = 0.5 * (1.0 + math.erf(d1 / math.sqrt(2.0))) - (0.0 if call else 1.0)
     if american and intrinsic and worth <= intrinsic:
