@@ -63,11 +63,17 @@ def exercise_position(draft: Draft, action: ExercisePosition, world: World, prof
 def do_not_exercise_position(
     draft: Draft, action: DoNotExercisePosition, world: World, profiles: Profiles
 ) -> Outcome:
-    """Let contracts that expire today lapse; a later request replaces this one."""
-    found = _requested(draft.book, action.symbol, action.qty, "do_not_exercise", world)
+    """Let contracts that expire today lapse; a later request replaces this one, and one of none takes it back."""
+    none = action.qty == "0"
+    found = _requested(draft.book, action.symbol, None if none else action.qty, "do_not_exercise", world)
     if isinstance(found, Refusal):
         return _refused(draft, "position.do_not_exercise", found)
     instrument, qty = found
+    if none:
+        standing_now = draft.book.instructions.get(instrument.symbol)
+        if standing_now is not None and standing_now.kind == "do_not_exercise":
+            draft.emit(e.OptionInstructed(instrument.symbol, "", 0, instrument.settlement_date))
+        return Done()
     draft.emit(e.OptionInstructed(instrument.symbol, "do_not_exercise", qty, instrument.settlement_date))
     return Done()
 

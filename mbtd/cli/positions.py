@@ -170,7 +170,8 @@ def add_position_commands(commands: Any) -> None:
     lapse.set_defaults(run=_do_not_exercise)
     for parser in (exercise, lapse):
         add_account(parser, "CONTRACT")
-        parser.add_argument("--qty", metavar="CONTRACTS", help="all that are held if not given")
+        more = "; 0 takes it back" if parser is lapse else ""
+        parser.add_argument("--qty", metavar="CONTRACTS", help=f"all that are held if not given{more}")
     activity = commands.add_parser("activity", help="what was booked").add_subparsers(
         dest="verb", required=True, metavar="VERB"
     )

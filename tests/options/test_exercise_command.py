@@ -207,6 +207,16 @@ def test_an_instruction_is_kept_replaced_and_gone_with_its_contracts() -> None:
     assert engine.books[1].instructions == {}
 
 
+def test_an_instruction_can_be_taken_back() -> None:
+    engine = opened(99_999, (CALL, 3))
+    assert do(engine, DoNotExercisePosition(symbol=CALL.symbol, qty="2")) == Done()
+    assert do(engine, DoNotExercisePosition(symbol=CALL.symbol, qty="0"), NOON + 2) == Done()
+    assert engine.books[1].instructions == {}
+    engine.take_steps()
+    assert do(engine, DoNotExercisePosition(symbol=CALL.symbol, qty="0"), NOON + 3) == Done()
+    assert not [v for step in engine.take_steps() for s in step.sections for v in s.events]
+
+
 @pytest.mark.parametrize(
     ("profile", "time", "taken"),
     [
