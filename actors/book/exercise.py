@@ -18,6 +18,7 @@ from actors.book.draft import Draft
 from actors.book.instruments import Instrument
 from actors.book.option_life import book_outcomes
 from actors.book.outcome import Done, Outcome
+from actors.book.rules.admission.closing import free_of_cover_qty
 from actors.book.rules.admission.switches import trading_refusal
 from actors.book.rules.margin.holdings import holdings_of, option_position, underlying_of
 from actors.book.rules.margin.orders import Change, apply
@@ -65,7 +66,8 @@ def do_not_exercise_position(
 ) -> Outcome:
     """Let contracts that expire today lapse; a later request replaces this one, and one of none takes it back."""
     none = action.qty == "0"
-    found = _requested(draft.book, action.symbol, None if none else action.qty, "do_not_exercise", world)
+    given = None if none else action.qty
+    found = _requested(draft.book, action.symbol, given, "do_not_exercise", world, even_promised=none)
     if isinstance(found, Refusal):
         return _refused(draft, "position.do_not_exercise", found)
     instrument, qty = found
@@ -153,7 +155,11 @@ def _early_judge(book: Book, holding: Holding, world: World, prices: Prices) -> 
         missing = 0
         for symbol, qty in change.shares.items():
             free = max(0, available_qty(book, symbol))
-            if -qty > free and not may_sell_short:
+            behind_calls = free_of_cover_qty(book, symbol, world)
+            if may_sell_short and behind_calls is None:
+                continue
+            free = free if behind_calls is None else min(free, behind_calls)
+            if -qty > free:
                 missing += max(1, value_money(prices.get(symbol, 0), -qty - free))
         left = _without(held, (holding,), change, world)
         if left is None:
@@ -168,16 +174,20 @@ def _early_judge(book: Book, holding: Holding, world: World, prices: Prices) -> 
 
 
 def _requested(
-    book: Book, symbol: str, qty: str | None, kind: Kind, world: World
+    book: Book, symbol: str, qty: str | None, kind: Kind, world: World, *, even_promised: bool = False
 ) -> tuple[Instrument, int] | Refusal:
-    """The contract and the quantity that a request means, or why it cannot be taken."""
+    """The contract and the quantity that a request means, or why it cannot be taken.
+
+    ``even_promised``: what open orders hold counts too.
+    """
     if world.switches and kind == "exercise" and (refused := trading_refusal(world)) is not None:
         return refused
     session = world.session
     instrument = world.instruments.find(symbol)
     position = book.positions.get(instrument.symbol) if instrument is not None else None
     held = position.qty if position is not None else 0
-    free = available_qty(book, instrument.symbol) if instrument is not None and held > 0 else held
+    promised = instrument is not None and held > 0 and not even_promised
+    free = available_qty(book, instrument.symbol) if promised and instrument is not None else held
     wanted = free
     if qty is not None:
         try:

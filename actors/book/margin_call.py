@@ -110,7 +110,7 @@ def look(draft: Draft, world: World, profiles: Profiles, found: Figures | None =
     f = found or figures(book, world, BOUNDS)
     state = standing(book, f, call.state, call.reason)
     for search_legs in (SMALL, EXACT):
-        if f.exact or (state == "ok" and call.state not in ("call", "liquidating")):
+        if f.exact or state == call.state == "ok":
             break
         if search_legs == EXACT and later(book, world):
             return

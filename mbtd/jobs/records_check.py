@@ -18,7 +18,7 @@ from msgspec import Struct, field
 from actors.book import events as e
 from actors.book.state.book import Book
 from mbtd.records.lots import decode_lot
-from mbtd.records.orders import OrderRecord
+from mbtd.records.orders import ENDED_BEFORE, OrderRecord
 from mbtd.records.projection import decode_fill, decode_order
 from storage.retention import Base
 
@@ -91,10 +91,15 @@ class _Told(Struct):
             self._end(event, at)
 
     def _unborn(self, event: e.OrderReplaceRejected, at: int) -> None:
-        change = self.orders.get(self.changes.pop(event.order_no, 0))
+        self._drop_change(event.order_no, event.reason, at)
+        self.changes.pop(event.order_no, None)
+
+    def _drop_change(self, order_no: int, reason: str, at: int) -> None:
+        """The order that was to take the place of this one does not."""
+        change = self.orders.get(self.changes.get(order_no, 0))
         if change is not None:
-            by_owner = event.reason == "cancel_requested"
-            change.status, change.reason, change.unborn = "canceled" if by_owner else "rejected", event.reason, True
+            by_owner = reason == "cancel_requested"
+            change.status, change.reason, change.unborn = "canceled" if by_owner else "rejected", reason, True
             change.ended_at = at
 
     def _fill(self, event: e.OrderFilled, at: int) -> None:
@@ -105,6 +110,7 @@ class _Told(Struct):
         order.filled_money = event.filled_money
         if event.status == "filled":
             order.status, order.ended_at = "filled", at
+            self._drop_change(event.order_no, ENDED_BEFORE, at)
 
     def _end(self, event: Any, at: int) -> None:
         order = self.orders.get(event.order_no)
@@ -113,7 +119,9 @@ class _Told(Struct):
             by_action = isinstance(event, e.OrderReplaced) and bool(event.ca_id)
             order.reason = "corporate_action" if by_action else getattr(event, "reason", "")
             order.replaced_by = event.terms.order_id if isinstance(event, e.OrderReplaced) else ""
-        if isinstance(event, e.OrderReplaced):
+        if not isinstance(event, e.OrderReplaced):
+            self._drop_change(event.order_no, ENDED_BEFORE, at)
+        else:
             self.changes.pop(event.order_no, None)
             terms = event.terms
             self.orders[terms.order_no] = _Order(terms, terms.filled_qty, terms.filled_money)

@@ -167,11 +167,15 @@ def change_of(book: Book, order: Order) -> OrderRecord | None:
     return replace(accepted_record(new, new.submitted_at), replaces_id=order.terms.order_id)
 
 
-def came_to_nothing(change: OrderRecord, event: e.OrderReplaceRejected, at: int) -> OrderRecord:
+ENDED_BEFORE = "order_not_open"
+"""Why a change came to nothing whose order ended first, when nothing else is said of it."""
+
+
+def came_to_nothing(change: OrderRecord, reason: str, at: int) -> OrderRecord:
     """The record of an order that did not take another's place: its owner cancelled it, or it came too late."""
-    if event.reason == "cancel_requested":
-        return replace(change, status="canceled", canceled_at=at, updated_at=at, reason=event.reason)
-    return replace(change, status="rejected", updated_at=at, reason=event.reason)
+    if reason == "cancel_requested":
+        return replace(change, status="canceled", canceled_at=at, updated_at=at, reason=reason)
+    return replace(change, status="rejected", updated_at=at, reason=reason)
 
 
 def replacing_record(record: OrderRecord, event: e.OrderReplaced, at: int) -> OrderRecord:

@@ -18,6 +18,7 @@ from actors.inputs import Section, Step, decode_steps
 from mbtd.records.activities import activity_date, activity_id_of
 from mbtd.records.lots import assigned_lots, closed_lots
 from mbtd.records.orders import (
+    ENDED_BEFORE,
     TERMINAL,
     OrderRecord,
     accepted_record,
@@ -28,6 +29,8 @@ from mbtd.records.orders import (
     replacing_record,
 )
 from storage.records import Group, Lookup, Row
+
+_ENDED = frozenset({"filled", "canceled", "expired"})
 
 _encode = msgspec.msgpack.Encoder().encode
 _order_decoder = msgspec.msgpack.Decoder(OrderRecord)
@@ -135,7 +138,9 @@ class _Run:
         record = self._order(account_no, order_no)
         if record is None:
             return
-        self._orders[account_no, order_no] = follow(record, event, at)
+        self._orders[account_no, order_no] = followed = follow(record, event, at)
+        if followed.change_no and followed.status in _ENDED:
+            self._drop_change(account_no, followed.change_no, ENDED_BEFORE, at)
         if isinstance(event, e.OrderReplaced):
             self._orders[account_no, event.terms.order_no] = replacing_record(record, event, at)
             self._join(account_no, event.terms)
@@ -143,7 +148,7 @@ class _Run:
             change = change_record(event, record.terms.order_id, at)
             self._orders[account_no, event.terms.order_no] = change
         elif isinstance(event, e.OrderReplaceRejected):
-            self._drop_change(account_no, record.change_no, event, at)
+            self._drop_change(account_no, record.change_no, event.reason, at)
         elif isinstance(event, e.OrderLegFilled):
             self._filled = (account_no, order_no)
             self._leg(event)
@@ -160,11 +165,11 @@ class _Run:
                 )
             )
 
-    def _drop_change(self, account_no: int, change_no: int, event: e.OrderReplaceRejected, at: int) -> None:
+    def _drop_change(self, account_no: int, change_no: int, reason: str, at: int) -> None:
         """The order that was to take another's place will not; its id was given out and goes on saying so."""
         change = self._order(account_no, change_no) if change_no else None
         if change is not None:
-            self._orders[account_no, change_no] = came_to_nothing(change, event, at)
+            self._orders[account_no, change_no] = came_to_nothing(change, reason, at)
 
     def _leg(self, event: e.OrderLegFilled) -> None:
         """Add a leg to the row of its fill, which stands just before it in the same step."""

@@ -42,3 +42,17 @@ def test_shares_sold_with_contracts_are_never_counted_for_less(
     for unit in units:
         after = apply(after, unit)
     assert calls_at_risk(before, units) >= max(cover(after).uncovered_calls, cover(before).uncovered_calls)
+
+
+@given(BOOK, st.integers(-350, 350), ORDER, st.integers(-3, 3))
+def test_one_unit_with_shares_is_judged_as_it_is(book: list[object], shares: int, order: Change, lots: int) -> None:
+    """One that brings its shares needs no other cover; only remainders of lots are counted against it."""
+    before = held(*book, shares=shares)  # type: ignore[arg-type]
+    unit = Change(0, order.options, (("XYZ", 100 * lots * SHARE),))
+    worst = max(cover(before).uncovered_calls, cover(apply(before, unit)).uncovered_calls)
+    told = calls_at_risk(before, [unit])
+    assert told >= worst
+    if shares % 100 == 0 or lots >= 0:
+        assert told <= worst + 1
+    if shares >= 0 and shares % 100 == 0:
+        assert told == worst

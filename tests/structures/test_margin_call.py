@@ -11,7 +11,7 @@ from actors.book.osi import is_option_symbol
 from actors.book.rules.margin.pairing import BOUNDS
 from actors.book.units import QTY_PER_SHARE
 from actors.book.view import figures
-from actors.commands import Withdraw
+from actors.commands import Deposit, Withdraw
 from tests.structures.rig import BY_WORD, Floor, check, placed
 
 FORCED = "liquidation-"
@@ -106,6 +106,26 @@ def test_a_small_book_whose_bound_is_not_enough_is_searched_within_the_look() ->
     assert not floor.engine.world.looks
     floor.engine.world.looks = None
     check(floor)
+
+
+def test_a_change_of_standing_is_told_with_exact_figures() -> None:
+    """From a warning back to all is well: a bound says so, too, but with a requirement that nobody asks."""
+    floor = Floor(cash=28_000)
+    for word, side, qty in (("XYZ", "buy", "500"), ("P100'", "buy", "5"), ("C105'", "sell", "5")):
+        floor.single(word, side, qty)
+    for price in range(70, 40, -1):
+        floor.price(float(price))
+        floor.quote_all()
+        floor.wait(31)
+        if floor.own.ledger().call.state == "warning":
+            break
+    else:
+        pytest.fail("no warning came")
+    floor.command(Deposit(amount="30000"))
+    assert floor.own.ledger().call.state == "ok"
+    told = floor.facts(e.MarginChanged)[-1]
+    assert told.excess_money == figures(floor.own, floor.engine.world).excess_money
+    assert told.excess_money != figures(floor.own, floor.engine.world, BOUNDS).excess_money
 
 
 def test_a_short_strangle_is_bought_back_as_one() -> None:

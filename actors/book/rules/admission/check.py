@@ -17,6 +17,7 @@ from actors.book.rules.admission.options import (
     date_refusal,
     free_contracts,
     intent_of,
+    leg_value,
     need_money,
 )
 from actors.book.rules.admission.options import fees_money as options_fees_money
@@ -112,7 +113,7 @@ def _check_option(
         free = free_contracts(book, leg) + freed_qty
         if order.qty > free:
             return _insufficient_qty(book, order, order.qty, free)
-        if (refused := closing_refusal(book, leg, world, but_not)) is not None:
+        if (refused := closing_refusal(book, [leg], leg_value(leg), "position_intent", world, but_not)) is not None:
             return refused
         return _closing_need(book, leg, world, freed_money)
     value = value_money(price, order.qty, instrument.multiplier)

@@ -15,6 +15,7 @@ from msgspec import Struct
 from actors.book.events import OrderAccepted
 from actors.book.instruments import CONTRACT_SHARES, Instrument
 from actors.book.osi import is_option_symbol
+from actors.book.rules.admission.risks import free_to_cover_qty, needs_cover, uncovers
 from actors.book.rules.margin.holdings import holdings_of, option_position, underlying_of
 from actors.book.rules.margin.legs import Underlying
 from actors.book.rules.margin.orders import (
@@ -27,7 +28,6 @@ from actors.book.rules.margin.orders import (
     reservation,
     secured_need,
     strikes_kept,
-    uncovers,
 )
 from actors.book.rules.margin.pairing import SMALL
 from actors.book.rules.margin.profiles import profile_of
@@ -153,22 +153,6 @@ def open_changes(book: Book, world: World, but_not: int = 0) -> list[Change]:
     return changes
 
 
-def needs_cover(book: Book) -> bool:
-    """Whether the account's short calls must be covered."""
-    return book.options_level < UNCOVERED_LEVEL or book.type == "cash"
-
-
-def open_risks(book: Book, world: World, but_not: int = 0) -> list[Change]:
-    """Every open order that may take cover away or need some: in contracts, and sales of stock."""
-    replaced = book.orders.get(but_not)
-    changes = open_changes(book, world, but_not)
-    for symbol, qty in sorted(book.held.items()):
-        if not is_option_symbol(symbol):
-            own = replaced.reserved_qty if replaced is not None and replaced.terms.symbol == symbol else 0
-            changes.append(Change(0, (), ((symbol, own - qty),)))
-    return changes
-
-
 def cash_of(terms: OrderAccepted, leaves_qty: int, legs: Sequence[OptionLeg]) -> int:
     """Cash that so much of an order moves at its check price."""
     if terms.legs:
@@ -202,8 +186,7 @@ def need_money(
     with_others = held
     for other in others:
         with_others = apply(with_others, Change(0, other.options, other.stock, other.underlyings))
-    risks = open_risks(book, world, but_not) if needs_cover(book) else []
-    if (refused := _level_refusal(book, held, with_others, risks, change, legs)) is not None:
+    if (refused := _level_refusal(book, held, with_others, change, legs, world, but_not)) is not None:
         return refused
     profile = profile_of(book.margin_profile, book.type)
     at_strikes = secured_need(world.requirements, profile, book.options_level, held, others, change)
@@ -256,9 +239,10 @@ def _level_refusal(
     book: Book,
     held: Holdings,
     with_others: Holdings,
-    risks: Sequence[Change],
     change: Change,
     legs: Sequence[OptionLeg],
+    world: World,
+    but_not: int,
 ) -> Refusal | None:
     """Why the option level does not allow an order; judged beside the account's open orders (§4.7).
 
@@ -273,14 +257,14 @@ def _level_refusal(
     needed = level_needed(held, change)
     if with_others is not held:
         needed = max(needed, level_needed(with_others, change))
-    if risks and needed < UNCOVERED_LEVEL and uncovers(held, risks, change):
+    if needed < UNCOVERED_LEVEL and needs_cover(book) and uncovers(book, change, world, but_not):
         needed = UNCOVERED_LEVEL
     if needed and not book.options_level:
         return refuse("options_not_authorized")
     covered_only = book.type == "cash" or book.options_level < _SPREAD_LEVEL
     if needed == UNCOVERED_LEVEL and covered_only and len(legs) == 1:
         stock = _underlying(legs)
-        free = max(0, with_others.stock.get(stock, 0) - book.held.get(stock, 0))
+        free = free_to_cover_qty(book, stock, world, but_not)
         required = legs[0].qty * legs[0].instrument.multiplier
         return refuse("covered_call_shares", "qty", required=format_qty(required), available=format_qty(free))
     if needed == UNCOVERED_LEVEL and (

@@ -13,25 +13,21 @@ from typing import Final
 from msgspec import Struct
 
 from actors.book.instruments import CONTRACT_SHARES
+from actors.book.rules.admission.closing import closing_refusal
 from actors.book.rules.admission.options import (
     OptionLeg,
-    change_of,
     date_refusal,
     free_contracts,
     intent_of,
     need_money,
-    needs_cover,
-    open_risks,
 )
 from actors.book.rules.admission.unit_conflicts import short_stock_refusal, unit_conflict, unit_restriction
 from actors.book.rules.admission.unit_form import ParsedLeg, ParsedUnit
-from actors.book.rules.margin.holdings import holdings_of
-from actors.book.rules.margin.orders import uncovers
 from actors.book.rules.matching.multileg import LegQuote, sign_suspect, unit_quote
 from actors.book.rules.reasons import Refusal, refuse
 from actors.book.state.book import Book
 from actors.book.units import format_qty, value_money
-from actors.book.view import buying_power, trade_date
+from actors.book.view import buying_power
 from actors.market.world import World
 
 MAX_VALUE: Final = 9 * 10**18 // 1_000
@@ -138,12 +134,8 @@ def _closing_money(
     book: Book, legs: list[OptionLeg], cash_money: int, world: World, freed_money: int, but_not: int
 ) -> int | Refusal:
     """What closes needs no margin, but leaves nothing uncovered, and a cash account pays for it."""
-    change = change_of(legs, cash_money, world)
-    held = holdings_of(book, world, trade_date(world), book.cash)
-    if held is None or isinstance(change, Refusal) or not needs_cover(book):
-        pass
-    elif uncovers(held, open_risks(book, world, but_not), change):
-        return refuse("uncovered_short", "legs")
+    if (refused := closing_refusal(book, legs, cash_money, "legs", world, but_not)) is not None:
+        return refused
     if (
         book.type == "cash"
         and -cash_money > max(book.cash - book.reserved_money, buying_power(book, world)) + freed_money

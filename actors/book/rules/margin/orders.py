@@ -234,17 +234,12 @@ def cover(held: Holdings) -> Cover:
     return Cover(by_stock, by_longs, by_cash, uncovered)
 
 
-def uncovers(held: Holdings, others: Sequence[Change], change: Change) -> bool:
-    """Whether a change could leave more short calls uncovered, whichever of the ``others`` happen."""
-    return calls_at_risk(held, (*others, change)) > calls_at_risk(held, others)
-
-
 def calls_at_risk(held: Holdings, changes: Sequence[Change]) -> int:
     """Short calls that nothing covers in the worst case: each change happens or not, as a whole or in part.
 
     Of the short calls that end on a date or later as many are without a contract as there are more of them than of
     long calls that end so late; the worst case of that difference takes every change that adds to it and no other.
-    Shares cover the rest. A change's own sale of shares counts with its contracts, one of shares alone for itself.
+    Shares cover the rest. A change's own shares count with its contracts, a sale of shares alone for itself.
     """
     shares = dict(held.stock)
     of_contracts = [change for change in changes if change.options]
@@ -262,7 +257,8 @@ def calls_at_risk(held: Holdings, changes: Sequence[Change]) -> int:
         symbol, multiplier, _, settlement, deliverable = kind
         lot = multiplier * QTY_PER_SHARE
         plain = settlement == "physical" and not deliverable
-        sold = [0, *(_lots_sold(change, symbol, lot) if plain else 0 for change in of_contracts)]
+        had = held.stock.get(symbol, 0)
+        sold = [0, *(_lots_lost(change, symbol, had, lot) if plain else 0 for change in of_contracts)]
         worst = 0
         for date in {expiry for _, expiry, _ in legs}:
             need = sold.copy()
@@ -276,8 +272,12 @@ def calls_at_risk(held: Holdings, changes: Sequence[Change]) -> int:
     return total
 
 
-def _lots_sold(change: Change, symbol: str, lot: int) -> int:
-    return sum([-(qty // lot) for name, qty in change.stock if name == symbol and qty < 0])
+def _lots_lost(change: Change, symbol: str, had: int, lot: int) -> int:
+    """Whole lots that a change takes from the shares there are, at most; negative for those that it brings."""
+    qty = sum([qty for name, qty in change.stock if name == symbol])
+    if qty >= 0:
+        return -(max(0, qty + min(0, had)) // lot)
+    return min(-(qty // lot), -(-max(0, had) // lot))
 
 
 def _unmatched(legs: list[OptionPosition]) -> tuple[int, int, int]:
