@@ -24,7 +24,7 @@ _LEGS: Final = [
 
 
 EXPIRY_WARNINGS: Final = {
-    "cannot_settle": "ends today, and the account could not settle it at the present price",
+    "cannot_settle": "ends today, and at the present price or one near it the account could not settle it",
     "pin_risk": "ends today so near to its strike that either end is possible",
     "short_in_the_money": "ends today and would be assigned at the present price",
     "one_leg_ends_alone": "ends today while another leg stays",
