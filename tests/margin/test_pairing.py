@@ -25,7 +25,10 @@ SPOTS = (1_000_000, 1_030_000, 975_000, 40_000)
 def total(book: Group, *, initial: bool = False) -> int:
     found = solve(Problem(FINRA, book, [0] * len(book.longs), initial=initial))
     assert found.pairing.exact
-    assert price(Problem(FINRA, book, [0] * len(book.longs), initial=initial), found.pairing) == found
+    assert (
+        price(Problem(FINRA, book, [0] * len(book.longs), initial=initial), found.pairing, settled=found.settled)
+        == found
+    )
     return found.total_money
 
 

@@ -19,7 +19,7 @@ def largest_loss(problem: Problem, nodes_max: int) -> Priced | None:
     lots = max(0, group.lots)
     calls = [i for i, leg in enumerate(group.shorts) if leg.call] if lots else []
     covered = [0] * len(calls)
-    exact = True
+    exact = settled = True
     if not _bounded_loss(problem, {}):
         answer = minimise(
             [0] * len(calls) + [1],
@@ -29,20 +29,20 @@ def largest_loss(problem: Problem, nodes_max: int) -> Priced | None:
         )
         if answer is None:
             return None
-        covered, exact = list(answer.x[:-1]), answer.exact
+        covered, exact, settled = list(answer.x[:-1]), answer.exact, False
     used = [(i, NONE, n) for i, n in zip(calls, covered, strict=True) if n]
     rest = abs(group.lots) - sum(covered)
     if rest and problem.uses:
         used.append((NONE, NONE, rest))
-    return price_loss(problem, Pairing(lots=tuple(used), exact=exact))
+    return price_loss(problem, Pairing(lots=tuple(used), exact=exact), settled=settled)
 
 
-def price_loss(problem: Problem, pairing: Pairing) -> Priced:
+def price_loss(problem: Problem, pairing: Pairing, *, settled: bool = False) -> Priced:
     """The requirement for given covered calls; the lots ask the same with and without them."""
     plain = problem.uses[0].cost_money * abs(problem.group.lots) if problem.uses else 0
     covered = {i: n for i, _, n in pairing.lots if i >= 0}
     loss = max((-_payoff(problem, e, covered) for e in problem.expiries), default=0)
-    return Priced(max(0, loss) * problem.scale, plain, 0, 0, pairing)
+    return Priced(max(0, loss) * problem.scale, plain, 0, 0, pairing, settled)
 
 
 def _alive(problem: Problem, expiry: int, covered: dict[int, int]) -> list[tuple[bool, int, int]]:

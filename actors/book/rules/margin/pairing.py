@@ -47,12 +47,12 @@ def solve(problem: Problem, nodes_max: int | None = None) -> Priced:
         nodes_max = nodes_for(problem.group)
     if not problem.group.shorts and not (problem.uses and problem.group.longs):
         lots = abs(problem.group.lots)
-        return price(problem, Pairing(lots=((NONE, NONE, lots),) if lots else ()))
+        return price(problem, Pairing(lots=((NONE, NONE, lots),) if lots else ()), settled=True)
     found = spreads_alone(problem)
     return found if found is not None else Model(problem).solve(nodes_max)
 
 
-def price(problem: Problem, pairing: Pairing) -> Priced:
+def price(problem: Problem, pairing: Pairing, *, settled: bool = False) -> Priced:
     """What a pairing asks at the problem's prices."""
     group = problem.group
     left = [leg.qty for leg in group.shorts]
@@ -79,7 +79,7 @@ def price(problem: Problem, pairing: Pairing) -> Priced:
     for k, _, n in pairing.placed:
         used[k] += n
     lost = sum(value * n for value, n in zip(problem.loan, used, strict=True))
-    return Priced(options, lots, haircut, lost, pairing)
+    return Priced(options, lots, haircut, lost, pairing, settled)
 
 
 def _losses(problem: Problem, left: Sequence[int], placed: Sequence[tuple[int, int, int]]) -> Iterator[Worst]:

@@ -42,6 +42,8 @@ class Priced(Struct, frozen=True):
     loan_lost_money: int
     """Loan value of long options that cannot count because they offset something."""
     pairing: Pairing
+    settled: bool = False
+    """Whether it was found without a search, and so is the same however far one may search."""
 
     @property
     def total_money(self) -> int:

@@ -65,6 +65,8 @@ class GroupRequirement(Struct, frozen=True):
     """Whether the pairing is proved cheapest; otherwise the figures are upper bounds."""
     uncovered: bool = False
     """Whether some short option is margined as uncovered in the cheapest pairing."""
+    settled: bool = True
+    """Whether that took no search, so that it is the same however far one may search."""
 
     @property
     def asked_money(self) -> int:
@@ -127,6 +129,7 @@ class _Totals(Struct, frozen=True, gc=False):
     maintenance_money: int
     exact: bool
     uncovered: bool
+    settled: bool
 
 
 class _Seen(Struct, frozen=True, gc=False):
@@ -180,6 +183,8 @@ class Requirements:
             return _stock_alone(profile, group)
         answer, _ = _requirement(profile, group, as_of_date, None, 0 if brief else nodes_for(group))
         _keep(self._answers, exact_key, answer, self.size)
+        if answer.settled:
+            _keep(self._answers, (profile, group, as_of_date, not brief), answer, self.size)
         return answer
 
     def _from_outside(
@@ -220,7 +225,7 @@ class Requirements:
         search_legs = min(search_legs, seen.shorts)
         kept = search_legs <= SMALL or self.outside is None
         for asked, searched, asked_on, answer in seen.answers if kept else ():
-            if asked is profile and searched == search_legs and asked_on == day:
+            if asked is profile and asked_on == day and (searched == search_legs or answer.settled):
                 totals = answer
                 break
         if totals is None:
@@ -248,7 +253,7 @@ def search(wanted: Search) -> Found:
 
 def _sum(found: Sequence[GroupRequirement]) -> _Totals:
     equity = collateral = initial = maintenance = 0
-    exact, uncovered = True, False
+    exact, uncovered, settled = True, False, True
     for r in found:
         stock = r.stock_money if r.stock_money > 0 else 0
         equity += stock + r.long_options_money - r.proceeds_money
@@ -257,7 +262,8 @@ def _sum(found: Sequence[GroupRequirement]) -> _Totals:
         maintenance += r.maintenance_money
         exact = exact and r.exact
         uncovered = uncovered or r.uncovered
-    return _Totals(equity, collateral, initial, maintenance, exact, uncovered)
+        settled = settled and r.settled
+    return _Totals(equity, collateral, initial, maintenance, exact, uncovered, settled)
 
 
 def _keep(cache: OrderedDict[object, Any], key: object, value: object, size: int) -> None:
@@ -306,6 +312,7 @@ def _requirement(
         loan_options_money=sum(v * n for v, n in zip(value, free, strict=True)),
         exact=known is None and main.pairing.exact and (first is None or first.pairing.exact),
         uncovered=_bare(main.pairing) or (first is not None and _bare(first.pairing)),
+        settled=main.settled and (first is None or first.settled),
     )
     return answer, Found(by_payoff, main.pairing, first.pairing if first is not None else None)
 
@@ -324,7 +331,7 @@ def _options_alone(
         proceeds += leg.price * leg.qty
     answer = GroupRequirement(
         asked + value * scale, asked, 0, proceeds * scale, 0, value * scale, 0,
-        exact=known is None and main.pairing.exact, uncovered=_bare(main.pairing),
+        exact=known is None and main.pairing.exact, uncovered=_bare(main.pairing), settled=main.settled,
     )  # fmt: skip
     return answer, Found(by_payoff, main.pairing, None)
 

@@ -48,7 +48,7 @@ def spreads_alone(problem: Problem) -> Priced | None:
             losing[expiry] = found
     if losing and not any(_proves(problem, where, points) for points in _candidates(group, sets, losing)):
         return None
-    return Priced(loss * problem.scale, 0, 0, 0, Pairing(placed=tuple(placed)))
+    return Priced(loss * problem.scale, 0, 0, 0, Pairing(placed=tuple(placed)), settled=True)
 
 
 def _candidates(
