@@ -99,7 +99,7 @@ def _affordable(draft: Draft, order: Order, verdict: Verdict, world: World, s: S
     cost = value_money(verdict.price, verdict.qty, s.multiplier)
     if cost <= order.reserved_money:
         return verdict.qty
-    free = buying_power(draft.book, world) + order.reserved_money
+    free = buying_power(draft.book, world, cost - order.reserved_money) + order.reserved_money
     if draft.book.type == "cash" and not s.option:
         free = draft.book.cash - draft.book.reserved_money + order.reserved_money
     if cost <= free:

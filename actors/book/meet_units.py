@@ -166,7 +166,8 @@ def _affordable(draft: Draft, order: Order, net: int, units: int, world: World) 
     worse = net - order.terms.check_price
     if worse <= 0:
         return True
-    return value_money(worse, units, CONTRACT_SHARES) <= buying_power(draft.book, world) + order.reserved_money
+    missing = value_money(worse, units, CONTRACT_SHARES) - order.reserved_money
+    return missing <= 0 or missing <= buying_power(draft.book, world, missing)
 
 
 def _fill(

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from actors.book.instruments import Instrument
 from actors.book.rules.margin.holdings import Valued, holds_options, valued
-from actors.book.rules.margin.pairing import EXACT, SMALL
+from actors.book.rules.margin.pairing import BOUNDS, EXACT, SMALL
 from actors.book.rules.margin.profiles import PPM, MarginProfile, profile_of
 from actors.book.rules.margin.requirement import Holdings
 from actors.book.rules.margin.stock import Requirement, StockTerms, maintenance_money, requirement
@@ -320,14 +320,21 @@ def _spendable(book: Book, world: World) -> int:
     return settled_cash(book.cash, money, today) if restricted(money, today) else book.cash
 
 
-def buying_power(book: Book, world: World) -> int:
-    """Money units that new orders may use; the quick way where there is nothing to mark."""
+def buying_power(book: Book, world: World, enough_money: int | None = None) -> int:
+    """Money units that new orders may use; the quick way where there is nothing to mark.
+
+    A lower bound will do that reaches ``enough_money``.
+    """
     if book.type == "cash" and not holds_options(book):
         return max(0, _spendable(book, world) - accrued(book.money) - payable_money(book) - book.reserved_money)
     if not book.positions:
         equity = book.cash - accrued(book.money)
         free, _ = _leveraged(book, multiplier_of(book, world, equity), equity, equity, equity, world)
         return max(0, free - payable_money(book) - book.reserved_money)
+    for search_legs in (BOUNDS, SMALL) if enough_money is not None else ():
+        f = figures(book, world, search_legs)
+        if f.exact or f.buying_power_money >= (enough_money or 0):
+            return f.buying_power_money
     return figures(book, world).buying_power_money
 
 
