@@ -126,8 +126,13 @@ def _do_not_exercise(args: argparse.Namespace) -> int:
             output.put_json(answer)
             return exits.DONE
         held = client.call("position.get", account=account, symbol=symbol)["qty"]
+    if args.qty == "0":
+        output.put(f"taken back: all {held} {output.plain(symbol)} are exercised if they end in the money")
+        return exits.DONE
     which = f"{output.plain(args.qty or held)} of {held} {output.plain(symbol)}"
-    output.put(f"{which} will lapse at expiry, in the money or not; another request replaces this one")
+    output.put(
+        f"{which} will lapse at expiry, in the money or not; another request replaces this one, 0 takes it back"
+    )
     return exits.DONE
 
 

@@ -65,6 +65,13 @@ def test_a_do_not_exercise_says_how_many_lapse(
     assert capsys.readouterr().out.startswith(f"{qty} of 2 {CONTRACT} will lapse at expiry")
 
 
+def test_one_that_is_taken_back_does_not_read_as_one_of_none(
+    running: Running, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["position", "do-not-exercise", "-a", "alice", CONTRACT, "--qty", "0"]) == 0
+    assert capsys.readouterr().out.startswith(f"taken back: all 2 {CONTRACT}")
+
+
 @pytest.mark.parametrize("verb", ["exercise", "do-not-exercise"])
 def test_programs_get_the_daemons_answer(running: Running, capsys: pytest.CaptureFixture[str], verb: str) -> None:
     assert main(["position", verb, "alice", CONTRACT, "--json"]) == 0

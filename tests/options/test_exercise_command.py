@@ -10,11 +10,11 @@ from msgspec import structs
 from actors.book import events as e
 from actors.book.events import Lot
 from actors.book.instruments import Instrument
-from actors.book.outcome import Done
+from actors.book.outcome import Done, Placed
 from actors.book.rules.reasons import Refusal
 from actors.book.state.book import Book, Instructed, Position
 from actors.book.units import MONEY_PER_DOLLAR, QTY_PER_SHARE, parse_time
-from actors.commands import DoNotExercisePosition, ExercisePosition
+from actors.commands import DoNotExercisePosition, ExercisePosition, PlaceOrder
 from actors.engine import Engine
 from actors.inputs import Envelope, Issued
 from actors.market.days import Days
@@ -204,6 +204,16 @@ def test_an_instruction_is_kept_replaced_and_gone_with_its_contracts() -> None:
     kept = engine.books[1].instructions
     assert kept == {CALL.symbol: Instructed("do_not_exercise", 3 * SHARE, 20261218)}
     assert do(engine, ExercisePosition(symbol=CALL.symbol), NOON + 3) == Done()
+    assert engine.books[1].instructions == {}
+
+
+def test_an_instruction_can_be_taken_back_while_a_sale_holds_the_contracts() -> None:
+    engine = opened(99_999, (CALL, 3))
+    engine.tape(Quote(CALL.symbol, 58_000, 10, 59_000, 10, NOON))
+    assert do(engine, DoNotExercisePosition(symbol=CALL.symbol)) == Done()
+    order = PlaceOrder(symbol=CALL.symbol, side="sell", qty="3", type="limit", limit_price="20")
+    assert isinstance(do(engine, order, NOON + 2), Placed)
+    assert do(engine, DoNotExercisePosition(symbol=CALL.symbol, qty="0"), NOON + 3) == Done()
     assert engine.books[1].instructions == {}
 
 

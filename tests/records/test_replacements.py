@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from actors.book.events import OrderAccepted
 from actors.commands import ReplaceOrder, ResetAccount
 from mbtd.groups import GroupCutter
 from mbtd.records.orders import render_order
@@ -22,13 +23,19 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-@pytest.mark.anyio
-async def test_one_that_came_too_late_is_rejected_and_says_why(tmp_path: Path) -> None:
+def resting(minute: str) -> tuple[Bench, int, OrderAccepted]:
+    """An account with one order that rests, and the time."""
     bench = Bench("2026-08-03 10:00")
     bench.quote("AAA", 100)
     account = bench.account(profile="conservative")
-    old = bench.order(account, "buy", "100", type="limit", limit_price="90").terms
-    bench.go("2026-08-03 15:59")
+    terms = bench.order(account, "buy", "100", type="limit", limit_price="90").terms
+    bench.go(f"2026-08-03 {minute}")
+    return bench, account, terms
+
+
+@pytest.mark.anyio
+async def test_one_that_came_too_late_is_rejected_and_says_why(tmp_path: Path) -> None:
+    bench, account, old = resting("15:59")
     bench.now = when("2026-08-03 16:00") - SECOND // 20
     new = bench.do(account, ReplaceOrder(order_id=old.order_id, qty="50", limit_price="89")).terms
     bench.go("2026-08-03 16:05")
@@ -49,11 +56,7 @@ async def test_one_that_came_too_late_is_rejected_and_says_why(tmp_path: Path) -
 
 @pytest.mark.anyio
 async def test_one_whose_order_ended_otherwise_is_not_left_alive(tmp_path: Path) -> None:
-    bench = Bench("2026-08-03 10:00")
-    bench.quote("AAA", 100)
-    account = bench.account(profile="conservative")
-    old = bench.order(account, "buy", "100", type="limit", limit_price="90").terms
-    bench.go("2026-08-03 10:01")
+    bench, account, old = resting("10:01")
     new = bench.do(account, ReplaceOrder(order_id=old.order_id, qty="50", limit_price="89")).terms
     bench.do(account, ResetAccount(cash="1000"))
     bench.go("2026-08-03 10:05")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from actors.book import events as e
 from actors.book.outcome import Closed, Placed
@@ -17,6 +18,8 @@ from actors.commands import (
     OrderLeg,
     PlaceOrder,
     ReplaceOrder,
+    StopLoss,
+    TakeProfit,
 )
 from tests.options.stage import STOCK
 from tests.structures.rig import BY_WORD, Floor, check, placed, refused
@@ -119,6 +122,25 @@ def test_a_price_that_is_missing_opens_no_way_around() -> None:
     floor.give(floor.no, (STOCK, 100), (BY_WORD["C105"], -1))
     del floor.engine.world.board.slots["XYZ"]
     assert refused(asked(floor, "XYZ", "sell", "100", "99")) == "shares_cover_calls"
+
+
+def test_exits_that_wait_for_their_entry_promise_its_shares_already() -> None:
+    """Under ``alpaca-parity`` exits hold nothing before the entry is complete, and then sell all of it."""
+    floor = Floor()
+    floor.no = floor.account(100_000, profile="alpaca-parity")
+    floor.do(floor.no, ConfigureAccount(options_level=3))
+    bracket = PlaceOrder(
+        symbol="XYZ", side="buy", qty="400", type="limit", limit_price="60", time_in_force="gtc", order_class="bracket",
+        take_profit=TakeProfit(limit_price="120"), stop_loss=StopLoss(stop_price="55"),
+    )  # fmt: skip
+    placed(floor.do(floor.no, bracket))
+    floor.give(floor.no, (STOCK, 100))
+    ((no, group),) = floor.own.groups.items()
+    assert floor.own.held == {}
+    for part, expected in ((100, "uncovered_short"), (0, "")):
+        floor.own.groups[no] = structs.replace(group, entry_qty=part * QTY_PER_SHARE)
+        outcome = asked(floor, "C105", "sell", "1", "40")
+        assert (refused(outcome) if expected else placed(outcome) and "") == expected
 
 
 def test_the_holder_cannot_exercise_the_shares_away_from_under_a_call() -> None:
